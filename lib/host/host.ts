@@ -1,0 +1,111 @@
+/** What the core needs of the world. No system calls here: those are ops of a program for the init. */
+export interface Host {
+  readonly files: Files;
+  readonly processes: Processes;
+  readonly clock: Clock;
+  readonly random: (bytes: number) => Uint8Array;
+  readonly environment: Environment;
+}
+
+/** Who and where we are; read once. */
+export interface Environment {
+  readonly uid: number;
+  readonly gid: number;
+  /** CAP_SYS_ADMIN in the user namespace that we are in: whether mounts of the host can be cloned and id-mapped. */
+  readonly privileged: boolean;
+  /** The login name of `uid`, for /etc/subuid; undefined where there is none. */
+  readonly userName: string | undefined;
+  readonly arch: 'x64' | 'arm64';
+  readonly kernel: string;
+  readonly cwd: string;
+  /** Where state of containers is kept: `$XDG_RUNTIME_DIR/runts`, or `/run/runts`. */
+  readonly stateDirectory: string;
+  /** Absolute paths of programs of the host that were found: never looked up by name later. */
+  readonly programs: { readonly newuidmap?: string; readonly newgidmap?: string };
+}
+
+/** Paths here are the host's. */
+export interface Files {
+  /** The whole text of a small file (16 MiB at most). */
+  read(path: string): Promise<string>;
+  /** A regular file below a root, resolved inside it (no link leads out); undefined where there is none. */
+  readBelow(root: string, path: string, maxBytes: number): Promise<string | undefined>;
+  /** What a symbolic link holds; undefined where the path is not a link. */
+  readLink(path: string): Promise<string | undefined>;
+  /** One write(2) to a file that exists: cgroupfs and procfs need it so. */
+  write(path: string, text: string): Promise<void>;
+  /** Temporary file, fsync, rename. */
+  replace(path: string, text: string): Promise<void>;
+  list(path: string): Promise<string[]>;
+  /** 'directory', 'file', 'other', or undefined where there is nothing. Follows links. */
+  kind(path: string): Promise<'directory' | 'file' | 'other' | undefined>;
+  /** Fails with EEXIST where it exists; the directories above must exist. */
+  makeDirectory(path: string, mode: number): Promise<void>;
+  removeDirectory(path: string): Promise<void>;
+  removeFile(path: string): Promise<void>;
+  open(path: string, how: 'path' | 'read' | 'directory'): Promise<Handle>;
+  /** An exclusive lock on a file that is made when missing; held until the handle is closed. EWOULDBLOCK when taken. */
+  lock(path: string): Promise<Handle>;
+}
+
+export interface Processes {
+  /** Clones a new init: it waits on its channel for a program. */
+  spawn(request: SpawnRequest): Promise<Session>;
+  /** Runs a program of the host to its end, with an empty environment: newuidmap, hooks. Output is bounded to 64 KiB. */
+  run(file: string, args: readonly string[], input?: string): Promise<RunResult>;
+  /** By pidfd, never by number. False when the process is gone. */
+  signal(process: Handle, signal: number): boolean;
+}
+
+export interface SpawnRequest {
+  /** CLONE_NEW* flags. */
+  readonly flags: number;
+  /** A cgroup v2 directory: CLONE_INTO_CGROUP. */
+  readonly cgroup?: Handle | undefined;
+}
+
+export interface RunResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The live channel to one init, and the process behind it. */
+export interface Session {
+  readonly pid: number;
+  readonly process: Handle;
+  /** One message, at most limits.messageBytesMax + 8 bytes, with handles (which stay ours to close). */
+  send(message: Uint8Array, handles?: readonly Handle[]): Promise<void>;
+  /** The next message from the init; undefined when the channel has ended: the command was exec'd, or the init died. */
+  receive(): Promise<Message | undefined>;
+  /** How the process ended, by the kernel. Never rejects. */
+  readonly exit: Promise<Exit>;
+  /** Takes another process over as the one behind this channel (a FORKED frame brought its pidfd). */
+  adopt(pid: number, process: Handle): void;
+  /** Whether this session keeps the event loop of the host alive. It does from the start. */
+  hold(alive: boolean): void;
+  /** Closes the channel: an init that waits, or that reaps, ends. The process handle stays open until the exit is known. */
+  close(): void;
+}
+
+export interface Message {
+  readonly bytes: Uint8Array;
+  readonly handles: readonly Handle[];
+}
+
+/** Exactly one of the two is set. */
+export interface Exit {
+  readonly code: number | undefined;
+  readonly signal: number | undefined;
+}
+
+export interface Clock {
+  /** Milliseconds since the epoch. */
+  now(): number;
+  after(ms: number): { readonly done: Promise<void>; cancel(): void };
+}
+
+/** Opaque: a descriptor only inside the adapter. Closing twice is fine. */
+export interface Handle {
+  close(): void;
+}

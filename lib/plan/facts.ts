@@ -1,0 +1,28 @@
+/** What this host can do: an input to the compiler, recorded with every golden. Gathered by lib/host/probe.ts. */
+export interface Facts {
+  readonly kernel: string;
+  readonly arch: 'x64' | 'arm64';
+  /** Ours, in the user namespace that we are in. */
+  readonly uid: number;
+  readonly gid: number;
+  /** CAP_SYS_ADMIN where we are: mounts can be cloned and id-mapped for a container. */
+  readonly privileged: boolean;
+  /** Subordinate ids that a container may map, first range first; empty without newuidmap or without an entry. */
+  readonly subordinate: { readonly uids: readonly IdRange[]; readonly gids: readonly IdRange[] };
+  readonly cgroup: CgroupFacts;
+  /** For `host: true`: what the host has at its top level. */
+  readonly hostRoot: Readonly<Record<string, 'directory' | { readonly link: string }>>;
+}
+
+export interface IdRange {
+  readonly start: number;
+  readonly count: number;
+}
+
+export interface CgroupFacts {
+  readonly mode: 'unified' | 'hybrid' | 'legacy' | 'none';
+  /** The cgroup v2 directory below which we may make cgroups; undefined where we may not. */
+  readonly parent: string | undefined;
+  /** Controllers that can be enabled there. */
+  readonly controllers: readonly string[];
+}

@@ -1,0 +1,75 @@
+import type { Op } from '../program/ops.ts';
+
+/** One line of an id map: ids from `container` on inside are those from `host` on outside. */
+export interface IdMap {
+  readonly container: number;
+  readonly host: number;
+  readonly size: number;
+}
+
+/** How the maps of the new user namespace get written. */
+export interface Maps {
+  readonly uids: readonly IdMap[];
+  readonly gids: readonly IdMap[];
+  /** `deny`, or the kernel lets an ordinary user write no gid map (user_namespaces(7)). */
+  readonly setgroups: 'allow' | 'deny';
+  /** By newuidmap and newgidmap, or by our own write. */
+  readonly by: 'write' | 'newuidmap';
+  readonly origin: string;
+}
+
+/** Something that the host opens, and the init receives as a register before its first op. */
+export type Input =
+  /** Descriptor 0, 1 or 2 of the caller's choosing. */
+  | { readonly kind: 'stdio'; readonly register: string; readonly stream: 0 | 1 | 2; readonly origin: string }
+  /** A clone of a mount that the init itself may not make: opened by a helper that kept the host's rights. */
+  | {
+      readonly kind: 'mount';
+      readonly register: string;
+      readonly source: string;
+      readonly recursive: boolean;
+      /** Map owners through the container's user namespace where the file system can; leave them where it cannot. */
+      readonly idmap: boolean;
+      readonly origin: string;
+    }
+  /** A namespace to join, by path. */
+  | { readonly kind: 'namespace'; readonly register: string; readonly path: string; readonly origin: string };
+
+export interface CgroupWrite {
+  readonly file: string;
+  readonly value: string;
+  readonly origin: string;
+}
+
+/** A cgroup of the container's own, made before the clone and removed after the end. */
+export interface CgroupPlan {
+  /** The directory that is delegated to us, absolute. */
+  readonly parent: string;
+  /** Path below it, without a leading slash. */
+  readonly path: string;
+  /** Controllers to enable for the children of each directory on the way. */
+  readonly controllers: readonly string[];
+  readonly writes: readonly CgroupWrite[];
+}
+
+/** One encoded stretch of the plan: ops on registers of its own. */
+export interface Segment {
+  /** Registers that are filled before the first op, in the order of the handles sent. */
+  readonly inputs: readonly string[];
+  readonly ops: readonly Op[];
+}
+
+/** What will be done, all of it, as data. */
+export interface Plan {
+  /** CLONE_NEW* flags of the clone. */
+  readonly flags: number;
+  readonly maps?: Maps | undefined;
+  readonly cgroup?: CgroupPlan | undefined;
+  readonly inputs: readonly Input[];
+  readonly segment: Segment;
+  /** The init stays as process 1 (op `reap`): the exit comes by frame, and closing the channel ends the container. */
+  readonly reaps: boolean;
+}
+
+/** Tags of sync points and handles. */
+export const tags = { start: 1, console: 2, mount: 3 } as const;

@@ -1,0 +1,94 @@
+import { RuntsError } from '../errors.ts';
+import { limits } from './limits.ts';
+import { type OpName, opNames, type Step, steps } from './ops.ts';
+import { decodeUtf8 } from './utf8.ts';
+
+/** What the init says to the host: 320 bytes, the same layout for each kind (native/program/format.h). */
+export type Frame =
+  | { readonly kind: 'forked'; readonly pid: number }
+  | { readonly kind: 'sync'; readonly tag: number }
+  | { readonly kind: 'handle'; readonly tag: number }
+  | { readonly kind: 'trace'; readonly op: number; readonly ns: bigint }
+  | { readonly kind: 'done' }
+  /** The command under a reaper was exec'd. */
+  | { readonly kind: 'started' }
+  /** The command under a reaper ended: a wait status as in wait(2). */
+  | { readonly kind: 'exit'; readonly status: number }
+  | {
+      readonly kind: 'error';
+      readonly index: number;
+      readonly op: OpName | undefined;
+      readonly step: Step;
+      readonly errno: number;
+      readonly detail: string;
+    };
+
+export const frameBytes = 320;
+const detailAt = 40;
+export const frameKinds = ['forked', 'sync', 'handle', 'trace', 'done', 'started', 'exit', 'error'] as const;
+
+/** Reads one frame. What comes after the exec of the command is not trusted more than the command: all is checked. */
+export function decodeFrame(bytes: Uint8Array): Frame {
+  if (bytes.length !== frameBytes) throw broken(`${bytes.length} bytes`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const kind = frameKinds[view.getUint32(0, true) - 1];
+  const index = view.getUint32(8, true);
+  const tag = view.getUint32(20, true);
+  const value = view.getBigUint64(24, true);
+  switch (kind) {
+    case 'forked':
+      return { kind, pid: Number(value) };
+    case 'sync':
+    case 'handle':
+      return { kind, tag };
+    case 'trace':
+      return { kind, op: index, ns: value };
+    case 'done':
+    case 'started':
+      return { kind };
+    case 'exit':
+      return { kind, status: Number(value & 0xffffffffn) };
+    case 'error': {
+      const length = Math.min(view.getUint32(32, true), frameBytes - detailAt);
+      const step = steps[view.getUint16(14, true)];
+      if (step === undefined) throw broken('an unknown step');
+      return {
+        kind,
+        index,
+        op: opNames[view.getUint16(12, true)],
+        step,
+        errno: view.getInt32(16, true),
+        detail: decodeUtf8(bytes.subarray(detailAt, detailAt + length)),
+      };
+    }
+    default:
+      throw broken('an unknown kind');
+  }
+}
+
+const broken = (what: string) => new RuntsError('ERR_INTERNAL', `the init sent a frame with ${what}`);
+
+const messageKinds = { segment: 1, go: 2 } as const;
+
+/** A program as messages: each an 8-byte header (kind, total) and at most limits.messageBytesMax bytes. */
+export function segmentMessages(program: Uint8Array): Uint8Array[] {
+  const messages: Uint8Array[] = [];
+  for (let at = 0; at < program.length; at += limits.messageBytesMax) {
+    messages.push(message(messageKinds.segment, program.length, program.subarray(at, at + limits.messageBytesMax)));
+  }
+  return messages;
+}
+
+/** The answer to a SYNC frame. */
+export function goMessage(tag: number): Uint8Array {
+  return message(messageKinds.go, tag, new Uint8Array(0));
+}
+
+function message(kind: number, value: number, body: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(8 + body.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, kind, true);
+  view.setUint32(4, value, true);
+  bytes.set(body, 8);
+  return bytes;
+}

@@ -1,0 +1,302 @@
+/**
+ * THE table: every op the init can run, with its operands. `npm run generate` makes native/program/ops.gen.h and
+ * docs/plan.md from it. The order of the rows is the opcode on the wire: append only.
+ *
+ * An op is an intent, not a system call. Every path inside the container is resolved below a register (a descriptor
+ * that the init holds), with openat2(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS): what the image contains cannot lead out.
+ */
+
+/**
+ * Operand kinds.
+ * - `int`: an unsigned number up to `max`; `flags`: a set of bits within `max`
+ * - `in`: a register that an earlier op, or the host, has filled; `maybe`: the same, or none; `out`: a register to fill
+ * - `text`: a string without NUL; `texts`: a list of them; `bytes`: a blob; `ins`: a list of registers
+ */
+export type Kind = 'int' | 'flags' | 'in' | 'maybe' | 'out' | 'text' | 'texts' | 'bytes' | 'ins';
+
+export interface Operand {
+  readonly kind: Kind;
+  /** For `int` the largest value, for `flags` the bits that may be set. */
+  readonly max?: bigint;
+}
+
+export interface OpRow {
+  readonly doc: string;
+  readonly operands: Readonly<Record<string, Operand>>;
+  /** Takes a path of the host: not allowed once `pivot` has run. */
+  readonly host?: true;
+  /** A skip must not jump over it: the host, or another process, takes part in it. */
+  readonly barrier?: true;
+  /** Ends the program. */
+  readonly end?: true;
+}
+
+const u64 = (1n << 64n) - 1n;
+const u32 = (1n << 32n) - 1n;
+const int = (max = u32) => ({ kind: 'int', max }) as const;
+const flags = (max: bigint) => ({ kind: 'flags', max }) as const;
+const flag = int(1n);
+const input = { kind: 'in' } as const;
+const maybe = { kind: 'maybe' } as const;
+const out = { kind: 'out' } as const;
+const text = { kind: 'text' } as const;
+const texts = { kind: 'texts' } as const;
+const bytes = { kind: 'bytes' } as const;
+const ins = { kind: 'ins' } as const;
+const mode = int(0o7777n);
+/** MOUNT_ATTR_*: RDONLY NOSUID NODEV NOEXEC, the three atime bits, NODIRATIME, NOSYMFOLLOW. */
+const attributes = flags(0x2000ffn);
+/** CLONE_NEW*. */
+const namespaces = flags(0x7e020080n);
+const capabilitySet = flags((1n << 41n) - 1n);
+/** MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE. */
+const propagation = flags(0x1e0000n);
+
+export const ops = {
+  halt: {
+    doc: 'Ends the program with exit code 0, without running anything. For helper programs.',
+    operands: {},
+    end: true,
+  },
+
+  // ---- namespaces ------------------------------------------------------------------------------------------------
+  become_root: {
+    doc: 'Takes uid 0 and gid 0 of the user namespace, now that its id maps are written, with no supplementary groups where setgroups(2) is allowed, and becomes undumpable so that nothing that shares a namespace with us can attach.',
+    operands: {},
+  },
+  unshare: { doc: 'Enters new namespaces: unshare(2) with CLONE_NEW* flags.', operands: { flags: namespaces } },
+  join: {
+    doc: 'Enters existing namespaces given as descriptors, in two passes around the user namespace: one that owns the others must be entered first, one that we leave behind last (setns(2)).',
+    operands: { namespaces: ins, user: maybe },
+  },
+  fork: {
+    doc: 'Goes on in a child, which is a child of the host too (CLONE_PARENT): how a joined pid or time namespace is entered. The host learns pid and pidfd by a FORKED frame.',
+    operands: {},
+    barrier: true,
+  },
+  reap: {
+    doc: 'Goes on in a child and stays behind as process 1: collects zombies, forwards signals, reports the exit of the child by an EXIT frame, and ends, with the whole pid namespace, when the host closes the channel.',
+    operands: { capabilities: capabilitySet },
+    barrier: true,
+  },
+  propagation: {
+    doc: 'Sets the propagation of every mount of this mount namespace (MS_PRIVATE or MS_SLAVE, recursively), so that nothing mounted here reaches the host.',
+    operands: { flags: propagation },
+    host: true,
+  },
+  root_propagation: {
+    doc: 'Sets the propagation of the mount at / after the pivot, recursively or not (linux.rootfsPropagation).',
+    operands: { flags: propagation, recursive: flag },
+  },
+
+  // ---- mounts ----------------------------------------------------------------------------------------------------
+  open: {
+    doc: 'Opens a path of the host as an O_PATH descriptor, following links.',
+    operands: { dst: out, path: text },
+    host: true,
+  },
+  open_below: {
+    doc: 'Opens a path below a register as an O_PATH descriptor; with directory, only if it is one.',
+    operands: { dst: out, root: input, path: text, directory: flag },
+  },
+  fsmount: {
+    doc: 'Makes a new, detached mount of a file system type: fsopen, fsconfig for each option (`key` or `key=value`), fsmount with MOUNT_ATTR_* attributes.',
+    operands: { dst: out, fstype: text, options: texts, attributes },
+  },
+  clone_mount: {
+    doc: 'Clones the mount at a path of the host into a detached mount: a bind, in the words of mount(8).',
+    operands: { dst: out, path: text, recursive: flag },
+    host: true,
+  },
+  clone_below: {
+    doc: 'Clones the mount at a path below a register into a detached mount.',
+    operands: { dst: out, root: input, path: text, recursive: flag },
+  },
+  mount_attributes: {
+    doc: 'Changes a mount before anybody can see it: sets and clears MOUNT_ATTR_*, sets its propagation (0 leaves it); recursive covers the mounts below it.',
+    operands: { src: input, set: attributes, clear: attributes, propagation, recursive: flag },
+  },
+  idmap: {
+    doc: 'Maps the owners of the files of a detached mount through a user namespace (MOUNT_ATTR_IDMAP).',
+    operands: { src: input, userns: input, recursive: flag },
+  },
+  attach: {
+    doc: 'Puts a detached mount at a path below a register. The mount point is made when it is missing: a directory for a directory, an empty file for anything else. With ordinary, no component may be a link and the mount point must be a directory: proc and sysfs (CVE-2023-27561).',
+    operands: { src: input, root: input, path: text, ordinary: flag },
+  },
+  attach_host: {
+    doc: 'Puts a detached mount at a path of the host inside our own mount namespace: where the new root stands until the pivot.',
+    operands: { src: input, path: text },
+    host: true,
+  },
+  mask: {
+    doc: 'Hides a path: a directory under an empty read-only tmpfs, anything else under the null device (a register, checked to be the character device 1:3).',
+    operands: { root: input, path: text, null: input },
+  },
+  readonly: {
+    doc: 'Makes a path and everything mounted below it read-only, by a clone of it over itself.',
+    operands: { root: input, path: text },
+  },
+  pivot: {
+    doc: 'Makes a mount the root of this mount namespace and lets go of the old root: pivot_root(".", "."), detach, chdir("/").',
+    operands: { root: input },
+  },
+  enter: { doc: 'Changes the working directory to a register: fchdir(2).', operands: { dir: input } },
+
+  // ---- files -----------------------------------------------------------------------------------------------------
+  directory: {
+    doc: 'Makes a directory, and the missing ones above it with mode 0755; one that exists is left as it is.',
+    operands: { root: input, path: text, mode },
+  },
+  symlink: {
+    doc: 'Makes a symbolic link, and the missing directories above it; an entry that exists is left as it is.',
+    operands: { root: input, path: text, target: text },
+  },
+  file: {
+    doc: 'Makes a regular file with the given content, and the missing directories above it. EEXIST when there is one.',
+    operands: { root: input, path: text, mode, content: bytes },
+  },
+  node: {
+    doc: 'Makes a device node or a fifo, with owner; type is S_IFCHR, S_IFBLK or S_IFIFO. EEXIST when the path exists.',
+    operands: { root: input, path: text, mode: int(0o177777n), major: int(), minor: int(), uid: int(), gid: int() },
+  },
+  write: {
+    doc: 'Writes to a file that exists, in one write(2), as procfs and cgroupfs want it.',
+    operands: { root: input, path: text, content: bytes },
+  },
+  chown: {
+    doc: 'Sets the owner of an entry, not following a link in its last component.',
+    operands: { root: input, path: text, uid: int(), gid: int() },
+  },
+  chmod: { doc: 'Sets the permission bits of an entry that is not a link.', operands: { root: input, path: text, mode } },
+  remove_tree: {
+    doc: 'Removes an entry and everything below it, staying on its file system and following no link. A missing entry is fine.',
+    operands: { root: input, path: text },
+  },
+
+  // ---- the process -----------------------------------------------------------------------------------------------
+  hostname: { doc: 'Sets the host name of the UTS namespace.', operands: { name: text } },
+  domainname: { doc: 'Sets the NIS domain name of the UTS namespace.', operands: { name: text } },
+  link_up: { doc: 'Brings a network interface up.', operands: { name: text } },
+  rlimit: { doc: 'Sets a resource limit: setrlimit(2).', operands: { resource: int(15n), soft: int(u64), hard: int(u64) } },
+  umask: { doc: 'Sets the file mode creation mask.', operands: { mask: int(0o777n) } },
+  chdir: {
+    doc: 'Changes the working directory inside the container and checks that it lies below its root (CVE-2024-21626).',
+    operands: { path: text },
+  },
+  bounding: { doc: 'Reduces the capability bounding set to these.', operands: { capabilities: capabilitySet } },
+  ids: {
+    doc: 'Sets supplementary groups (a list of u32, or none with keep_groups, where the user namespace denies setgroups), gid and uid, keeping the permitted capabilities until `capabilities` decides on them.',
+    operands: { uid: int(), gid: int(), groups: bytes, keep_groups: flag },
+  },
+  capabilities: {
+    doc: 'Sets the four capability sets of the process. Inheritable and ambient are empty unless the configuration says otherwise.',
+    operands: {
+      effective: capabilitySet,
+      permitted: capabilitySet,
+      inheritable: capabilitySet,
+      ambient: capabilitySet,
+    },
+  },
+  no_new_privs: { doc: 'Execve can no longer grant privileges: PR_SET_NO_NEW_PRIVS.', operands: {} },
+  undumpable: {
+    doc: 'Nobody without CAP_SYS_PTRACE may attach to us or open our /proc entries: before namespaces are joined.',
+    operands: {},
+  },
+  death_signal: {
+    doc: 'This signal arrives when the host process dies. For a container without a reaper.',
+    operands: { signal: int(64n) },
+  },
+  new_session: { doc: 'Starts a new session: setsid(2).', operands: {} },
+  new_keyring: { doc: 'Joins a new session keyring, so that the host\'s keys are out of reach.', operands: { name: text } },
+  pty: {
+    doc: 'Opens a new pseudo-terminal of a devpts mount (a register): the master, and the slave by TIOCGPTPEER, so that no path is trusted.',
+    operands: { master: out, slave: out, devpts: input },
+  },
+  window: {
+    doc: 'Sets the size of a terminal.',
+    operands: { src: input, columns: int(65535n), rows: int(65535n) },
+  },
+  controlling_terminal: { doc: 'Makes a terminal the controlling one of the session.', operands: { src: input } },
+  own: {
+    doc: 'Gives a descriptor\'s file to the process\'s user. Only for pipes and terminals of our own making.',
+    operands: { src: input, uid: int(), gid: int() },
+  },
+  stdio: {
+    doc: 'Puts registers at descriptors 0, 1 and 2.',
+    operands: { stdin: input, stdout: input, stderr: input },
+  },
+  close_from: { doc: 'Marks every descriptor from this number on close-on-exec.', operands: { fd: int(0x7fffffffn) } },
+  find: {
+    doc: 'Finds the first of several paths that can be executed, with no magic link on the way (CVE-2024-21626). ENOENT: none exists; EACCES: it is not executable.',
+    operands: { files: texts },
+  },
+  seccomp: { doc: 'Installs a classic BPF filter.', operands: { filter: bytes, flags: flags(0x3fn) } },
+  exec: {
+    doc: 'Executes the first of several paths that exists. Success is seen by the host as the end of the channel.',
+    operands: { files: texts, argv: texts, env: texts },
+    end: true,
+  },
+
+  // ---- with the host ---------------------------------------------------------------------------------------------
+  send_handle: { doc: 'Sends a register to the host in a HANDLE frame.', operands: { src: input, tag: int() }, barrier: true },
+  sync: {
+    doc: 'Tells the host that this point is reached and waits for its GO; if the channel ends instead, so do we.',
+    operands: { tag: int() },
+    barrier: true,
+  },
+  until_hangup: {
+    doc: 'Waits for the host\'s GO or for the end of the channel, whichever comes first, and goes on: how a keeper cleans up after a host that was killed.',
+    operands: {},
+    barrier: true,
+  },
+  kill_cgroup: {
+    doc: 'Kills every process of a cgroup (cgroup.kill) and removes it, and the cgroups below it, once it is empty.',
+    operands: { parent: input, name: text },
+  },
+} as const satisfies Record<string, OpRow>;
+
+export type OpName = keyof typeof ops;
+export const opNames = Object.keys(ops) as readonly OpName[];
+
+/** Which system call of an op failed; the order is the number on the wire: append only. */
+export const steps = [
+  'op', 'verify', 'injected', 'openat2', 'open', 'open_tree', 'fsopen', 'fsconfig', 'fsconfig_create', 'fsmount',
+  'mount_setattr', 'move_mount', 'mkdirat', 'symlinkat', 'mknodat', 'fstat', 'write', 'fchmodat', 'fchownat',
+  'pivot_root', 'umount2', 'fchdir', 'chdir', 'getcwd', 'sethostname', 'setdomainname', 'ioctl', 'socket', 'setrlimit',
+  'prctl', 'capset', 'setgroups', 'setresgid', 'setresuid', 'setns', 'unshare', 'clone', 'setsid', 'keyctl', 'dup3',
+  'close_range', 'seccomp', 'execve', 'sendmsg', 'recvmsg', 'getdents', 'unlinkat', 'mount', 'null_device', 'pipe',
+  'signalfd', 'faccessat', 'outside_root', 'poll', 'fcntl',
+] as const;
+export type Step = (typeof steps)[number];
+
+type Value<K extends Kind> = K extends 'int' | 'flags'
+  ? number | bigint
+  : K extends 'in' | 'out' | 'text'
+    ? string
+    : K extends 'maybe'
+      ? string | undefined
+      : K extends 'texts' | 'ins'
+        ? readonly string[]
+        : Uint8Array;
+
+/** The operands of one op as an object: registers by name. */
+export type Operands<N extends OpName> = {
+  readonly [F in keyof (typeof ops)[N]['operands']]: (typeof ops)[N]['operands'][F] extends { readonly kind: infer K }
+    ? K extends Kind
+      ? Value<K>
+      : never
+    : never;
+};
+
+export interface OpOf<N extends OpName> {
+  readonly op: N;
+  readonly operands: Operands<N>;
+  /** These errnos are no error here: the op is skipped. */
+  readonly unless?: readonly string[];
+  /** On success, this many of the following ops are skipped: they are the alternatives. */
+  readonly skip?: number;
+  /** The JSON pointer of the configuration this op came from, or the name of a default. */
+  readonly origin: string;
+}
+export type Op = { [N in OpName]: OpOf<N> }[OpName];

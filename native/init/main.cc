@@ -1,0 +1,52 @@
+// The init: receives a program on descriptor 3, verifies it, and runs it until exec, halt or an error.
+#include <linux/fcntl.h>
+
+#include "../ops/process.h"
+#include "../program/link.h"
+#include "../program/run.h"
+#include "../program/verify.h"
+#include "bare.h"
+#include "channel.h"
+
+namespace runts {
+
+namespace {
+
+enum { kFailed = 125 };  // as docker run says it: the runtime failed, not the command
+
+[[noreturn]] void refuse(const Verdict& verdict) {
+  send_failure(Failure{verdict.op, 0, EBADMSG, Where{kStepVerify, verdict.reason}});
+  leave(kFailed);
+}
+
+[[noreturn]] void serve() {
+  // Nothing is inherited but 0-2, which are the null device, and the channel.
+  if (sys(__NR_close_range, kChannel + 1, ~0u, 0) < 0) leave(kFailed);
+  (void)sys(__NR_fcntl, kChannel, F_SETFD, FD_CLOEXEC);
+  (void)sys(__NR_umask, 0);  // modes in programs are exact
+  block_signals();
+
+  Received received;
+  if (!receive_program(&received)) leave(kFailed);
+  Verdict verdict = verify(received.program, received.size);
+  if (verdict.reason) refuse(verdict);
+  auto* header = reinterpret_cast<const Header*>(received.program);
+  if (header->inputs != received.handle_count) refuse({"not as many handles as inputs", 0});
+
+  Failure failure;
+  if (run(received.program, received.handles, &failure)) {
+    Frame done = {};
+    done.kind = kFrameDone;
+    (void)send_frame(done, -1);
+    leave(0);
+  }
+  send_failure(failure);
+  note_failure();
+  leave(kFailed);
+}
+
+}  // namespace
+
+}  // namespace runts
+
+extern "C" void init_main() { runts::serve(); }

@@ -1,0 +1,170 @@
+#include "files.h"
+
+#include <linux/fcntl.h>
+#include <linux/openat2.h>
+#include <linux/stat.h>
+#include <string.h>
+
+#include "path.h"
+
+namespace runts {
+
+int make_symlink(Where& at, int root, const char* path, const char* target) {
+  const char* last;
+  Fd parent(open_parent(at, root, path, &last));
+  if (!parent.ok()) return parent.get();
+  long made = sys(__NR_symlinkat, target, parent.get(), last);
+  return check(at, kStepSymlinkat, path, made == -EEXIST ? 0 : made);
+}
+
+namespace {
+
+int write_once(Where& at, int fd, const void* content, size_t size) {
+  long written = sys(__NR_write, fd, content, size);
+  if (written < 0) return check(at, kStepWrite, written);
+  return static_cast<size_t>(written) == size ? 0 : check(at, kStepWrite, -EIO);
+}
+
+}  // namespace
+
+int make_file(Where& at, int root, const char* path, uint32_t mode, const void* content, size_t size) {
+  const char* last;
+  Fd parent(open_parent(at, root, path, &last));
+  if (!parent.ok()) return parent.get();
+  Fd file(check(at, kStepOpen, path,
+                sys(__NR_openat, parent.get(), last, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, mode)));
+  if (!file.ok()) return file.get();
+  return size == 0 ? 0 : write_once(at, file.get(), content, size);
+}
+
+int make_node(Where& at, int root, const char* path, const Node& node) {
+  const char* last;
+  Fd parent(open_parent(at, root, path, &last));
+  if (!parent.ok()) return parent.get();
+  // The kernel's encoding of a device number in 32 bits (new_encode_dev).
+  uint32_t device = (node.minor & 0xff) | (node.major << 8) | ((node.minor & ~0xffu) << 12);
+  int r = check(at, kStepMknodat, path, sys(__NR_mknodat, parent.get(), last, node.mode, device));
+  if (r < 0) return r;
+  return check(at, kStepFchownat,
+               sys(__NR_fchownat, parent.get(), last, node.uid, node.gid, AT_SYMLINK_NOFOLLOW));
+}
+
+int write_file(Where& at, int root, const char* path, const void* content, size_t size) {
+  Fd file(open_below(at, root, path, O_WRONLY));
+  return file.ok() ? write_once(at, file.get(), content, size) : file.get();
+}
+
+int change_owner(Where& at, int root, const char* path, uint32_t uid, uint32_t gid) {
+  Fd entry(open_below(at, root, path, O_PATH | O_NOFOLLOW));
+  if (!entry.ok()) return entry.get();
+  return check(at, kStepFchownat, sys(__NR_fchownat, entry.get(), "", uid, gid, AT_EMPTY_PATH));
+}
+
+int change_mode(Where& at, int root, const char* path, uint32_t mode) {
+  // Only what can be opened has a mode worth setting here: files and directories. O_NONBLOCK: not to wait for a fifo's
+  // other end.
+  Fd entry(open_below(at, root, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+  if (!entry.ok()) return entry.get();
+  return check(at, kStepFchmodat, sys(__NR_fchmod, entry.get(), mode));
+}
+
+namespace {
+
+struct Entry {  // linux_dirent64
+  uint64_t inode;
+  int64_t offset;
+  uint16_t size;
+  uint8_t type;
+  char name[1];
+};
+
+bool is_dot(const char* name) { return name[0] == '.' && (name[1] == 0 || (name[1] == '.' && name[2] == 0)); }
+
+// Depth first without recursion. A tree may be deeper than we have descriptors: what lies at the bottom of our stack is
+// renamed up to the top, where its turn comes later.
+class Remover {
+ public:
+  Remover(Where& at, int top) : at_(at) { stack_[0] = Fd(top); }
+
+  // Empties the top directory.
+  int run() {
+    int r = 0;
+    while (r >= 0 && depth_ >= 0) r = step();
+    return r < 0 ? r : 0;
+  }
+
+ private:
+  enum { kDepth = 32 };
+
+  // Removes one entry of the deepest open directory, or goes one down or up.
+  int step() {
+    int dir = stack_[depth_].get();
+    (void)sys(__NR_lseek, dir, 0, 0);
+    for (;;) {
+      alignas(8) char buffer[4096];
+      long n = sys(__NR_getdents64, dir, buffer, sizeof buffer);
+      if (n < 0) return check(at_, kStepGetdents, n);
+      if (n == 0) break;
+      for (long i = 0; i < n;) {
+        auto* entry = reinterpret_cast<Entry*>(buffer + i);
+        i += entry->size;
+        if (is_dot(entry->name)) continue;
+        int r = remove(dir, entry->name);
+        if (r != 0) return r < 0 ? r : 0;
+      }
+    }
+    // Nothing is left in it: back to the one above, where it is found again, empty.
+    stack_[depth_--].reset();
+    return 0;
+  }
+
+  // 0: the entry is gone. 1: we went down into it, or moved it. Negative: an error.
+  int remove(int dir, const char* name) {
+    long r = sys(__NR_unlinkat, dir, name, 0);
+    if (r == -EISDIR || r == -EPERM) r = sys(__NR_unlinkat, dir, name, AT_REMOVEDIR);
+    if (r == -ENOTEMPTY || r == -EEXIST) return descend(dir, name);
+    return r < 0 && r != -ENOENT ? check(at_, kStepUnlinkat, r) : 0;
+  }
+
+  int descend(int dir, const char* name) {
+    if (depth_ + 1 == kDepth) return raise(dir, name);
+    struct open_how how = {};
+    how.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS;
+    int fd = check(at_, kStepOpenat2, sys(__NR_openat2, dir, name, &how, sizeof how));
+    if (fd < 0) return fd;
+    stack_[++depth_] = Fd(fd);
+    return 1;
+  }
+
+  int raise(int dir, const char* name) {
+    char to[] = ".runts-0000000000000000";
+    for (uint64_t n = raised_++, i = sizeof to - 2; n; n /= 10) to[i--] = static_cast<char>('0' + n % 10);
+    long r = sys(__NR_renameat2, dir, name, stack_[0].get(), to, 1 /* RENAME_NOREPLACE */);
+    if (r == -EEXIST) return 1;  // the next number is free
+    return r < 0 ? check(at_, kStepUnlinkat, r) : 1;
+  }
+
+  Where& at_;
+  Fd stack_[kDepth];
+  int depth_ = 0;
+  uint64_t raised_ = 0;
+};
+
+}  // namespace
+
+int remove_tree(Where& at, int root, const char* path) {
+  const char* last;
+  Fd parent(open_parent(at, root, path, &last));
+  if (!parent.ok()) return parent.get();
+  long r = sys(__NR_unlinkat, parent.get(), last, 0);
+  if (r == 0 || r == -ENOENT) return 0;
+  if (r != -EISDIR && r != -EPERM) return check(at, kStepUnlinkat, path, r);
+  int top = open_below(at, parent.get(), last, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (top < 0) return top;
+  int emptied = Remover(at, top).run();
+  if (emptied < 0) return emptied;
+  return check(at, kStepUnlinkat, path, sys(__NR_unlinkat, parent.get(), last, AT_REMOVEDIR));
+}
+
+}  // namespace runts

@@ -1,0 +1,65 @@
+#include "root.h"
+
+#include <linux/fcntl.h>
+#include <linux/mount.h>
+#include <linux/stat.h>
+
+#include "mounts.h"
+#include "path.h"
+
+namespace runts {
+
+int pivot(Where& at, int root) {
+  constexpr uint32_t kDetach = 2;  // MNT_DETACH
+  int r = check(at, kStepFchdir, sys(__NR_fchdir, root));
+  if (r >= 0) r = check(at, kStepPivotRoot, sys(__NR_pivot_root, ".", "."));
+  // The old root now lies over the new one: "." still means it here, and letting go uncovers ours.
+  if (r >= 0) r = check(at, kStepUmount2, sys(__NR_umount2, ".", kDetach));
+  if (r >= 0) r = check(at, kStepChdir, sys(__NR_chdir, "/"));
+  return r;
+}
+
+namespace {
+
+bool is_null_device(int fd) {
+  struct statx st;
+  if (sys(__NR_statx, fd, "", AT_EMPTY_PATH, STATX_TYPE, &st) < 0) return false;
+  return (st.stx_mode & kTypeBits) == kCharacter && st.stx_rdev_major == 1 && st.stx_rdev_minor == 3;
+}
+
+int move_onto(Where& at, int mount, int target) {
+  return check(at, kStepMoveMount,
+               sys(__NR_move_mount, mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
+}
+
+int empty_directory(Where& at) {
+  char message[64];
+  return fsmount(at, "tmpfs", Options{0, nullptr, nullptr},
+                 MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, message, sizeof message);
+}
+
+}  // namespace
+
+int mask(Where& at, int root, const char* path, int null) {
+  Fd target(open_below(at, root, path, O_PATH));
+  if (!target.ok()) return target.get();
+  int type = type_of(at, target.get());
+  if (type < 0) return type;
+  at.detail = path;
+  if (type != kDirectory && !is_null_device(null)) return check(at, kStepNullDevice, -EINVAL);
+  Fd cover(type == kDirectory ? empty_directory(at) : clone_below(at, null, "", false));
+  at.detail = path;
+  return cover.ok() ? move_onto(at, cover.get(), target.get()) : cover.get();
+}
+
+int make_readonly(Where& at, int root, const char* path) {
+  Fd target(open_below(at, root, path, O_PATH));
+  if (!target.ok()) return target.get();
+  Fd copy(clone_below(at, target.get(), "", true));
+  at.detail = path;
+  if (!copy.ok()) return copy.get();
+  int r = mount_attributes(at, copy.get(), MountChange{MOUNT_ATTR_RDONLY, 0, 0, true});
+  return r < 0 ? r : move_onto(at, copy.get(), target.get());
+}
+
+}  // namespace runts

@@ -1,0 +1,47 @@
+#include "terminal.h"
+
+#include <linux/fcntl.h>
+#include <asm/ioctls.h>
+
+#include "path.h"
+
+namespace runts {
+
+int open_pty(Where& at, int devpts, int* master, int* slave) {
+  Fd opened(open_below(at, devpts, "ptmx", O_RDWR | O_NOCTTY));
+  if (!opened.ok()) return opened.get();
+  int unlocked = 0;
+  int r = check(at, kStepIoctl, sys(__NR_ioctl, opened.get(), TIOCSPTLCK, &unlocked));
+  if (r < 0) return r;
+  int peer = check(at, kStepIoctl, sys(__NR_ioctl, opened.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
+  if (peer < 0) return peer;
+  *master = opened.release();
+  *slave = peer;
+  return 0;
+}
+
+int set_window(Where& at, int terminal, uint32_t columns, uint32_t rows) {
+  struct {
+    uint16_t rows, columns, x, y;
+  } size = {static_cast<uint16_t>(rows), static_cast<uint16_t>(columns), 0, 0};
+  return check(at, kStepIoctl, sys(__NR_ioctl, terminal, TIOCSWINSZ, &size));
+}
+
+int controlling_terminal(Where& at, int terminal) {
+  return check(at, kStepIoctl, sys(__NR_ioctl, terminal, TIOCSCTTY, 0));
+}
+
+int set_stdio(Where& at, int in, int out, int error) {
+  const int from[3] = {in, out, error};
+  for (int to = 0; to < 3; to++) {
+    int r = check(at, kStepDup3, sys(__NR_dup3, from[to], to, 0));
+    if (r < 0) return r;
+  }
+  return 0;
+}
+
+int give_to(Where& at, int fd, uint32_t uid, uint32_t gid) {
+  return check(at, kStepFchownat, sys(__NR_fchown, fd, uid, gid));
+}
+
+}  // namespace runts

@@ -1,0 +1,356 @@
+#include "run.h"
+
+#include <linux/fcntl.h>
+#include <string.h>
+
+#include "../ops/cgroup.h"
+#include "../ops/files.h"
+#include "../ops/identity.h"
+#include "../ops/mounts.h"
+#include "../ops/namespaces.h"
+#include "../ops/path.h"
+#include "../ops/process.h"
+#include "../ops/root.h"
+#include "../ops/terminal.h"
+#include "link.h"
+
+namespace runts {
+
+namespace {
+
+enum { kArgumentsMax = 1u << 18 };  // pointers: as many as 2 MiB of shortest strings need, argv and env together
+
+int registers[kRegistersMax];
+const char* pointers[kArgumentsMax];
+char kernel_message[240];
+
+// One op with its operands by name; the verifier has checked every offset and register number.
+class Operands {
+ public:
+  Operands(const Op& op, const uint8_t* data) : op_(op), data_(data) {}
+
+  uint64_t number(int slot) const { return op_.arg[slot]; }
+  uint32_t small(int slot) const { return static_cast<uint32_t>(op_.arg[slot]); }
+  bool flag(int slot) const { return op_.arg[slot] != 0; }
+  int fd(int slot) const { return op_.arg[slot] == kNoRegister ? -1 : registers[op_.arg[slot]]; }
+  int set(int slot, int fd) const { return registers[op_.arg[slot]] = fd; }
+  const char* text(int slot) const { return string(op_.arg[slot]); }
+
+  uint32_t count(int slot) const { return word_at(op_.arg[slot]); }
+  const char* text_at(int slot, uint32_t i) const { return string(item(slot, i)); }
+  int fd_at(int slot, uint32_t i) const { return registers[item(slot, i)]; }
+  const void* bytes(int slot) const { return data_ + op_.arg[slot] + 4; }
+
+ private:
+  uint32_t word_at(uint64_t offset) const {
+    uint32_t value;
+    memcpy(&value, data_ + offset, sizeof value);
+    return value;
+  }
+  uint32_t item(int slot, uint32_t i) const { return word_at(op_.arg[slot] + 4 + 4ull * i); }
+  const char* string(uint64_t offset) const { return reinterpret_cast<const char*>(data_ + offset); }
+
+  const Op& op_;
+  const uint8_t* data_;
+};
+
+struct List {
+  const Operands& operands;
+  int slot;
+};
+
+const char* option_at(const void* list, uint32_t i) {
+  auto* from = static_cast<const List*>(list);
+  return from->operands.text_at(from->slot, i);
+}
+
+int run_fsmount(Where& at, const Operands& o) {
+  using s = slots_fsmount;
+  List list = {o, s::options_};
+  Options options = {o.count(s::options_), option_at, &list};
+  return o.set(s::dst_, fsmount(at, o.text(s::fstype_), options, o.number(s::attributes_), kernel_message,
+                                sizeof kernel_message));
+}
+
+int run_join(Where& at, const Operands& o) {
+  using s = slots_join;
+  int fds[16];
+  uint32_t count = o.count(s::namespaces_);
+  if (count > sizeof fds / sizeof *fds) return -EINVAL;
+  for (uint32_t i = 0; i < count; i++) fds[i] = o.fd_at(s::namespaces_, i);
+  return join_namespaces(at, fds, count, o.fd(s::user_));
+}
+
+Frame frame_of(FrameKind kind, uint32_t tag, uint64_t value) {
+  Frame frame = {};
+  frame.kind = kind;
+  frame.tag = tag;
+  frame.value = value;
+  return frame;
+}
+
+int run_fork(Where& at) {
+  int pidfd = -1;
+  int pid = fork_process(at, true, &pidfd);
+  if (pid <= 0) return pid;
+  // Our child is the host's child now, and all that is left for us to do is to say so.
+  int sent = send_frame(frame_of(kFrameForked, 0, static_cast<uint64_t>(pid)), pidfd);
+  sys(__NR_exit_group, sent < 0 ? 125 : 0);
+  __builtin_unreachable();
+}
+
+int run_ids(Where& at, const Operands& o) {
+  using s = slots_ids;
+  auto* groups = o.flag(s::keep_groups_) ? nullptr : static_cast<const uint32_t*>(o.bytes(s::groups_));
+  return set_ids(at, o.small(s::uid_), o.small(s::gid_), groups, o.count(s::groups_) / 4);
+}
+
+int run_capabilities(Where& at, const Operands& o) {
+  using s = slots_capabilities;
+  return set_capabilities(at, Capabilities{o.number(s::effective_), o.number(s::permitted_), o.number(s::inheritable_),
+                                           o.number(s::ambient_)});
+}
+
+int run_pty(Where& at, const Operands& o) {
+  using s = slots_pty;
+  int master = -1, slave = -1;
+  int r = open_pty(at, o.fd(s::devpts_), &master, &slave);
+  o.set(s::master_, master);
+  o.set(s::slave_, slave);
+  return r;
+}
+
+// The first candidate that exists decides, but for one that is there and cannot be executed: another may still do, as
+// execvp(3) has it.
+int run_find(Where& at, const Operands& o) {
+  using s = slots_find;
+  int result = -ENOENT;
+  for (uint32_t i = 0; i < o.count(s::files_); i++) {
+    int r = executable(at, o.text_at(s::files_, i));
+    if (r >= 0) return r;
+    if (r == -EACCES) result = r;
+    if (r != -ENOENT && r != -EACCES) return r;
+  }
+  at.detail = o.count(s::files_) ? o.text_at(s::files_, 0) : "";
+  return check(at, kStepFaccessat, result);
+}
+
+int run_exec(Where& at, const Operands& o) {
+  using s = slots_exec;
+  uint64_t argc = o.count(s::argv_), envc = o.count(s::env_);
+  at.detail = o.text_at(s::files_, 0);
+  if (argc + envc + 2 > kArgumentsMax) return check(at, kStepExecve, -E2BIG);
+  const char** argv = pointers;
+  const char** envp = pointers + argc + 1;
+  for (uint32_t i = 0; i < argc; i++) argv[i] = o.text_at(s::argv_, i);
+  for (uint32_t i = 0; i < envc; i++) envp[i] = o.text_at(s::env_, i);
+  argv[argc] = nullptr;
+  envp[envc] = nullptr;
+  reset_signals();
+  int result = -ENOENT;
+  for (uint32_t i = 0; i < o.count(s::files_); i++) {
+    int r = static_cast<int>(sys(__NR_execve, o.text_at(s::files_, i), argv, envp));
+    if (r == -EACCES || (r == -ENOENT && result != -EACCES)) result = r;
+    if (r != -ENOENT && r != -ENOTDIR && r != -EACCES) return check(at, kStepExecve, o.text_at(s::files_, i), r);
+  }
+  return check(at, kStepExecve, result);
+}
+
+int open_host(Where& at, const char* path) {
+  return check(at, kStepOpen, path, sys(__NR_openat, AT_FDCWD, path, O_PATH | O_CLOEXEC));
+}
+
+// make_directory opens what it makes; the op wants it made only.
+int directory(Where& at, int root, const char* path, uint32_t mode) {
+  Fd made(make_directory(at, root, path, mode));
+  return made.ok() ? 0 : made.get();
+}
+
+int run_op(Where& at, const Op& op, const uint8_t* data) {
+  Operands o(op, data);
+  switch (op.code) {
+    case kOpBecomeRoot: return become_root(at);
+    case kOpUnshare: return unshare_namespaces(at, o.number(slots_unshare::flags_));
+    case kOpJoin: return run_join(at, o);
+    case kOpFork: return run_fork(at);
+    case kOpReap: return stay_as_reaper(at, o.number(slots_reap::capabilities_));
+    case kOpPropagation: return set_propagation(at, o.number(slots_propagation::flags_), true);
+    case kOpRootPropagation: {
+      using s = slots_root_propagation;
+      return set_propagation(at, o.number(s::flags_), o.flag(s::recursive_));
+    }
+    case kOpOpen: return o.set(slots_open::dst_, open_host(at, o.text(slots_open::path_)));
+    case kOpOpenBelow: {
+      using s = slots_open_below;
+      uint64_t flags = static_cast<uint64_t>(O_PATH) | (o.flag(s::directory_) ? O_DIRECTORY : 0);
+      return o.set(s::dst_, open_below(at, o.fd(s::root_), o.text(s::path_), flags));
+    }
+    case kOpFsmount: return run_fsmount(at, o);
+    case kOpCloneMount: {
+      using s = slots_clone_mount;
+      return o.set(s::dst_, clone_mount(at, o.text(s::path_), o.flag(s::recursive_)));
+    }
+    case kOpCloneBelow: {
+      using s = slots_clone_below;
+      return o.set(s::dst_, clone_below(at, o.fd(s::root_), o.text(s::path_), o.flag(s::recursive_)));
+    }
+    case kOpMountAttributes: {
+      using s = slots_mount_attributes;
+      return mount_attributes(at, o.fd(s::src_), MountChange{o.number(s::set_), o.number(s::clear_),
+                                                             o.number(s::propagation_), o.flag(s::recursive_)});
+    }
+    case kOpIdmap: {
+      using s = slots_idmap;
+      return idmap(at, o.fd(s::src_), o.fd(s::userns_), o.flag(s::recursive_));
+    }
+    case kOpAttach: {
+      using s = slots_attach;
+      return attach(at, o.fd(s::src_), o.fd(s::root_), o.text(s::path_), o.flag(s::ordinary_));
+    }
+    case kOpAttachHost: return attach_host(at, o.fd(slots_attach_host::src_), o.text(slots_attach_host::path_));
+    case kOpMask: {
+      using s = slots_mask;
+      return mask(at, o.fd(s::root_), o.text(s::path_), o.fd(s::null_));
+    }
+    case kOpReadonly: return make_readonly(at, o.fd(slots_readonly::root_), o.text(slots_readonly::path_));
+    case kOpPivot: return pivot(at, o.fd(slots_pivot::root_));
+    case kOpEnter: return check(at, kStepFchdir, sys(__NR_fchdir, o.fd(slots_enter::dir_)));
+    case kOpDirectory: {
+      using s = slots_directory;
+      return directory(at, o.fd(s::root_), o.text(s::path_), o.small(s::mode_));
+    }
+    case kOpSymlink: {
+      using s = slots_symlink;
+      return make_symlink(at, o.fd(s::root_), o.text(s::path_), o.text(s::target_));
+    }
+    case kOpFile: {
+      using s = slots_file;
+      return make_file(at, o.fd(s::root_), o.text(s::path_), o.small(s::mode_), o.bytes(s::content_),
+                       o.count(s::content_));
+    }
+    case kOpNode: {
+      using s = slots_node;
+      return make_node(at, o.fd(s::root_), o.text(s::path_),
+                       Node{o.small(s::mode_), o.small(s::major_), o.small(s::minor_), o.small(s::uid_),
+                            o.small(s::gid_)});
+    }
+    case kOpWrite: {
+      using s = slots_write;
+      return write_file(at, o.fd(s::root_), o.text(s::path_), o.bytes(s::content_), o.count(s::content_));
+    }
+    case kOpChown: {
+      using s = slots_chown;
+      return change_owner(at, o.fd(s::root_), o.text(s::path_), o.small(s::uid_), o.small(s::gid_));
+    }
+    case kOpChmod: {
+      using s = slots_chmod;
+      return change_mode(at, o.fd(s::root_), o.text(s::path_), o.small(s::mode_));
+    }
+    case kOpRemoveTree: return remove_tree(at, o.fd(slots_remove_tree::root_), o.text(slots_remove_tree::path_));
+    case kOpHostname: return set_hostname(at, o.text(slots_hostname::name_));
+    case kOpDomainname: return set_domainname(at, o.text(slots_domainname::name_));
+    case kOpLinkUp: return link_up(at, o.text(slots_link_up::name_));
+    case kOpRlimit: {
+      using s = slots_rlimit;
+      return set_rlimit(at, o.small(s::resource_), o.number(s::soft_), o.number(s::hard_));
+    }
+    case kOpUmask: (void)sys(__NR_umask, o.number(slots_umask::mask_)); return 0;
+    case kOpChdir: return change_directory(at, o.text(slots_chdir::path_));
+    case kOpBounding: return drop_bounding(at, o.number(slots_bounding::capabilities_));
+    case kOpIds: return run_ids(at, o);
+    case kOpCapabilities: return run_capabilities(at, o);
+    case kOpNoNewPrivs: return no_new_privs(at);
+    case kOpUndumpable: return undumpable(at);
+    case kOpDeathSignal: return death_signal(at, o.small(slots_death_signal::signal_));
+    case kOpNewSession: return check(at, kStepSetsid, sys(__NR_setsid));
+    case kOpNewKeyring: return new_keyring(at, o.text(slots_new_keyring::name_));
+    case kOpPty: return run_pty(at, o);
+    case kOpWindow: {
+      using s = slots_window;
+      return set_window(at, o.fd(s::src_), o.small(s::columns_), o.small(s::rows_));
+    }
+    case kOpControllingTerminal: return controlling_terminal(at, o.fd(slots_controlling_terminal::src_));
+    case kOpOwn: return give_to(at, o.fd(slots_own::src_), o.small(slots_own::uid_), o.small(slots_own::gid_));
+    case kOpStdio: {
+      using s = slots_stdio;
+      return set_stdio(at, o.fd(s::stdin_), o.fd(s::stdout_), o.fd(s::stderr_));
+    }
+    case kOpCloseFrom: return close_on_exec_from(at, o.small(slots_close_from::fd_));
+    case kOpFind: return run_find(at, o);
+    case kOpSeccomp: {
+      using s = slots_seccomp;
+      return load_seccomp(at, o.bytes(s::filter_), o.count(s::filter_), o.number(s::flags_));
+    }
+    case kOpExec: return run_exec(at, o);
+    case kOpSendHandle: {
+      using s = slots_send_handle;
+      return check(at, kStepSendmsg, send_frame(frame_of(kFrameHandle, o.small(s::tag_), 0), o.fd(s::src_)));
+    }
+    case kOpSync: {
+      int r = send_frame(frame_of(kFrameSync, o.small(slots_sync::tag_), 0), -1);
+      return check(at, kStepSendmsg, r < 0 ? r : wait_for_go(o.small(slots_sync::tag_)));
+    }
+    case kOpUntilHangup: {
+      int r = wait_for_go(0);
+      return r == -EPIPE ? 0 : check(at, kStepRecvmsg, r);
+    }
+    case kOpKillCgroup: return kill_cgroup(at, o.fd(slots_kill_cgroup::parent_), o.text(slots_kill_cgroup::name_));
+  }
+  return -ENOSYS;
+}
+
+bool guarded(const Op& op, const uint8_t* data, int error) {
+  if (op.on_error != kOnErrorSkip) return false;
+  uint32_t count;
+  memcpy(&count, data + op.guard, sizeof count);
+  for (uint32_t i = 0; i < count; i++) {
+    uint32_t number;
+    memcpy(&number, data + op.guard + 4 + 4 * i, sizeof number);
+    if (static_cast<int>(number) == error) return true;
+  }
+  return false;
+}
+
+uint64_t now_ns() {
+  struct {
+    int64_t s, ns;
+  } time = {};
+  (void)sys(__NR_clock_gettime, 1 /* CLOCK_MONOTONIC */, &time);
+  return static_cast<uint64_t>(time.s) * 1000000000u + static_cast<uint64_t>(time.ns);
+}
+
+}  // namespace
+
+bool run(const uint8_t* program, const int* handles, Failure* failure) {
+  auto* header = reinterpret_cast<const Header*>(program);
+  auto* ops = reinterpret_cast<const Op*>(header + 1);
+  auto* data = reinterpret_cast<const uint8_t*>(ops + header->ops);
+  for (uint32_t r = 0; r < kRegistersMax; r++) registers[r] = r < header->inputs ? handles[r] : -1;
+
+  for (uint32_t i = 0; i < header->ops; i++) {
+    const Op& op = ops[i];
+    if (op.code == kOpHalt) return true;
+    Where at;
+    uint64_t began = header->flags & kFlagTrace ? now_ns() : 0;
+    int r;
+    if (header->fail_errno && header->fail_at == i) {
+      at.step = kStepInjected;
+      r = -static_cast<int>(header->fail_errno);
+    } else {
+      r = run_op(at, op, data);
+    }
+    if (r < 0 && !guarded(op, data, -r)) {
+      *failure = {i, op.code, -r, at};
+      return false;
+    }
+    if (header->flags & kFlagTrace) {
+      Frame frame = frame_of(kFrameTrace, 0, now_ns() - began);
+      frame.op = i;
+      (void)send_frame(frame, -1);  // a lost measurement is no failure
+    }
+    if (r >= 0) i += op.skip;
+  }
+  return true;
+}
+
+}  // namespace runts
