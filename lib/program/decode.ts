@@ -61,19 +61,15 @@ const register = (number: number) => `r${number}`;
 function decodeOp(data: Section, at: number): DecodedOp {
   const { view } = data;
   const layout = layouts[view.getUint16(at + opAt.code, true)] as Layout;
-  const entries = layout.slots.map((slot, s) => [slot.name, decodeOperand(data, slot, at + opAt.args + 8 * s)] as const);
-  const op: DecodedOp = { op: layout.name, operands: fromEntries(entries) };
+  const entries = layout.slots.map(
+    (slot, s) => [slot.name, decodeOperand(data, slot, at + opAt.args + 8 * s)] as const,
+  );
+  const op: DecodedOp = { op: layout.name, operands: Object.fromEntries(entries) };
   const guard = view.getUint32(at + opAt.guard, true);
   if (guard === 0) return op;
   const unless = wordsAt(data, guard).map(errnoName);
   const skip = view.getUint8(at + opAt.skip);
   return skip === 0 ? { ...op, unless } : { ...op, unless, skip };
-}
-
-function fromEntries(entries: readonly (readonly [string, unknown])[]): Record<string, unknown> {
-  const object: Record<string, unknown> = {};
-  for (const [key, value] of entries) object[key] = value;
-  return object;
 }
 
 function decodeOperand(data: Section, slot: Slot, at: number): unknown {

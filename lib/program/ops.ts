@@ -138,7 +138,7 @@ export const ops = {
     operands: { root: input, path: text },
   },
   pivot: {
-    doc: 'Makes a mount the root of this mount namespace and lets go of the old root: pivot_root(".", "."), detach, chdir("/").',
+    doc: 'Makes a mount the root of this mount namespace and lets go of the old root: pivot_root(".", "."), detach, chdir("/"); and checks that nothing is left above it.',
     operands: { root: input },
   },
   enter: { doc: 'Changes the working directory to a register: fchdir(2).', operands: { dir: input } },
@@ -253,6 +253,10 @@ export const ops = {
   kill_cgroup: {
     doc: 'Kills every process of a cgroup (cgroup.kill) and removes it, and the cgroups below it, once it is empty.',
     operands: { parent: input, name: text },
+  },
+  detach: {
+    doc: 'Takes an attached mount, which must be the topmost at its place, off the tree again (MNT_DETACH); what uses it, an overlay say, keeps it.',
+    operands: { src: input },
   },
 } as const satisfies Record<string, OpRow>;
 

@@ -14,7 +14,9 @@ export function badValue(op: Op, what: string): RuntsError {
 
 /** The configuration asks for more than a program holds; the op is the first that does not fit. */
 export function tooMany(what: string, max: number, op: Op | undefined): RuntsError {
-  return specError('the plan is too long', [{ path: op?.origin ?? '', message: `more than ${max} ${what} in one program` }]);
+  return specError('the plan is too long', [
+    { path: op?.origin ?? '', message: `more than ${max} ${what} in one program` },
+  ]);
 }
 
 /** Arguments, environment, file contents and all else together are over the limit. */

@@ -25,13 +25,7 @@
 //     For each op i:
 //      1. code < kOpCount                                                                         opcode
 //      2. take (cur_must, cur_may) out of slot i mod 16 and put the neutral element back; after = cur
-//      3. condition:
-//          on_error == FAIL: skip == 0 and guard == 0                                          condition
-//          on_error == SKIP: skip <= 15; i + 1 + skip < ops; guard is the offset of an errno set:
-//            word_list(guard), 1 <= count <= 16, each 1 .. 4095. landing = max(landing, i + 1 + skip)
-//                                                                                              condition
-//          any other on_error                                                                  condition
-//      4. order:
+//      3. order (with `landing` of the ops before this one):
 //          barrier ops: landing <= i                                                             barrier
 //          end ops: if and only if i == ops - 1                                                      end
 //          host ops: not pivoted                                                                   pivot
@@ -39,6 +33,12 @@
 //          any op while filtered: among `afterFilter`, or, if the filter came without no_new_privs before it, among
 //          `afterEarlyFilter` too. op seccomp: filtered. op no_new_privs, not filtered, on_error FAIL: unprivileged
 //                                                                                                seccomp
+//      4. condition:
+//          on_error == FAIL: skip == 0 and guard == 0                                          condition
+//          on_error == SKIP: skip <= 15; i + 1 + skip < ops; guard is the offset of an errno set:
+//            word_list(guard), 1 <= count <= 16, each 1 .. 4095. landing = max(landing, i + 1 + skip)
+//                                                                                              condition
+//          any other on_error                                                                  condition
 //      5. operands, slots 0 .. 6 in order; a slot the op does not have: arg == 0                    slot
 //          int: arg <= max                                                                           int
 //          flags: (arg & ~max) == 0                                                                flags
@@ -210,7 +210,7 @@ function opReason(state: State, i: number): Reason | undefined {
   const after = copy(before);
 
   const skips = view.getUint8(at + opAt.onError) !== 0;
-  const reason = conditionReason(state, i, at) ?? orderReason(state, i, layout, skips);
+  const reason = orderReason(state, i, layout, skips) ?? conditionReason(state, i, at);
   if (reason !== undefined) return reason;
   for (let s = 0; s < wire.slots; s++) {
     const refused = slotReason(state, layout.slots[s], at + opAt.args + 8 * s, before, after);
@@ -229,23 +229,6 @@ function flow(state: State, to: number, known: Known): void {
   }
 }
 
-function conditionReason(state: State, i: number, at: number): Reason | undefined {
-  const { view, dataStart } = state;
-  const onError = view.getUint8(at + opAt.onError);
-  const skip = view.getUint8(at + opAt.skip);
-  const guard = view.getUint32(at + opAt.guard, true);
-  if (onError === 0) return skip === 0 && guard === 0 ? undefined : 'condition';
-  if (onError !== 1 || skip > condition.skipMax || i + 1 + skip >= state.ops) return 'condition';
-  const count = wordList(state, guard);
-  if (count === undefined || count < 1 || count > condition.errnosMax) return 'condition';
-  for (let k = 1; k <= count; k++) {
-    const errno = view.getUint32(dataStart + guard + 4 * k, true);
-    if (errno < 1 || errno > 4095) return 'condition';
-  }
-  state.landing = Math.max(state.landing, i + 1 + skip);
-  return undefined;
-}
-
 function orderReason(state: State, i: number, layout: Layout, skips: boolean): Reason | undefined {
   const { name } = layout;
   if (layout.barrier && state.landing > i) return 'barrier';
@@ -262,6 +245,23 @@ function orderReason(state: State, i: number, layout: Layout, skips: boolean): R
 function isAllowed(allowed: State['allowed'], name: OpName): boolean {
   if (allowed === 'all' || afterFilter.has(name)) return true;
   return allowed === 'afterEarlyFilter' && afterEarlyFilter.has(name);
+}
+
+function conditionReason(state: State, i: number, at: number): Reason | undefined {
+  const { view, dataStart } = state;
+  const onError = view.getUint8(at + opAt.onError);
+  const skip = view.getUint8(at + opAt.skip);
+  const guard = view.getUint32(at + opAt.guard, true);
+  if (onError === 0) return skip === 0 && guard === 0 ? undefined : 'condition';
+  if (onError !== 1 || skip > condition.skipMax || i + 1 + skip >= state.ops) return 'condition';
+  const count = wordList(state, guard);
+  if (count === undefined || count < 1 || count > condition.errnosMax) return 'condition';
+  for (let k = 1; k <= count; k++) {
+    const errno = view.getUint32(dataStart + guard + 4 * k, true);
+    if (errno < 1 || errno > 4095) return 'condition';
+  }
+  state.landing = Math.max(state.landing, i + 1 + skip);
+  return undefined;
 }
 
 function slotReason(s: State, slot: Slot | undefined, at: number, before: Known, after: Known): Reason | undefined {

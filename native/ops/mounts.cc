@@ -39,6 +39,8 @@ int fsmount(Where& at, const char* fstype, const Options& options, uint64_t attr
   at.detail = fstype;
   Fd fs(check(at, kStepFsopen, sys(__NR_fsopen, fstype, FSOPEN_CLOEXEC)));
   if (!fs.ok()) return fs.get();
+  // What mount(8) and /proc/mounts show in the first column; an option `source=` may say otherwise.
+  (void)sys(__NR_fsconfig, fs.get(), FSCONFIG_SET_STRING, "source", fstype, 0);
   int r = 0;
   for (uint32_t i = 0; i < options.count && r >= 0; i++) r = configure(at, fs.get(), options.at(options.list, i));
   if (r >= 0) {
@@ -96,6 +98,12 @@ int attach(Where& at, int mount, int root, const char* path, bool ordinary) {
 
 int attach_host(Where& at, int mount, const char* path) {
   return check(at, kStepMoveMount, path, sys(__NR_move_mount, mount, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH));
+}
+
+int detach(Where& at, int mount) {
+  constexpr uint32_t kDetach = 2;  // MNT_DETACH
+  int r = check(at, kStepFchdir, sys(__NR_fchdir, mount));
+  return r < 0 ? r : check(at, kStepUmount2, sys(__NR_umount2, ".", kDetach));
 }
 
 int set_propagation(Where& at, uint64_t flags, bool recursive) {

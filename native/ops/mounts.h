@@ -30,6 +30,9 @@ int idmap(Where& at, int mount, int userns, bool recursive);
 int attach(Where& at, int mount, int root, const char* path, bool ordinary);
 int attach_host(Where& at, int mount, const char* path);
 
+// Takes the topmost mount at a descriptor off the tree; leaves the working directory in it.
+int detach(Where& at, int mount);
+
 // Every mount of this namespace (recursive), or the one at "/".
 int set_propagation(Where& at, uint64_t flags, bool recursive);
 

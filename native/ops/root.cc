@@ -9,6 +9,15 @@
 
 namespace runts {
 
+namespace {
+
+uint64_t mount_id(int dir, const char* path, uint32_t flags) {
+  struct statx st;
+  return sys(__NR_statx, dir, path, flags, STATX_MNT_ID, &st) < 0 ? 0 : st.stx_mnt_id;
+}
+
+}  // namespace
+
 int pivot(Where& at, int root) {
   constexpr uint32_t kDetach = 2;  // MNT_DETACH
   int r = check(at, kStepFchdir, sys(__NR_fchdir, root));
@@ -16,7 +25,11 @@ int pivot(Where& at, int root) {
   // The old root now lies over the new one: "." still means it here, and letting go uncovers ours.
   if (r >= 0) r = check(at, kStepUmount2, sys(__NR_umount2, ".", kDetach));
   if (r >= 0) r = check(at, kStepChdir, sys(__NR_chdir, "/"));
-  return r;
+  if (r < 0) return r;
+  // umount2 takes what is topmost at "/". Had something been stacked on the old root, that would have gone and the old
+  // root stayed, one ".." away.
+  uint64_t ours = mount_id(root, "", AT_EMPTY_PATH);
+  return ours != 0 && mount_id(AT_FDCWD, "/..", 0) == ours ? 0 : check(at, kStepOutsideRoot, -EBUSY);
 }
 
 namespace {

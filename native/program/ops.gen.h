@@ -5,7 +5,7 @@
 namespace runts {
 
 // A hash of this table: a program that was encoded with another one is refused.
-constexpr uint64_t kSchema = 0xdae0b2ca3680dfcdull;
+constexpr uint64_t kSchema = 0xe5959ccc36375903ull;
 
 enum Kind : uint8_t { kKindNone, kKindInt, kKindFlags, kKindIn, kKindMaybe, kKindOut, kKindText, kKindTexts, kKindBytes, kKindIns };
 
@@ -66,7 +66,8 @@ enum Opcode : uint16_t {
   kOpSync = 53,
   kOpUntilHangup = 54,
   kOpKillCgroup = 55,
-  kOpCount = 56,
+  kOpDetach = 56,
+  kOpCount = 57,
 };
 
 // Which system call of an op failed.
@@ -277,6 +278,9 @@ struct slots_sync {
 struct slots_kill_cgroup {
   enum : int { parent_ = 0, name_ = 1 };
 };
+struct slots_detach {
+  enum : int { src_ = 0 };
+};
 
 // Few values are shared by many operands, so that an operand is two bytes in the init.
 inline constexpr uint64_t kMaxima[] = {
@@ -366,6 +370,7 @@ inline constexpr OpInfo kOps[kOpCount] = {
     {0, 1, 0, {{kKindInt, 8}}},  // sync
     {0, 1, 0, {}},  // until_hangup
     {0, 0, 0, {{kKindIn, 0}, {kKindText, 0}}},  // kill_cgroup
+    {0, 0, 0, {{kKindIn, 0}}},  // detach
 };
 
 // For tests and tools; the init sends numbers.
@@ -427,6 +432,7 @@ inline constexpr const char* kOpNames[kOpCount] = {
     "sync",
     "until_hangup",
     "kill_cgroup",
+    "detach",
 };
 inline constexpr const char* kStepNames[kStepCount] = {
     "op",

@@ -208,6 +208,7 @@ int run_op(Where& at, const Op& op, const uint8_t* data) {
       return attach(at, o.fd(s::src_), o.fd(s::root_), o.text(s::path_), o.flag(s::ordinary_));
     }
     case kOpAttachHost: return attach_host(at, o.fd(slots_attach_host::src_), o.text(slots_attach_host::path_));
+    case kOpDetach: return detach(at, o.fd(slots_detach::src_));
     case kOpMask: {
       using s = slots_mask;
       return mask(at, o.fd(s::root_), o.text(s::path_), o.fd(s::null_));
