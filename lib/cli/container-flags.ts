@@ -1,0 +1,116 @@
+import { type Issue, specError } from '../errors.ts';
+import type { Flags, Parsed } from './parse.ts';
+
+/** The options of `runts run` and `runts plan`: docker run's words where docker has the option, runc's for a bundle. */
+export const containerFlags: Flags = {
+  host: { names: ['--host'], doc: "this machine's /usr and its companions as root file system, privately" },
+  rootfs: { names: ['--rootfs'], value: 'DIR', doc: 'a directory as root file system' },
+  image: { names: ['--image'], value: 'FILE', doc: 'an image: docker save, an OCI archive, or an OCI layout directory' },
+  bundle: { names: ['--bundle', '-b'], value: 'DIR', doc: 'an OCI bundle: config.json and a root file system' },
+  interactive: { names: ['--interactive', '-i'], doc: 'keep standard input open (it always is)' },
+  tty: { names: ['--tty', '-t'], doc: 'a terminal for the command' },
+  env: { names: ['--env', '-e'], value: 'NAME=VALUE', repeat: true, doc: 'set a variable' },
+  cwd: { names: ['--workdir', '-w'], value: 'DIR', doc: 'working directory of the command' },
+  user: { names: ['--user', '-u'], value: 'USER[:GROUP]', doc: 'user of the command, by name or number' },
+  hostname: { names: ['--hostname'], value: 'NAME', doc: 'host name inside' },
+  name: { names: ['--name'], value: 'NAME', doc: 'name of the container' },
+  entrypoint: { names: ['--entrypoint'], value: 'FILE', doc: "instead of the image's entrypoint" },
+  volumes: { names: ['--volume', '-v'], value: 'SRC:DST[:ro]', repeat: true, doc: 'bind a path of the host' },
+  tmpfs: { names: ['--tmpfs'], value: 'DST[:size=BYTES]', repeat: true, doc: 'an empty file system in memory' },
+  memory: { names: ['--memory', '-m'], value: 'BYTES', doc: 'memory limit: 512m' },
+  cpus: { names: ['--cpus'], value: 'N', doc: 'how many processors worth of time' },
+  pids: { names: ['--pids-limit'], value: 'N', doc: 'how many processes' },
+  capAdd: { names: ['--cap-add'], value: 'CAP', repeat: true, doc: 'add a capability' },
+  capDrop: { names: ['--cap-drop'], value: 'CAP', repeat: true, doc: 'drop a capability, or ALL' },
+  readonly: { names: ['--read-only'], doc: 'no writing to the root file system' },
+  network: { names: ['--network'], value: 'none|host', doc: 'own network with only lo (default), or the one of the host' },
+  seccomp: { names: ['--seccomp'], value: 'default|unconfined', doc: 'the system call filter' },
+  noInit: { names: ['--no-init'], doc: 'the command itself is process 1' },
+};
+
+/** The options of a container, in the words of createContainer, from those of a command line. */
+export function containerOptions(parsed: Parsed): Record<string, unknown> {
+  const { given, rest } = parsed;
+  const issues: Issue[] = [];
+  const options: Record<string, unknown> = {};
+  const set = (name: string, value: unknown): void => {
+    if (value !== undefined) options[name] = value;
+  };
+  for (const name of ['rootfs', 'image', 'bundle', 'cwd', 'user', 'hostname', 'name', 'network', 'seccomp', 'tty', 'readonly', 'host']) {
+    set(name, given[name]);
+  }
+  if (given['noInit'] === true) options['init'] = false;
+  if (typeof given['entrypoint'] === 'string') options['entrypoint'] = [given['entrypoint']];
+  set('env', environment(list(given['env']), issues));
+  set('mounts', mounts(list(given['volumes']), list(given['tmpfs']), issues));
+  set('limits', limits(given, issues));
+  const add = list(given['capAdd']).map(capability);
+  const drop = list(given['capDrop']).map(capability);
+  if (add.length + drop.length > 0) options['capabilities'] = { add, drop };
+  // As runc has it, the word after a bundle is the container's name; everything else has a command there.
+  if (given['bundle'] === undefined) {
+    if (rest.length > 0) options['command'] = rest;
+  } else {
+    if (rest.length > 1) issues.push({ path: '', message: `one ID follows a bundle, got ${rest.join(' ')}` });
+    set('name', rest[0]);
+  }
+  if (issues.length > 0) throw specError('runts run', issues);
+  return options;
+}
+
+const list = (value: Parsed['given'][string] | undefined): readonly string[] =>
+  typeof value === 'object' ? value : [];
+
+const capability = (name: string): string => {
+  const upper = name.toUpperCase();
+  return upper === 'ALL' || upper.startsWith('CAP_') ? upper : `CAP_${upper}`;
+};
+
+function environment(pairs: readonly string[], issues: Issue[]): Record<string, string> | undefined {
+  if (pairs.length === 0) return undefined;
+  const env: Record<string, string> = {};
+  for (const pair of pairs) {
+    const equals = pair.indexOf('=');
+    if (equals <= 0) issues.push({ path: '--env', message: `wants NAME=VALUE, got ${JSON.stringify(pair)}` });
+    else env[pair.slice(0, equals)] = pair.slice(equals + 1);
+  }
+  return env;
+}
+
+function mounts(volumes: readonly string[], tmpfs: readonly string[], issues: Issue[]): unknown[] | undefined {
+  const binds = volumes.map((text) => {
+    const [source, target, mode, ...more] = text.split(':');
+    if (!source || !target || more.length > 0 || !['ro', 'rw', undefined].includes(mode)) {
+      issues.push({ path: '--volume', message: `wants SRC:DST or SRC:DST:ro, got ${JSON.stringify(text)}` });
+    }
+    return { type: 'bind', source, target, readonly: mode === 'ro' };
+  });
+  const memory = tmpfs.map((text) => {
+    const match = /^([^:]+)(?::size=([0-9]+[kmgt]?))?$/.exec(text);
+    if (match === null) {
+      issues.push({ path: '--tmpfs', message: `wants DST or DST:size=64m, got ${JSON.stringify(text)}` });
+    }
+    return { type: 'tmpfs', target: match?.[1], ...(match?.[2] && { size: match[2] }) };
+  });
+  return binds.length + memory.length > 0 ? [...binds, ...memory] : undefined;
+}
+
+function limits(given: Parsed['given'], issues: Issue[]): Record<string, unknown> | undefined {
+  const number = (name: string, flag: string): number | undefined => {
+    const text = given[name];
+    if (text === undefined) return undefined;
+    if (typeof text !== 'string' || !/^[0-9]+(\.[0-9]+)?$/.test(text)) {
+      issues.push({ path: flag, message: `wants a number, got ${JSON.stringify(text)}` });
+    }
+    return Number(text);
+  };
+  const cpus = number('cpus', '--cpus');
+  const pids = number('pids', '--pids-limit');
+  const memory = given['memory'];
+  if (memory === undefined && cpus === undefined && pids === undefined) return undefined;
+  return {
+    ...(memory !== undefined && { memory: /^[0-9]+$/.test(String(memory)) ? Number(memory) : memory }),
+    ...(cpus !== undefined && { cpus }),
+    ...(pids !== undefined && { pids }),
+  };
+}

@@ -1,0 +1,107 @@
+import { StringDecoder } from 'node:string_decoder';
+
+/** One line that a container wrote, without its line end. */
+export interface LogLine {
+  readonly stream: 'stdout' | 'stderr';
+  readonly text: string;
+  readonly at: Date;
+}
+
+export interface LogOptions {
+  /** Go on with new lines until the container ends. Default `false`. */
+  readonly follow?: boolean;
+  /** Only lines that were written at this time or later. */
+  readonly since?: Date;
+  /** Only so many of the last lines that are there already. */
+  readonly tail?: number;
+  /** Ends the iteration, with the signal's reason as error. */
+  readonly signal?: AbortSignal;
+}
+
+/** Bounds of what is remembered: older lines make room for newer ones, and a longer line is cut into several. */
+const linesMax = 20_000;
+const bytesMax = 8 * 1024 * 1024;
+const lineLengthMax = 16 * 1024;
+
+/** Remembers the last lines of both streams of a container, for whoever asks, now or later. */
+export class LogBook {
+  readonly #lines: LogLine[] = [];
+  readonly #partial = { stdout: '', stderr: '' };
+  readonly #decoders = { stdout: new StringDecoder('utf8'), stderr: new StringDecoder('utf8') };
+  readonly #waiting = new Set<() => void>();
+  /** How many lines have been dropped from the front: the number of the first that is kept. */
+  #dropped = 0;
+  #bytes = 0;
+  #ended = false;
+
+  /** Takes a chunk of a stream as it came. */
+  write(stream: LogLine['stream'], chunk: Buffer): void {
+    const text = this.#partial[stream] + this.#decoders[stream].write(chunk);
+    const pieces = text.split('\n');
+    let rest = pieces.pop() as string;
+    for (const piece of pieces) this.#push(stream, piece.endsWith('\r') ? piece.slice(0, -1) : piece);
+    while (rest.length >= lineLengthMax) {
+      this.#push(stream, rest.slice(0, lineLengthMax));
+      rest = rest.slice(lineLengthMax);
+    }
+    this.#partial[stream] = rest;
+    this.#wake();
+  }
+
+  /** No more will come: an unfinished line is a line. */
+  end(): void {
+    for (const stream of ['stdout', 'stderr'] as const) {
+      const rest = this.#partial[stream] + this.#decoders[stream].end();
+      if (rest !== '') this.#push(stream, rest);
+      this.#partial[stream] = '';
+    }
+    this.#ended = true;
+    this.#wake();
+  }
+
+  /** The lines that match, and with `follow` those to come. */
+  async *read(options: LogOptions = {}): AsyncGenerator<LogLine, void, void> {
+    const { follow = false, since, tail, signal } = options;
+    let next = this.#dropped + (tail === undefined ? 0 : Math.max(0, this.#lines.length - tail));
+    for (;;) {
+      signal?.throwIfAborted();
+      next = Math.max(next, this.#dropped);
+      const line = this.#lines[next - this.#dropped];
+      if (line !== undefined) {
+        next++;
+        if (since === undefined || line.at >= since) yield line;
+      } else if (this.#ended || !follow) {
+        return;
+      } else {
+        await this.#news(signal);
+      }
+    }
+  }
+
+  #push(stream: LogLine['stream'], text: string): void {
+    this.#lines.push({ stream, text, at: new Date() });
+    this.#bytes += text.length;
+    if (this.#lines.length < linesMax && this.#bytes < bytesMax) return;
+    // By halves, so that a busy log does not shift its whole array for every line.
+    const gone = this.#lines.splice(0, Math.ceil(this.#lines.length / 2));
+    this.#dropped += gone.length;
+    this.#bytes -= gone.reduce((sum, line) => sum + line.text.length, 0);
+  }
+
+  #wake(): void {
+    for (const resolve of this.#waiting) resolve();
+    this.#waiting.clear();
+  }
+
+  #news(signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#waiting.delete(done);
+        signal?.removeEventListener('abort', done);
+        resolve();
+      };
+      this.#waiting.add(done);
+      signal?.addEventListener('abort', done, { once: true });
+    });
+  }
+}

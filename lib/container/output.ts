@@ -1,0 +1,35 @@
+import type { Readable } from 'node:stream';
+
+/** What a stream said, up to a bound; what comes after it is read and thrown away, so that the writer never blocks. */
+export class Collector {
+  readonly #chunks: Buffer[] = [];
+  readonly #bytesMax: number;
+  #bytes = 0;
+  /** Whether something was thrown away. */
+  truncated = false;
+  /** Fulfilled at the end of the stream. A stream that breaks has ended. */
+  readonly ended: Promise<void>;
+
+  constructor(stream: Readable, bytesMax: number) {
+    this.#bytesMax = bytesMax;
+    stream.on('data', (chunk: Buffer) => this.#take(chunk));
+    this.ended = new Promise((resolve) => {
+      stream.once('close', resolve);
+      stream.once('end', resolve);
+      stream.once('error', () => resolve());
+    });
+  }
+
+  #take(chunk: Buffer): void {
+    const room = this.#bytesMax - this.#bytes;
+    if (chunk.length > room) this.truncated = true;
+    const kept = chunk.length > room ? chunk.subarray(0, room) : chunk;
+    if (kept.length > 0) this.#chunks.push(kept);
+    this.#bytes += kept.length;
+  }
+
+  /** The text so far. Bytes that are not UTF-8 become U+FFFD. */
+  text(): string {
+    return Buffer.concat(this.#chunks).toString('utf8');
+  }
+}

@@ -1,0 +1,69 @@
+import { RuntsError } from '../errors.ts';
+import type { Exit as ProcessExit } from '../host/host.ts';
+import { signalName } from '../spec/names.ts';
+
+/** How a container's command ended: exactly one of `exitCode` and `signal` is set. */
+export interface Exit {
+  readonly exitCode: number | undefined;
+  /** The name of the signal that ended it: `SIGKILL`. */
+  readonly signal: string | undefined;
+  /** The kernel killed a process of the container for want of memory (memory.events, oom_kill). */
+  readonly oomKilled: boolean;
+}
+
+/** What `run` and `exec` give: one shape for success and failure, as execa has it. */
+export interface Result extends Exit {
+  readonly command: readonly string[];
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly durationMs: number;
+  /** A non-zero exit code, a signal, a timeout or a cancellation. */
+  readonly failed: boolean;
+  readonly timedOut: boolean;
+  readonly canceled: boolean;
+  /** More was written than `maxOutput`; the rest was thrown away. */
+  readonly truncated: boolean;
+}
+
+/** A command that ran and failed; `result` has all that is known of it. */
+export class ExitError extends RuntsError {
+  override readonly name: string = 'ExitError';
+  readonly result: Result;
+
+  constructor(result: Result, cause?: unknown) {
+    const code = result.timedOut ? 'ERR_TIMEOUT' : result.canceled ? 'ERR_CANCELED' : 'ERR_EXIT';
+    super(code, describe(result), { cause, exit: exitStatus(result) });
+    this.result = result;
+  }
+}
+
+/** The exit code a shell would show: 128 + n for signal n. */
+export function exitStatus(exit: Pick<Exit, 'exitCode' | 'signal'>, signalNumber?: number): number {
+  return exit.exitCode ?? 128 + (signalNumber ?? 9);
+}
+
+/** The kernel's words to ours. */
+export function exitOf(exit: ProcessExit, oomKilled: boolean): Exit {
+  return {
+    exitCode: exit.code,
+    signal: exit.signal === undefined ? undefined : signalName(exit.signal),
+    oomKilled,
+  };
+}
+
+function describe(result: Result): string {
+  const command = result.command.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : JSON.stringify(word))).join(' ');
+  const why = result.timedOut
+    ? `timed out after ${Math.round(result.durationMs)} ms`
+    : result.canceled
+      ? 'was canceled'
+      : result.signal !== undefined
+        ? `was ended by ${result.signal}${result.oomKilled ? ' (out of memory)' : ''}`
+        : `failed with exit code ${result.exitCode}`;
+  const tail = lastLines(result.stderr, 10);
+  return `${command} ${why}${tail === '' ? '' : `\n${tail}`}`;
+}
+
+function lastLines(text: string, count: number): string {
+  return text.trimEnd().split('\n').slice(-count).join('\n');
+}
