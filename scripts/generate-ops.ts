@@ -116,6 +116,8 @@ Two things can be said about any op beside its operands:
 - \`skip 2\` (with \`unless\`): on *success* the next two ops, which are the alternatives, are passed over. At most 15, never
   over a barrier, and never over the last op.
 
+A barrier, and the last op, can have neither.
+
 A program has at most ${limits.opsMax.toLocaleString('en')} ops, ${limits.registersMax} registers, and ${limits.programBytesMax / 1024 / 1024} MiB. Its last op, and no other, is one that ends it. Schema of
 this table: \`${schemaHex(schema())}\`.
 

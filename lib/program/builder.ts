@@ -1,5 +1,5 @@
 import { RuntsError } from '../errors.ts';
-import type { Op, OpName, OpOf, Operands } from './ops.ts';
+import type { Op, Operands, OpName, OpOf } from './ops.ts';
 
 /** What one op may say beside its operands. */
 export interface Conditions {

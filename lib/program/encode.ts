@@ -100,6 +100,7 @@ function writeOp(view: DataView, at: number, state: State): void {
   if (layout === undefined) throw broken(op, 'is not in the table of ops');
   checkEnd(layout, state);
   view.setUint16(at + opAt.code, layout.code, true);
+  if (op.unless !== undefined && layout.barrier) throw broken(op, 'is a barrier and must not be passed over');
   if (op.unless !== undefined) writeGuard(view, at, op.unless, state);
   else if (op.skip) throw broken(op, 'has a skip without `unless`: what it skips could never run');
 

@@ -30,7 +30,7 @@ function line(op: Explainable, index: number): string {
   if (op.unless) parts.push(`[unless ${op.unless.join(',')}]`);
   if (op.skip) parts.push(`[skip ${op.skip}]`);
   const text = `${String(index).padStart(3)}  ${op.op.padEnd(16)}  ${parts.join(' ')}`.trimEnd();
-  return op.origin === undefined ? text : `${text.padEnd(originColumn)}  ; ${op.origin}`;
+  return op.origin === undefined ? text : `${text.padEnd(originColumn)}  ; ${printable(op.origin)}`;
 }
 
 function operand(op: OpName, slot: Slot, value: unknown): string {
@@ -55,7 +55,13 @@ function operand(op: OpName, slot: Slot, value: unknown): string {
   }
 }
 
-const quote = (text: string) => (/^[^\s"'[\]\\\p{C}]+$/u.test(text) ? text : JSON.stringify(text));
+const quote = (text: string) => (/^[^\s"'[\]\\\p{C}]+$/u.test(text) ? text : printable(JSON.stringify(text)));
+
+/** What a terminal would act on instead of showing it, as escapes: a plan may print what an image's author wrote. */
+function printable(text: string): string {
+  const escaped = (unit: string) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (character) => character.split('').map(escaped).join(''));
+}
 
 function number(op: OpName, slot: Slot, value: bigint): string {
   const key = slot.name;

@@ -26,7 +26,7 @@
 //      1. code < kOpCount                                                                         opcode
 //      2. take (cur_must, cur_may) out of slot i mod 16 and put the neutral element back; after = cur
 //      3. order (with `landing` of the ops before this one):
-//          barrier ops: landing <= i                                                             barrier
+//          barrier ops: landing <= i and on_error == FAIL                                        barrier
 //          end ops: if and only if i == ops - 1                                                      end
 //          host ops: not pivoted                                                                   pivot
 //          op pivot: not pivoted; then pivoted                                                     pivot
@@ -231,7 +231,7 @@ function flow(state: State, to: number, known: Known): void {
 
 function orderReason(state: State, i: number, layout: Layout, skips: boolean): Reason | undefined {
   const { name } = layout;
-  if (layout.barrier && state.landing > i) return 'barrier';
+  if (layout.barrier && (state.landing > i || skips)) return 'barrier';
   if (layout.end !== (i === state.ops - 1)) return 'end';
   if (state.pivoted && (layout.host || name === 'pivot')) return 'pivot';
   if (name === 'pivot') state.pivoted = true;

@@ -15,7 +15,8 @@ namespace {
 enum { kFailed = 125 };  // as docker run says it: the runtime failed, not the command
 
 [[noreturn]] void refuse(const Verdict& verdict) {
-  send_failure(Failure{verdict.op, 0, EBADMSG, Where{kStepVerify, verdict.reason}});
+  auto op = static_cast<uint32_t>(verdict.op < 0 ? 0 : verdict.op);
+  send_failure(Failure{op, 0, EBADMSG, Where{kStepVerify, verdict.reason}});
   leave(kFailed);
 }
 
@@ -31,7 +32,7 @@ enum { kFailed = 125 };  // as docker run says it: the runtime failed, not the c
   Verdict verdict = verify(received.program, received.size);
   if (verdict.reason) refuse(verdict);
   auto* header = reinterpret_cast<const Header*>(received.program);
-  if (header->inputs != received.handle_count) refuse({"not as many handles as inputs", 0});
+  if (header->inputs != received.handle_count) refuse({"handles", -1});
 
   Failure failure;
   if (run(received.program, received.handles, &failure)) {

@@ -1,3 +1,4 @@
+// The rules, their order and the words for them are those of lib/program/verify.ts, which spells the algorithm out.
 #include "verify.h"
 
 #include <string.h>
@@ -8,161 +9,174 @@ namespace runts {
 
 namespace {
 
-enum { kSkipMax = 15, kGuardMax = 16, kErrnoMax = 4095 };
+enum { kSkipMax = 15, kRing = kSkipMax + 1, kGuardMax = 16, kErrnoMax = 4095, kSetWords = kRegistersMax / 64 };
 
-// Which registers hold something.
 struct Registers {
-  uint64_t bits[kRegistersMax / 64];
+  uint64_t bits[kSetWords];
   bool has(uint64_t r) const { return bits[r / 64] >> (r % 64) & 1; }
   void add(uint64_t r) { bits[r / 64] |= 1ull << (r % 64); }
-  void keep(const Registers& other) {
-    for (size_t i = 0; i < sizeof bits / sizeof *bits; i++) bits[i] &= other.bits[i];
-  }
 };
 
-// What a jump brings along to the op it lands on. Skips are shorter than the ring.
-struct Landing {
-  bool used;
-  Registers defined;
+// Registers that are filled on every way to an op, and on some way.
+struct Known {
+  Registers must, may;
 };
+
+// What may still run once a filter is installed: it may deny anything else.
+bool after_filter(uint16_t code) {
+  return code == kOpSeccomp || code == kOpSendHandle || code == kOpExec || code == kOpHalt;
+}
+
+// Without no_new_privs a filter needs CAP_SYS_ADMIN, so it goes before the ops that give capabilities up.
+bool after_early_filter(uint16_t code) {
+  return after_filter(code) || code == kOpBounding || code == kOpIds || code == kOpCapabilities ||
+         code == kOpNoNewPrivs || code == kOpChdir || code == kOpFind || code == kOpCloseFrom;
+}
 
 class Verifier {
  public:
   Verifier(const uint8_t* bytes, size_t size) : header_(reinterpret_cast<const Header*>(bytes)), size_(size) {}
 
   Verdict run() {
-    if (const char* reason = check_header()) return {reason, 0};
-    ops_ = reinterpret_cast<const Op*>(header_ + 1);
-    data_ = reinterpret_cast<const uint8_t*>(ops_ + header_->ops);
-    if (data_[header_->data - 1] != 0) return {"the data does not end in NUL", 0};  // so every string in it does
-    for (uint32_t r = 0; r < header_->inputs; r++) defined_.add(r);
-    for (uint32_t i = 0; i < header_->ops; i++) {
-      if (const char* reason = check_op(i)) return {reason, i};
+    if (const char* reason = check_header()) return {reason, -1};
+    for (auto& slot : ring_) clear(slot);
+    ring_[0] = {};
+    for (uint32_t r = 0; r < header_->inputs; r++) {
+      ring_[0].must.add(r);
+      ring_[0].may.add(r);
     }
-    return {nullptr, header_->ops};
+    for (uint32_t i = 0; i < header_->ops; i++) {
+      if (const char* reason = check_op(i)) return {reason, static_cast<int32_t>(i)};
+    }
+    return {nullptr, 0};
   }
 
  private:
-  const char* check_header() const {
-    if (size_ < sizeof(Header) || header_->magic != kMagic) return "not a program";
-    if (header_->version != kVersion) return "another version of the format";
-    if (header_->schema != kSchema) return "encoded with another table of ops";
-    if (header_->flags & ~(kFlagTrace | kFlagTest)) return "unknown flags";
-    for (uint8_t byte : header_->reserved) {
-      if (byte) return "reserved bytes are not zero";
+  const char* check_header() {
+    if (size_ < sizeof(Header) || size_ % 8 || size_ > kProgramBytesMax) return "size";
+    const Header& h = *header_;
+    if (h.magic != kMagic) return "magic";
+    if (h.version != kVersion) return "version";
+    if (h.schema != kSchema) return "schema";
+    if (h.flags & ~(kFlagTrace | kFlagTest)) return "flags";
+    if (h.ops < 1 || h.ops > kOpsMax || h.data < 8 || h.data % 8 || h.total != size_) return "size";
+    if (sizeof(Header) + static_cast<uint64_t>(h.ops) * sizeof(Op) + h.data != size_) return "size";
+    if (h.registers > kRegistersMax || h.inputs > kHandlesMax || h.inputs > h.registers) return "registers";
+    bool fault_ok = h.flags & kFlagTest ? h.fail_at < h.ops && h.fail_errno >= 1 && h.fail_errno <= kErrnoMax
+                                        : h.fail_at == 0 && h.fail_errno == 0;
+    if (!fault_ok) return "fail_at";
+    for (uint8_t byte : h.reserved) {
+      if (byte) return "reserved";
     }
-    if (!(header_->flags & kFlagTest) && (header_->fail_at || header_->fail_errno)) return "a fault without the flag";
-    if (header_->fail_errno > kErrnoMax) return "fault out of range";
-    if (header_->total != size_ || size_ > kProgramBytesMax) return "the size is wrong";
-    if (header_->ops == 0 || header_->ops > kOpsMax) return "too few or too many ops";
-    if (header_->registers > kRegistersMax || header_->inputs > header_->registers) return "too many registers";
-    if (header_->inputs > kHandlesMax) return "too many inputs";
-    uint64_t sum = sizeof(Header) + static_cast<uint64_t>(header_->ops) * sizeof(Op) + header_->data;
-    if (sum != size_ || header_->data < 8 || header_->data % 8) return "the sections do not add up";
+    ops_ = reinterpret_cast<const Op*>(header_ + 1);
+    data_ = reinterpret_cast<const uint8_t*>(ops_ + h.ops);
+    if (word_at(0) || word_at(4) || data_[h.data - 1]) return "data";  // so every string in it ends in it
     return nullptr;
   }
 
   const char* check_op(uint32_t i) {
     const Op& op = ops_[i];
-    if (op.code >= kOpCount) return "unknown op";
+    if (op.code >= kOpCount) return "opcode";
     const OpInfo& info = kOps[op.code];
-    if (Landing& landing = landings_[i % (kSkipMax + 1)]; landing.used) {
-      defined_.keep(landing.defined);
-      landing.used = false;
-    }
-    if (const char* reason = check_flow(i, op, info)) return reason;
-    if (const char* reason = check_order(op, info)) return reason;
-    Registers before = defined_;
+    before_ = ring_[i % kRing];
+    after_ = before_;
+    clear(ring_[i % kRing]);
+    if (const char* reason = check_order(i, op, info)) return reason;
+    if (const char* reason = check_condition(i, op)) return reason;
     for (uint32_t s = 0; s < kSlots; s++) {
-      if (const char* reason = check_operand(info.operand[s], op.arg[s])) return reason;
+      if (const char* reason = check_slot(info.operand[s], op.arg[s])) return reason;
     }
-    if (op.skip) land(i + 1 + op.skip, defined_);
-    if (op.on_error == kOnErrorSkip) defined_ = before;  // the next op cannot rely on what this one makes
+    // An op that is skipped on an error leaves its registers unfilled.
+    flow(i + 1, op.on_error == kOnErrorSkip ? before_ : after_);
+    if (op.on_error == kOnErrorSkip) flow(i + 1 + op.skip, after_);
     return nullptr;
   }
 
-  const char* check_flow(uint32_t i, const Op& op, const OpInfo& info) const {
-    bool last = i + 1 == header_->ops;
-    if (static_cast<bool>(info.end) != last) return last ? "the program does not end" : "ops after the end";
-    if (op.on_error > kOnErrorSkip || op.skip > kSkipMax) return "unknown condition";
-    if (op.on_error == kOnErrorFail && (op.guard || op.skip)) return "a condition without a guard";
-    if (op.on_error == kOnErrorSkip && !guard_ok(op.guard)) return "the guard is not a set of errnos";
-    if (last && op.on_error) return "the end must not be skipped";
-    if (op.skip && i + 1 + op.skip >= header_->ops) return "a skip past the end";
-    for (uint32_t k = i + 1; k <= i + op.skip && op.skip; k++) {
-      if (ops_[k].code < kOpCount && kOps[ops_[k].code].barrier) return "a skip over a barrier";
-    }
-    if (op.on_error && info.barrier) return "a barrier must not be skipped";
-    return nullptr;
-  }
-
-  const char* check_order(const Op& op, const OpInfo& info) {
-    if (op.code == kOpPivot && pivoted_) return "a second pivot";
-    if (info.host && pivoted_) return "a path of the host after the pivot";
+  const char* check_order(uint32_t i, const Op& op, const OpInfo& info) {
+    if (info.barrier && (landing_ > i || op.on_error != kOnErrorFail)) return "barrier";
+    if (static_cast<bool>(info.end) != (i + 1 == header_->ops)) return "end";
+    if (pivoted_ && (info.host || op.code == kOpPivot)) return "pivot";
     pivoted_ = pivoted_ || op.code == kOpPivot;
+    if (filtered_) return (unprivileged_ ? after_filter : after_early_filter)(op.code) ? nullptr : "seccomp";
+    filtered_ = op.code == kOpSeccomp;
+    unprivileged_ = unprivileged_ || (op.code == kOpNoNewPrivs && op.on_error == kOnErrorFail);
     return nullptr;
   }
 
-  bool guard_ok(uint32_t offset) const {
+  const char* check_condition(uint32_t i, const Op& op) {
+    if (op.on_error == kOnErrorFail) return op.skip || op.guard ? "condition" : nullptr;
+    if (op.on_error != kOnErrorSkip || op.skip > kSkipMax || i + 1 + op.skip >= header_->ops) return "condition";
     uint32_t count;
-    if (!list_at(offset, 4, &count) || count == 0 || count > kGuardMax) return false;
-    for (uint32_t k = 0; k < count; k++) {
-      uint32_t number = word_at(offset + 4 + 4 * k);
-      if (number == 0 || number > kErrnoMax) return false;
+    if (!list_at(op.guard, 4, &count) || count < 1 || count > kGuardMax) return "condition";
+    for (uint32_t k = 1; k <= count; k++) {
+      uint32_t number = word_at(op.guard + 4 * k);
+      if (number < 1 || number > kErrnoMax) return "condition";
     }
-    return true;
+    if (landing_ < i + 1 + op.skip) landing_ = i + 1 + op.skip;
+    return nullptr;
   }
 
-  const char* check_operand(const OperandInfo& operand, uint64_t value) {
+  const char* check_slot(const OperandInfo& operand, uint64_t value) {
     switch (operand.kind) {
-      case kKindNone: return value ? "a value where none belongs" : nullptr;
-      case kKindInt: return value > operand.max() ? "a number out of range" : nullptr;
-      case kKindFlags: return value & ~operand.max() ? "unknown bits" : nullptr;
-      case kKindIn: return readable(value) ? nullptr : "a register is read before it is written";
-      case kKindMaybe:
-        return value == kNoRegister || readable(value) ? nullptr : "a register is read before it is written";
+      case kKindNone: return value ? "slot" : nullptr;
+      case kKindInt: return value > operand.max() ? "int" : nullptr;
+      case kKindFlags: return value & ~operand.max() ? "flags" : nullptr;
+      case kKindIn: return filled(value) ? nullptr : "register";
+      case kKindMaybe: return value == kNoRegister || filled(value) ? nullptr : "register";
       case kKindOut:
-        if (value >= header_->registers) return "no such register";
-        if (defined_.has(value)) return "a register is written twice";
-        defined_.add(value);
+        if (value >= header_->registers || after_.may.has(value)) return "fill";
+        after_.must.add(value);
+        after_.may.add(value);
         return nullptr;
-      case kKindText: return string_ok(value) ? nullptr : "a string out of range";
+      case kKindText: return string_ok(value) ? nullptr : "text";
+      case kKindBytes: {
+        uint32_t size;
+        return list_at(value, 1, &size) ? nullptr : "bytes";
+      }
       case kKindTexts:
-      case kKindBytes:
       case kKindIns: return check_list(operand.kind, value);
     }
-    return "unknown kind";
+    return "slot";
   }
 
   const char* check_list(Kind kind, uint64_t offset) const {
     uint32_t count;
-    if (!list_at(offset, kind == kKindBytes ? 1 : 4, &count)) return "a list out of range";
-    for (uint32_t k = 0; k < count && kind != kKindBytes; k++) {
-      uint32_t item = word_at(static_cast<uint32_t>(offset) + 4 + 4 * k);
-      if (kind == kKindTexts ? !string_ok(item) : !readable(item)) return "an item of a list is out of range";
+    if (!list_at(offset, 4, &count)) return "list";
+    for (uint32_t k = 1; k <= count; k++) {
+      uint32_t item = word_at(static_cast<uint32_t>(offset) + 4 * k);
+      if (kind == kKindTexts && !string_ok(item)) return "list";
+      if (kind == kKindIns && !filled(item)) return "register";
     }
     return nullptr;
   }
 
-  bool readable(uint64_t r) const { return r < header_->registers && defined_.has(r); }
-  bool string_ok(uint64_t offset) const { return offset != 0 && offset < header_->data; }
+  bool filled(uint64_t r) const { return r < header_->registers && before_.must.has(r); }
+  bool string_ok(uint64_t offset) const { return offset >= 8 && offset < header_->data; }
   uint32_t word_at(uint32_t offset) const {
     uint32_t value;
     memcpy(&value, data_ + offset, sizeof value);
     return value;
   }
+  // A count, then so many items of so many bytes, all inside the data.
   bool list_at(uint64_t offset, uint64_t item, uint32_t* count) const {
-    if (offset == 0 || offset % 4 || offset + 4 > header_->data) return false;
+    if (offset < 8 || offset % 4 || offset > header_->data || offset + 4 > header_->data) return false;
     *count = word_at(static_cast<uint32_t>(offset));
     return offset + 4 + *count * item <= header_->data;
   }
 
-  void land(uint32_t target, const Registers& defined) {
-    Landing& landing = landings_[target % (kSkipMax + 1)];
-    if (landing.used) {
-      landing.defined.keep(defined);
-    } else {
-      landing = {true, defined};
+  // The neutral element: what any way to an op narrows and widens.
+  static void clear(Known& known) {
+    for (size_t w = 0; w < kSetWords; w++) {
+      known.must.bits[w] = ~0ull;
+      known.may.bits[w] = 0;
+    }
+  }
+
+  void flow(uint32_t to, const Known& known) {
+    Known& there = ring_[to % kRing];
+    for (size_t w = 0; w < kSetWords; w++) {
+      there.must.bits[w] &= known.must.bits[w];
+      there.may.bits[w] |= known.may.bits[w];
     }
   }
 
@@ -170,9 +184,9 @@ class Verifier {
   size_t size_;
   const Op* ops_ = nullptr;
   const uint8_t* data_ = nullptr;
-  Registers defined_ = {};
-  Landing landings_[kSkipMax + 1] = {};
-  bool pivoted_ = false;
+  Known ring_[kRing], before_, after_;
+  uint32_t landing_ = 0;  // the furthest op that a skip leads to
+  bool pivoted_ = false, filtered_ = false, unprivileged_ = false;
 };
 
 }  // namespace

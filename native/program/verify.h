@@ -1,5 +1,5 @@
-// Is this a program? Checked before the first op runs, and by tests through the addon. lib/program/verify.ts has the
-// same rules. It is a net for bugs of ours (encoder, version skew, truncation), not a privilege boundary.
+// Is this a program? Checked before the first op runs, and by tests through the addon. It is a net for bugs of ours
+// (encoder, version skew, truncation), not a privilege boundary.
 #pragma once
 #include "format.h"
 
@@ -7,7 +7,7 @@ namespace runts {
 
 struct Verdict {
   const char* reason;  // null: the program is well formed
-  uint32_t op;         // the op it is about, or ops
+  int32_t op;          // the op that breaks the rule; -1 for the header
 };
 
 // bytes must be 8-aligned. One pass, no recursion, no allocation.

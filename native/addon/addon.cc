@@ -1,0 +1,30 @@
+// The entry: everything that lib/node/native.ts declares.
+#include "channel.h"
+#include "exit.h"
+#include "files.h"
+#include "handle.h"
+#include "primitives.h"
+#include "spawn.h"
+#include "state.h"
+#include "terminal.h"
+
+namespace {
+
+Napi::Object start(Napi::Env env, Napi::Object exports) {
+  auto* state = new runts::State(env);
+  env.SetInstanceData(state);
+  Napi::Function handle = runts::Handle::define(env);
+  state->handle_class = Napi::Persistent(handle);
+  exports.Set("Handle", handle);
+  exports.Set("Channel", runts::Channel::define(env));
+  exports.Set("Exit", runts::Exit::define(env));
+  exports.Set("Terminal", runts::Terminal::define(env));
+  exports.Set("spawn", Napi::Function::New<runts::spawn>(env, "spawn"));
+  runts::define_files(env, exports);
+  runts::define_primitives(env, exports);
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(runts, start)

@@ -1,0 +1,189 @@
+#include "channel.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "handle.h"
+#include "value.h"
+
+namespace runts {
+
+namespace {
+
+// One turn of the loop must not belong to one peer that floods us.
+constexpr int kMessagesPerTurn = 16;
+
+// Room for SCM_RIGHTS with kHandlesMax descriptors.
+struct Control {
+  alignas(cmsghdr) char bytes[CMSG_SPACE(kHandlesMax * sizeof(int))];
+};
+
+// Every descriptor of a received message, owned at once.
+std::vector<Fd> descriptors(struct msghdr* message) {
+  std::vector<Fd> fds;
+  for (cmsghdr* c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
+    size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < count; i++) {
+      int fd;
+      memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
+      fds.emplace_back(fd);
+    }
+  }
+  return fds;
+}
+
+}  // namespace
+
+Napi::Function Channel::define(Napi::Env env) {
+  return DefineClass(env, "Channel",
+                     {
+                         InstanceMethod<&Channel::send>("send"),
+                         InstanceMethod<&Channel::pause>("pause"),
+                         InstanceMethod<&Channel::resume>("resume"),
+                         InstanceMethod<&Channel::await_writable>("awaitWritable"),
+                         InstanceMethod<&Channel::keep_alive>("keepAlive"),
+                         InstanceMethod<&Channel::close>("close"),
+                     });
+}
+
+Channel::Channel(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<Channel>(info), state_(State::of(info.Env())) {
+  on_message_ = Napi::Persistent(info[1].As<Napi::Function>());
+  on_end_ = Napi::Persistent(info[2].As<Napi::Function>());
+  on_writable_ = Napi::Persistent(info[3].As<Napi::Function>());
+  int error = 0;
+  watch_ = Watch::open(
+      state_, Handle::of(info[0]).take(),
+      [](void* owner, int status, int events) { static_cast<Channel*>(owner)->ready(status, events); }, this, &error);
+  expect(watch_ != nullptr, "a channel that cannot be polled");
+  state_.watchers.insert(this);
+  Ref();
+  listen();
+}
+
+Channel::~Channel() { shut(); }
+
+void Channel::shut() {
+  if (!watch_) return;
+  watch_->close();
+  watch_ = nullptr;
+  state_.watchers.erase(this);
+  on_message_.Reset();
+  on_end_.Reset();
+  on_writable_.Reset();
+  Unref();
+}
+
+void Channel::listen() { watch_->listen((reading_ ? UV_READABLE : 0) | (writing_ ? UV_WRITABLE : 0)); }
+
+void Channel::ready(int status, int events) {
+  Napi::Env env = Env();
+  Napi::HandleScope scope(env);
+  // An error is the peer's end with messages of ours unread: what it wrote before that is still to be received.
+  bool readable = (events & UV_READABLE) != 0 || status < 0;
+  for (int n = 0; readable && watch_ && reading_ && n < kMessagesPerTurn; n++) {
+    Napi::HandleScope message(env);
+    readable = receive(env);
+  }
+  if (watch_ && writing_ && (events & UV_WRITABLE || status < 0)) {
+    writing_ = false;
+    call_back(env, on_writable_, {});
+  }
+  if (watch_) listen();
+}
+
+// False when there is nothing more for now.
+bool Channel::receive(Napi::Env env) {
+  Control control;
+  struct iovec vector = {state_.buffer.data(), state_.buffer.size()};
+  struct msghdr message = {};
+  message.msg_iov = &vector;
+  message.msg_iovlen = 1;
+  message.msg_control = control.bytes;
+  message.msg_controllen = sizeof control.bytes;
+  ssize_t n = recvmsg(watch_->fd(), &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  if (n < 0) {
+    // ECONNRESET is told once, before the messages that are still there.
+    if (errno == EINTR || errno == ECONNRESET) return true;
+    if (errno != EAGAIN) end(env, errno);
+    return false;
+  }
+  std::vector<Fd> fds = descriptors(&message);
+  if (n == 0 && fds.empty()) {
+    end(env, 0);
+    return false;
+  }
+  if (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
+    end(env, message.msg_flags & MSG_CTRUNC ? EMFILE : EMSGSIZE);
+    return false;
+  }
+  Napi::Array handles = Napi::Array::New(env, fds.size());
+  for (size_t i = 0; i < fds.size(); i++) {
+    handles.Set(static_cast<uint32_t>(i), Handle::make(env, static_cast<Fd&&>(fds[i])));
+  }
+  call_back(env, on_message_, {copy_bytes(env, state_.buffer.data(), static_cast<size_t>(n)), handles});
+  return true;
+}
+
+void Channel::end(Napi::Env env, int error) {
+  Napi::FunctionReference on_end = std::move(on_end_);
+  shut();
+  call_back(env, on_end, {Napi::Number::New(env, error)});
+}
+
+Napi::Value Channel::send(const Napi::CallbackInfo& info) {
+  auto result = [&](int error) { return Napi::Number::New(info.Env(), error); };
+  if (!watch_) return result(EPIPE);
+  Bytes bytes = bytes_of(info[0]);
+  auto handles = info[1].As<Napi::Array>();
+  uint32_t count = handles.Length();
+  expect(count <= kHandlesMax, "too many handles");
+
+  struct iovec vector = {bytes.data, bytes.size};
+  struct msghdr message = {};
+  message.msg_iov = &vector;
+  message.msg_iovlen = 1;
+  Control control = {};
+  if (count > 0) {
+    message.msg_control = control.bytes;
+    message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+    cmsghdr* c = CMSG_FIRSTHDR(&message);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(count * sizeof(int));
+    for (uint32_t i = 0; i < count; i++) {
+      int fd = Handle::of(handles.Get(i)).fd();
+      memcpy(CMSG_DATA(c) + i * sizeof fd, &fd, sizeof fd);
+    }
+  }
+  for (;;) {
+    if (sendmsg(watch_->fd(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return result(0);
+    if (errno == ECONNRESET) return result(EPIPE);  // the same to who sends: nobody will read it
+    if (errno != EINTR) return result(errno);
+  }
+}
+
+void Channel::pause(const Napi::CallbackInfo&) {
+  reading_ = false;
+  if (watch_) listen();
+}
+
+void Channel::resume(const Napi::CallbackInfo&) {
+  reading_ = true;
+  if (watch_) listen();
+}
+
+void Channel::await_writable(const Napi::CallbackInfo&) {
+  writing_ = true;
+  if (watch_) listen();
+}
+
+void Channel::keep_alive(const Napi::CallbackInfo& info) {
+  if (watch_) watch_->keep_alive(truth_of(info[0]));
+}
+
+void Channel::close(const Napi::CallbackInfo&) { shut(); }
+
+}  // namespace runts

@@ -1,0 +1,37 @@
+// Messages with descriptors, to and from one init, on the event loop.
+#pragma once
+#include "watch.h"
+
+namespace runts {
+
+// new Channel(handle, onMessage(bytes, handles), onEnd(errno), onWritable()). The handle's descriptor moves here. The
+// object stays alive while its channel is open, for the loop may call it.
+class Channel final : public Napi::ObjectWrap<Channel>, public Watcher {
+ public:
+  static Napi::Function define(Napi::Env env);
+  explicit Channel(const Napi::CallbackInfo& info);
+  ~Channel();
+
+  void shut() override;
+
+ private:
+  // 0, or an errno: EAGAIN asks to wait for onWritable.
+  Napi::Value send(const Napi::CallbackInfo& info);
+  void pause(const Napi::CallbackInfo& info);
+  void resume(const Napi::CallbackInfo& info);
+  void await_writable(const Napi::CallbackInfo& info);
+  void keep_alive(const Napi::CallbackInfo& info);
+  void close(const Napi::CallbackInfo& info);
+
+  void ready(int status, int events);
+  bool receive(Napi::Env env);
+  void end(Napi::Env env, int error);
+  void listen();
+
+  Napi::FunctionReference on_message_, on_end_, on_writable_;
+  Watch* watch_ = nullptr;
+  State& state_;
+  bool reading_ = true, writing_ = false;
+};
+
+}  // namespace runts

@@ -1,0 +1,91 @@
+#include "exit.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "handle.h"
+#include "value.h"
+
+namespace runts {
+
+namespace {
+
+constexpr int kPidfd = 3;  // P_PIDFD, which some headers lack
+
+// Collects a process that has ended: 1, 0 when it has not, -ECHILD when it is not our child.
+long collect(int process, siginfo_t* info) {
+  memset(info, 0, sizeof *info);
+  long r = -EINTR;
+  while (r == -EINTR) r = sys(__NR_waitid, kPidfd, process, info, WEXITED | WNOHANG | __WALL, nullptr);
+  if (r == -EAGAIN) return 0;  // what a non-blocking pidfd says
+  return r < 0 ? r : info->si_pid != 0;
+}
+
+}  // namespace
+
+Napi::Function Exit::define(Napi::Env env) {
+  return DefineClass(env, "Exit",
+                     {InstanceMethod<&Exit::keep_alive>("keepAlive"), InstanceMethod<&Exit::close>("close")});
+}
+
+Exit::Exit(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Exit>(info), state_(State::of(info.Env())) {
+  on_exit_ = Napi::Persistent(info[1].As<Napi::Function>());
+  int error = 0;
+  // A descriptor of its own: whoever has the handle may close it at any time.
+  Fd process = duplicate(Handle::of(info[0]).fd());
+  expect(process.ok(), "a process handle that is closed, or no descriptor left");
+  watch_ = Watch::open(
+      state_, static_cast<Fd&&>(process), [](void* owner, int, int) { static_cast<Exit*>(owner)->ready(); }, this,
+      &error);
+  expect(watch_ != nullptr, "a process handle that cannot be polled");
+  state_.watchers.insert(this);
+  Ref();
+  watch_->listen(UV_READABLE);
+}
+
+Exit::~Exit() { shut(); }
+
+void Exit::shut() {
+  if (!watch_) return;
+  if (state_.ending) process_ = duplicate(watch_->fd());
+  watch_->close();
+  watch_ = nullptr;
+  state_.watchers.erase(this);
+  on_exit_.Reset();
+  Unref();
+}
+
+void Exit::last_look(uint64_t deadline_ms) {
+  if (!process_.ok()) return;
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  int64_t left = static_cast<int64_t>(deadline_ms) - now.tv_sec * 1000 - now.tv_nsec / 1000000;
+  struct pollfd ended = {process_.get(), POLLIN, 0};
+  siginfo_t info;
+  if (poll(&ended, 1, left > 0 ? static_cast<int>(left) : 0) > 0) (void)collect(process_.get(), &info);
+  process_.reset();
+}
+
+void Exit::ready() {
+  Napi::Env env = Env();
+  Napi::HandleScope scope(env);
+  siginfo_t info;
+  long r = collect(watch_->fd(), &info);
+  if (r == 0) return watch_->listen(UV_READABLE);
+  Napi::FunctionReference on_exit = std::move(on_exit_);
+  shut();
+  Napi::Value code = env.Undefined(), signal = env.Undefined();
+  if (r > 0) (info.si_code == CLD_EXITED ? code : signal) = Napi::Number::New(env, info.si_status);
+  call_back(env, on_exit, {code, signal});
+}
+
+void Exit::keep_alive(const Napi::CallbackInfo& info) {
+  if (watch_) watch_->keep_alive(truth_of(info[0]));
+}
+
+void Exit::close(const Napi::CallbackInfo&) { shut(); }
+
+}  // namespace runts

@@ -1,0 +1,29 @@
+// How a process ends, known on the event loop.
+#pragma once
+#include "watch.h"
+
+namespace runts {
+
+// new Exit(handle of a pidfd, onExit(code, signal)). The handle stays its owner's. Of a process that is not our child
+// only the end is known: both are undefined.
+class Exit final : public Napi::ObjectWrap<Exit>, public Watcher {
+ public:
+  static Napi::Function define(Napi::Env env);
+  explicit Exit(const Napi::CallbackInfo& info);
+  ~Exit();
+
+  void shut() override;
+  void last_look(uint64_t deadline_ms) override;
+
+ private:
+  void keep_alive(const Napi::CallbackInfo& info);
+  void close(const Napi::CallbackInfo& info);
+  void ready();
+
+  Napi::FunctionReference on_exit_;
+  Watch* watch_ = nullptr;
+  State& state_;
+  Fd process_;  // for the last look, when the watch is gone
+};
+
+}  // namespace runts

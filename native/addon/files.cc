@@ -1,0 +1,126 @@
+#include "files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "../ops/path.h"
+#include "handle.h"
+#include "value.h"
+
+namespace runts {
+
+namespace {
+
+// duplicate(fd) -> Handle | failure: of a descriptor that somebody else owns.
+Napi::Value duplicate_number(const Napi::CallbackInfo& info) {
+  Where at;
+  int fd = static_cast<int>(number_of(info[0]));
+  return handle_or_failure(info.Env(), at, check(at, kStepFcntl, duplicate(fd).release()));
+}
+
+// pipe(oursReads) -> {ours, theirs} | failure: only our end is non-blocking, a program does not expect it of its own.
+Napi::Value make_pipe(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Where at;
+  bool ours_reads = truth_of(info[0]);
+  int ends[2];
+  int r = check(at, kStepPipe, sys(__NR_pipe2, ends, O_CLOEXEC));
+  if (r < 0) return failure(env, at, r);
+  Fd ours(ends[ours_reads ? 0 : 1]), theirs(ends[ours_reads ? 1 : 0]);
+  r = check(at, kStepFcntl, sys(__NR_fcntl, ours.get(), F_SETFL, O_NONBLOCK));
+  if (r < 0) return failure(env, at, r);
+  Napi::Object pair = Napi::Object::New(env);
+  pair.Set("ours", Handle::make(env, static_cast<Fd&&>(ours)));
+  pair.Set("theirs", Handle::make(env, static_cast<Fd&&>(theirs)));
+  return pair;
+}
+
+// A regular file below a root, for reading. It is looked at before it is opened: to open a device does things, and to
+// open a fifo waits.
+int open_file_below(Where& at, int root, const char* path) {
+  Fd found(open_below(at, root, path, O_PATH));
+  if (!found.ok()) return found.get();
+  int type = type_of(at, found.get());
+  if (type < 0) return type;
+  if (type != S_IFREG) return check(at, kStepOpen, path, type == S_IFDIR ? -EISDIR : -ENXIO);
+  char self[32];
+  snprintf(self, sizeof self, "/proc/self/fd/%d", found.get());
+  return check(at, kStepOpen, path, sys(__NR_openat, AT_FDCWD, self, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+}
+
+class OpenBelow : public Napi::AsyncWorker {
+ public:
+  OpenBelow(Napi::Env env, Fd root, std::string path)
+      : Napi::AsyncWorker(env, "runts.open"),
+        promise_(Napi::Promise::Deferred::New(env)),
+        root_(static_cast<Fd&&>(root)),
+        path_(std::move(path)) {}
+  Napi::Promise promise() const { return promise_.Promise(); }
+
+ protected:
+  void Execute() override {
+    error_ = open_file_below(at_, root_.get(), path_.c_str());
+    if (error_ >= 0) file_.reset(error_);
+  }
+  void OnOK() override {
+    if (!file_.ok()) return promise_.Resolve(failure(Env(), at_, error_));
+    Napi::Value handle = Handle::make(Env(), static_cast<Fd&&>(file_));
+    if (handle.IsObject()) promise_.Resolve(handle);
+  }
+
+ private:
+  Napi::Promise::Deferred promise_;
+  Fd root_, file_;
+  std::string path_;
+  Where at_;
+  int error_ = 0;
+};
+
+// openFileBelow(root, path) -> Promise<Handle | failure>
+Napi::Value open_file(const Napi::CallbackInfo& info) {
+  Fd root = duplicate(Handle::of(info[0]).fd());
+  if (!root.ok()) return failure(info.Env(), Where{kStepFcntl, ""}, root.get());
+  auto* job = new OpenBelow(info.Env(), static_cast<Fd&&>(root), text_of(info[1]));
+  Napi::Promise promise = job->promise();
+  job->Queue();
+  return promise;
+}
+
+// lock(handle) -> undefined | failure: EAGAIN when somebody has it.
+Napi::Value lock(const Napi::CallbackInfo& info) {
+  Where at;
+  int r = check(at, kStepFcntl, sys(__NR_flock, Handle::of(info[0]).fd(), LOCK_EX | LOCK_NB));
+  return outcome(info.Env(), at, r);
+}
+
+// signal(process, number) -> undefined | failure
+Napi::Value signal(const Napi::CallbackInfo& info) {
+  Where at;
+  long r = sys(__NR_pidfd_send_signal, Handle::of(info[0]).fd(), static_cast<int>(number_of(info[1])), nullptr, 0);
+  return outcome(info.Env(), at, static_cast<int>(r));
+}
+
+// isPrivileged() -> boolean: CAP_SYS_ADMIN in our user namespace.
+Napi::Value is_privileged(const Napi::CallbackInfo& info) {
+  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2] = {};
+  bool has = sys(__NR_capget, &header, data) == 0 && (data[0].effective >> CAP_SYS_ADMIN & 1) != 0;
+  return Napi::Boolean::New(info.Env(), has);
+}
+
+}  // namespace
+
+void define_files(Napi::Env env, Napi::Object exports) {
+  exports.Set("duplicate", Napi::Function::New<duplicate_number>(env, "duplicate"));
+  exports.Set("pipe", Napi::Function::New<make_pipe>(env, "pipe"));
+  exports.Set("openFileBelow", Napi::Function::New<open_file>(env, "openFileBelow"));
+  exports.Set("lock", Napi::Function::New<lock>(env, "lock"));
+  exports.Set("signal", Napi::Function::New<signal>(env, "signal"));
+  exports.Set("isPrivileged", Napi::Function::New<is_privileged>(env, "isPrivileged"));
+}
+
+}  // namespace runts

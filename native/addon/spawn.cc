@@ -1,0 +1,71 @@
+#include "spawn.h"
+
+#include "clone.h"
+#include "handle.h"
+#include "image.h"
+#include "value.h"
+
+namespace runts {
+
+namespace {
+
+// On a thread of the pool, because a vfork stops the thread that calls it until the exec.
+class SpawnJob : public Napi::AsyncWorker {
+ public:
+  SpawnJob(Napi::Env env, uint64_t flags, Fd cgroup, int image)
+      : Napi::AsyncWorker(env, "runts.spawn"),
+        promise_(Napi::Promise::Deferred::New(env)),
+        flags_(flags),
+        cgroup_(static_cast<Fd&&>(cgroup)),
+        image_(image) {}
+  // Whatever was not handed to JavaScript, because a worker ended meanwhile, ends here.
+  ~SpawnJob() override { abandon(&spawned_); }
+
+  Napi::Promise promise() const { return promise_.Promise(); }
+
+ protected:
+  void Execute() override { result_ = spawn_init(at_, flags_, cgroup_.get(), image_, &spawned_); }
+
+  void OnOK() override {
+    Napi::Env env = Env();
+    if (result_ < 0) return promise_.Resolve(failure(env, at_, result_));
+    Napi::Value channel = Handle::make(env, static_cast<Fd&&>(spawned_.channel));
+    Napi::Value process = Handle::make(env, static_cast<Fd&&>(spawned_.process));
+    if (!process.IsObject()) return;
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("pid", Napi::Number::New(env, spawned_.pid));
+    object.Set("process", process);
+    object.Set("channel", channel);
+    promise_.Resolve(object);
+  }
+
+ private:
+  Napi::Promise::Deferred promise_;
+  uint64_t flags_;
+  Fd cgroup_;
+  int image_;
+  Where at_;
+  int result_ = -EIO;
+  Spawned spawned_;
+};
+
+}  // namespace
+
+Napi::Value spawn(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  State& state = State::of(env);
+  Where at;
+  Fd cgroup;
+  if (!info[1].IsUndefined()) {
+    cgroup = duplicate(Handle::of(info[1]).fd());
+    if (!cgroup.ok()) return failure(env, Where{kStepFcntl, "cgroup"}, cgroup.get());
+  }
+  if (!state.image.ok()) state.image = Fd(make_image(at));
+  if (!state.image.ok()) return failure(env, at, state.image.get());
+  auto* job = new SpawnJob(env, flags_of(info[0]), static_cast<Fd&&>(cgroup), state.image.get());
+  Napi::Promise promise = job->promise();
+  job->Queue();
+  return promise;
+}
+
+}  // namespace runts
