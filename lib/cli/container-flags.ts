@@ -1,4 +1,6 @@
 import { type Issue, specError } from '../errors.ts';
+import type { Host } from '../host/host.ts';
+import type { ContainerOptions } from '../spec/options.ts';
 import type { Flags, Parsed } from './parse.ts';
 
 /** The options of `runts run` and `runts plan`: docker run's words where docker has the option, runc's for a bundle. */
@@ -28,17 +30,23 @@ export const containerFlags: Flags = {
   noInit: { names: ['--no-init'], doc: 'the command itself is process 1' },
 };
 
-/** The options of a container, in the words of createContainer, from those of a command line. */
-export function containerOptions(parsed: Parsed): Record<string, unknown> {
+/** An id as docker makes them: 64 hexadecimal digits. */
+export function newId({ random }: Pick<Host, 'random'>): string {
+  return Array.from(random(32), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** The options of a container, in the words of createContainer, from those of a command line. Not checked yet. */
+export function containerOptions(parsed: Parsed, terminal: { columns: number; rows: number }): ContainerOptions {
   const { given, rest } = parsed;
   const issues: Issue[] = [];
   const options: Record<string, unknown> = {};
   const set = (name: string, value: unknown): void => {
     if (value !== undefined) options[name] = value;
   };
-  for (const name of ['rootfs', 'image', 'bundle', 'cwd', 'user', 'hostname', 'name', 'network', 'seccomp', 'tty', 'readonly', 'host']) {
+  for (const name of ['rootfs', 'image', 'bundle', 'cwd', 'user', 'hostname', 'name', 'network', 'seccomp', 'readonly', 'host']) {
     set(name, given[name]);
   }
+  if (given['tty'] === true) options['tty'] = terminal;
   if (given['noInit'] === true) options['init'] = false;
   if (typeof given['entrypoint'] === 'string') options['entrypoint'] = [given['entrypoint']];
   set('env', environment(list(given['env']), issues));
@@ -54,8 +62,8 @@ export function containerOptions(parsed: Parsed): Record<string, unknown> {
     if (rest.length > 1) issues.push({ path: '', message: `one ID follows a bundle, got ${rest.join(' ')}` });
     set('name', rest[0]);
   }
-  if (issues.length > 0) throw specError('runts run', issues);
-  return options;
+  if (issues.length > 0) throw specError('cannot make a container of this command line', issues);
+  return options as unknown as ContainerOptions;
 }
 
 const list = (value: Parsed['given'][string] | undefined): readonly string[] =>

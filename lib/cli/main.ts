@@ -1,6 +1,6 @@
 import { messageOf } from '../host/undo.ts';
 import { RuntsError } from '../errors.ts';
-import { nearest } from '../spec/names.ts';
+import { nearest } from '../spec/nearest.ts';
 import { doctor } from './doctor.ts';
 import { plan } from './plan.ts';
 import { run } from './run.ts';

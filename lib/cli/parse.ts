@@ -1,5 +1,5 @@
 import { type Issue, specError } from '../errors.ts';
-import { nearest } from '../spec/names.ts';
+import { nearest } from '../spec/nearest.ts';
 
 /** One option of a command. */
 export interface Flag {

@@ -1,10 +1,14 @@
-import { createContainer } from '../host/create.ts';
+import { createContainer, type Created } from '../host/create.ts';
 import type { Exit } from '../host/host.ts';
-import { prepare } from '../host/prepare.ts';
+import { kill } from '../host/kill.ts';
+import { type Prepared, prepare } from '../host/prepare.ts';
 import { probeFacts } from '../host/probe.ts';
-import { start, type Running } from '../host/start.ts';
+import { remove } from '../host/remove.ts';
+import { start } from '../host/start.ts';
+import { reserve } from '../host/state.ts';
+import { withReleaseErrors, Undo } from '../host/undo.ts';
 import { tags } from '../plan/plan.ts';
-import { containerFlags, containerOptions } from './container-flags.ts';
+import { containerFlags, containerOptions, newId } from './container-flags.ts';
 import { flagHelp, type Parsed, parseFlags } from './parse.ts';
 import type { World } from './world.ts';
 
@@ -31,35 +35,58 @@ export async function run(argv: readonly string[], world: World): Promise<number
     world.print(usage);
     return 0;
   }
-  const { host, terminal } = world;
-  const options = terminalOptions(parsed, world);
-  const prepared = await prepare(host, await probeFacts(host), options, world.images);
-  const { plan } = prepared;
-  const stdio = world.stdio();
+  const { host } = world;
+  const facts = await probeFacts(host);
+  const undo = new Undo();
+  let exit: Exit;
   try {
-    const trace: string[] = [];
-    const created = await createContainer(host, plan, {
-      stdio,
-      ...(parsed.given['trace'] === true && { trace: (op: number, ns: bigint) => trace.push(`${op} ${ns}`) }),
-    });
-    try {
-      const running = await start(created);
-      const master = created.handles.get(tags.console);
-      const joined = master === undefined ? undefined : terminal.join(master);
-      const silence = world.onSignal((signal) => void host.processes.signal(running.process, signal));
-      try {
-        const exit = await running.exit;
-        await joined?.done;
-        return exitCode(exit);
-      } finally {
-        silence();
-        joined?.release();
-      }
-    } finally {
-      await created.remove();
+    const options = containerOptions(parsed, world.terminal.size());
+    const id = options.name ?? newId(host);
+    if (options.name !== undefined) {
+      const reservation = await reserve(host, id);
+      undo.add(() => reservation.release());
     }
+    const prepared = await prepare(host, facts, { options, id, ownStdio: false, images: world.images });
+    undo.add(() => prepared.release());
+    const created = await create(prepared, parsed, world);
+    undo.add(() => remove(created));
+    exit = await attend(created, world);
+  } catch (error) {
+    throw withReleaseErrors(error, await undo.run());
+  }
+  const [first, ...others] = await undo.run();
+  if (first !== undefined) throw withReleaseErrors(first, others);
+  return exitCode(exit);
+}
+
+async function create({ plan, terminal }: Prepared, parsed: Parsed, world: World): Promise<Created> {
+  const stdio = terminal ? undefined : world.stdio();
+  const trace = (op: number, ns: bigint): void => {
+    const { op: name, origin } = plan.segment.ops[op]!;
+    world.printError(`${String(Number(ns / 100n) / 10).padStart(9)} us  ${String(op).padStart(3)} ${name}  ; ${origin}\n`);
+  };
+  try {
+    return await createContainer(world.host, plan, { stdio, ...(parsed.given['trace'] === true && { trace }) });
   } finally {
-    for (const handle of stdio) handle.close();
-    await prepared.release();
+    for (const handle of stdio ?? []) handle.close();
   }
 }
+
+/** Starts the command and stays with it: signals that come to us are its, and so is our terminal. */
+async function attend(created: Created, { terminal, onSignal }: World): Promise<Exit> {
+  const silence = onSignal((signal) => void kill(created, signal));
+  const master = created.handles.get(tags.console);
+  const joined = master === undefined ? undefined : terminal.join(master);
+  try {
+    const running = await start(created);
+    const exit = await running.exit;
+    await joined?.done;
+    return exit;
+  } finally {
+    joined?.release();
+    silence();
+  }
+}
+
+/** As a shell shows it. */
+const exitCode = ({ code, signal }: Exit): number => code ?? 128 + (signal ?? 0);

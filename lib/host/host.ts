@@ -20,6 +20,8 @@ export interface Environment {
   readonly cwd: string;
   /** Where state of containers is kept: `$XDG_RUNTIME_DIR/runts`, or `/run/runts`. */
   readonly stateDirectory: string;
+  /** Where images and unpacked root file systems are kept: `$XDG_DATA_HOME/runts`, or `/var/lib/runts`. */
+  readonly dataDirectory: string;
   /** Absolute paths of programs of the host that were found: never looked up by name later. */
   readonly programs: { readonly newuidmap?: string; readonly newgidmap?: string };
 }

@@ -9,6 +9,11 @@ export interface Facts {
   readonly privileged: boolean;
   /** Subordinate ids that a container may map, first range first; empty without newuidmap or without an entry. */
   readonly subordinate: { readonly uids: readonly IdRange[]; readonly gids: readonly IdRange[] };
+  /**
+   * The ids that exist in the user namespace that we are in, where those are not all: in a container, root can give to
+   * its own containers only what it was given. Absent on the host itself.
+   */
+  readonly available?: { readonly uids: readonly IdRange[]; readonly gids: readonly IdRange[] } | undefined;
   readonly cgroup: CgroupFacts;
   /** For `host: true`: what the host has at its top level. */
   readonly hostRoot: Readonly<Record<string, 'directory' | { readonly link: string }>>;

@@ -53,11 +53,10 @@ Channel::Channel(const Napi::CallbackInfo& info)
   on_message_ = Napi::Persistent(info[1].As<Napi::Function>());
   on_end_ = Napi::Persistent(info[2].As<Napi::Function>());
   on_writable_ = Napi::Persistent(info[3].As<Napi::Function>());
-  int error = 0;
   watch_ = Watch::open(
-      state_, Handle::of(info[0]).take(),
-      [](void* owner, int status, int events) { static_cast<Channel*>(owner)->ready(status, events); }, this, &error);
-  expect(watch_ != nullptr, "a channel that cannot be polled");
+      state_, info.Env(), Handle::of(info[0]).take(),
+      [](void* owner, int status, int events) { static_cast<Channel*>(owner)->ready(status, events); }, this);
+  if (!watch_) return;
   state_.watchers.insert(this);
   Ref();
   listen();

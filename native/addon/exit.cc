@@ -33,14 +33,9 @@ Napi::Function Exit::define(Napi::Env env) {
 
 Exit::Exit(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Exit>(info), state_(State::of(info.Env())) {
   on_exit_ = Napi::Persistent(info[1].As<Napi::Function>());
-  int error = 0;
-  // A descriptor of its own: whoever has the handle may close it at any time.
-  Fd process = duplicate(Handle::of(info[0]).fd());
-  expect(process.ok(), "a process handle that is closed, or no descriptor left");
   watch_ = Watch::open(
-      state_, static_cast<Fd&&>(process), [](void* owner, int, int) { static_cast<Exit*>(owner)->ready(); }, this,
-      &error);
-  expect(watch_ != nullptr, "a process handle that cannot be polled");
+      state_, info.Env(), Handle::of(info[0]).take(), [](void* owner, int, int) { static_cast<Exit*>(owner)->ready(); }, this);
+  if (!watch_) return;
   state_.watchers.insert(this);
   Ref();
   watch_->listen(UV_READABLE);

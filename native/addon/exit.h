@@ -4,8 +4,8 @@
 
 namespace runts {
 
-// new Exit(handle of a pidfd, onExit(code, signal)). The handle stays its owner's. Of a process that is not our child
-// only the end is known: both are undefined.
+// new Exit(handle of a pidfd, onExit(code, signal)). The handle's descriptor moves here. Of a process that is not our
+// child only the end is known: both are undefined.
 class Exit final : public Napi::ObjectWrap<Exit>, public Watcher {
  public:
   static Napi::Function define(Napi::Env env);

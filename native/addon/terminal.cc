@@ -27,12 +27,11 @@ Terminal::Terminal(const Napi::CallbackInfo& info)
   on_bytes_ = Napi::Persistent(info[1].As<Napi::Function>());
   on_end_ = Napi::Persistent(info[2].As<Napi::Function>());
   on_writable_ = Napi::Persistent(info[3].As<Napi::Function>());
-  int error = 0;
   // libuv makes the descriptor non-blocking; the slave has a file of its own and does not notice.
   watch_ = Watch::open(
-      state_, Handle::of(info[0]).take(),
-      [](void* owner, int status, int events) { static_cast<Terminal*>(owner)->ready(status, events); }, this, &error);
-  expect(watch_ != nullptr, "a terminal that cannot be polled");
+      state_, info.Env(), Handle::of(info[0]).take(),
+      [](void* owner, int status, int events) { static_cast<Terminal*>(owner)->ready(status, events); }, this);
+  if (!watch_) return;
   state_.watchers.insert(this);
   Ref();
 }

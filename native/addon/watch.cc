@@ -2,12 +2,14 @@
 
 namespace runts {
 
-Watch* Watch::open(State& state, Fd fd, Callback callback, void* owner, int* error) {
+Watch* Watch::open(State& state, Napi::Env env, Fd fd, Callback callback, void* owner) {
   auto* watch = new Watch(state, static_cast<Fd&&>(fd), callback, owner);
   int r = uv_poll_init(state.loop, &watch->poll_, watch->fd());
   if (r < 0) {  // libuv has not kept the handle
-    *error = r;
     delete watch;
+    Napi::Error error = Napi::Error::New(env, std::string("cannot watch a descriptor: ") + uv_strerror(r));
+    error.Set("code", Napi::String::New(env, uv_err_name(r)));
+    error.ThrowAsJavaScriptException();
     return nullptr;
   }
   watch->poll_.data = watch;
@@ -49,7 +51,7 @@ void Watch::close() {
 
 void call_back(Napi::Env env, const Napi::FunctionReference& function, std::initializer_list<napi_value> arguments) {
   napi_value receiver;
-  if (napi_get_undefined(env, &receiver) != napi_ok) return;
+  if (napi_get_global(env, &receiver) != napi_ok) return;
   // Fails only when the function threw, or when a worker is being ended and nothing may run any more.
   (void)napi_make_callback(env, nullptr, receiver, function.Value(), arguments.size(), arguments.begin(), nullptr);
   bool pending = false;

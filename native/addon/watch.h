@@ -9,8 +9,9 @@ class Watch {
  public:
   using Callback = void (*)(void* owner, int status, int events);
 
-  // Null on failure, with -errno in *error. The watch does nothing until `listen`.
-  static Watch* open(State& state, Fd fd, Callback callback, void* owner, int* error);
+  // For constructors: null after having thrown, when the limit on watches or the memory is used up. The watch does
+  // nothing until `listen`.
+  static Watch* open(State& state, Napi::Env env, Fd fd, Callback callback, void* owner);
 
   int fd() const { return fd_.get(); }
   // UV_READABLE, UV_WRITABLE; 0 rests.

@@ -1,0 +1,93 @@
+{
+  'variables': {
+    'ops': [
+      'native/ops/cgroup.cc',
+      'native/ops/files.cc',
+      'native/ops/identity.cc',
+      'native/ops/mounts.cc',
+      'native/ops/namespaces.cc',
+      'native/ops/path.cc',
+      'native/ops/process.cc',
+      'native/ops/root.cc',
+      'native/ops/terminal.cc',
+      'native/program/verify.cc',
+    ],
+    'warnings': ['-Wall', '-Wextra', '-Werror', '-Wconversion', '-Wno-unused-parameter'],
+  },
+  'targets': [
+    {
+      # The init: static, freestanding, the same bytes whatever libc the host has.
+      'target_name': 'runts-init',
+      'type': 'executable',
+      'sources': [
+        '<@(ops)',
+        'native/program/run.cc',
+        'native/init/bare.cc',
+        'native/init/channel.cc',
+        'native/init/main.cc',
+        'native/init/reap.cc',
+      ],
+      # Nothing that Node's own flags say is meant for a program without a libc: a trailing "=" replaces a list.
+      'include_dirs=': [],
+      'defines=': [],
+      'libraries=': [],
+      'cflags=': [
+        '<@(warnings)',
+        '-Os', '-g0', '-ffreestanding', '-fno-stack-protector', '-fno-asynchronous-unwind-tables',
+        '-fno-pic', '-fno-pie', '-fno-strict-aliasing', '-ffunction-sections', '-fdata-sections',
+        '-U_FORTIFY_SOURCE', '-fcf-protection=none', '-fomit-frame-pointer',
+      ],
+      'cflags_cc=': ['-std=c++17', '-fno-exceptions', '-fno-rtti', '-fno-threadsafe-statics'],
+      'ldflags=': [
+        '-static', '-no-pie', '-nostdlib', '-nostartfiles',
+        '-Wl,-s,--build-id=none,-z,noexecstack,-z,norelro,-z,noseparate-code,--gc-sections',
+      ],
+      'configurations': {
+        'Release': { 'cflags=': [], 'ldflags=': [] },
+        'Debug': { 'cflags=': [], 'ldflags=': [] },
+      },
+    },
+    {
+      'target_name': 'runts',
+      'dependencies': ['runts-init'],
+      'sources': [
+        '<@(ops)',
+        'native/addon/addon.cc',
+        'native/addon/channel.cc',
+        'native/addon/clone.cc',
+        'native/addon/exit.cc',
+        'native/addon/files.cc',
+        'native/addon/handle.cc',
+        'native/addon/image.cc',
+        'native/addon/primitives.cc',
+        'native/addon/spawn.cc',
+        'native/addon/state.cc',
+        'native/addon/terminal.cc',
+        'native/addon/value.cc',
+        'native/addon/watch.cc',
+      ],
+      'include_dirs': ['<!(node -p "require(\'node-addon-api\').include_dir")', '<(SHARED_INTERMEDIATE_DIR)'],
+      'defines': [
+        'NAPI_VERSION=8',
+        'NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS',
+        # In a worker that is being ended nothing can be thrown any more; that is no reason to end the process.
+        'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
+        '_GNU_SOURCE',
+      ],
+      'cflags': [
+        '<@(warnings)', '-Wno-missing-field-initializers',
+        '-fvisibility=hidden', '-fstack-protector-strong', '-U_FORTIFY_SOURCE', '-D_FORTIFY_SOURCE=2',
+      ],
+      # nodelete: a thread of the pool may still be in our code when a worker's end unloads it.
+      'ldflags': ['-Wl,-z,relro,-z,now,-z,nodelete,-z,noexecstack'],
+      'actions': [
+        {
+          'action_name': 'embed_init',
+          'inputs': ['<(PRODUCT_DIR)/runts-init', 'native/addon/embed.cjs'],
+          'outputs': ['<(SHARED_INTERMEDIATE_DIR)/init_image.gen.h'],
+          'action': ['node', 'native/addon/embed.cjs', '<(PRODUCT_DIR)/runts-init', '<@(_outputs)'],
+        },
+      ],
+    },
+  ],
+}

@@ -1,0 +1,65 @@
+import { prepare } from '../host/prepare.ts';
+import { probeFacts } from '../host/probe.ts';
+import type { Input, Plan } from '../plan/plan.ts';
+import { explain } from '../program/explain.ts';
+import { namespaceFlags } from '../spec/names.ts';
+import { containerFlags, containerOptions, newId } from './container-flags.ts';
+import { flagHelp, parseFlags } from './parse.ts';
+import type { World } from './world.ts';
+
+const flags = { ...containerFlags, help: { names: ['--help', '-h'], doc: 'this text' } };
+
+const usage = `usage: runts plan [OPTIONS] SOURCE [--] [COMMAND [ARG …]]
+
+Prints what \`runts run\` would do with the same words: the namespaces, the id maps, what the host opens, and every op of
+the init with the place in the configuration that it comes from. Nothing is made (but an image is unpacked, and removed).
+
+${flagHelp(flags)}
+`;
+
+/** `runts plan`: a container's plan as text. */
+export async function plan(argv: readonly string[], world: World): Promise<number> {
+  const parsed = parseFlags('plan', argv, flags);
+  if (parsed.given['help'] === true) {
+    world.print(usage);
+    return 0;
+  }
+  const { host } = world;
+  const options = containerOptions(parsed, world.terminal.size());
+  const facts = await probeFacts(host);
+  const request = { options, id: options.name ?? newId(host), ownStdio: false, images: world.images };
+  const prepared = await prepare(host, facts, request);
+  try {
+    world.print(show(prepared.plan));
+  } finally {
+    await prepared.release();
+  }
+  return 0;
+}
+
+function show({ flags: bits, maps, cgroup, inputs, segment }: Plan): string {
+  const names = Object.entries(namespaceFlags).filter(([, flag]) => (bits & flag) !== 0);
+  const lines = [`clone      ${names.map(([name]) => name).join(' ')}`];
+  if (maps !== undefined) {
+    const line = (map: { container: number; host: number; size: number }) => `${map.container}:${map.host}:${map.size}`;
+    lines.push(`uid map    ${maps.uids.map(line).join(' ')}  (${maps.by})`);
+    lines.push(`gid map    ${maps.gids.map(line).join(' ')}  (setgroups ${maps.setgroups})`);
+  }
+  if (cgroup !== undefined) {
+    lines.push(`cgroup     ${cgroup.parent}/${cgroup.path}`);
+    for (const { file, value, origin } of cgroup.writes) lines.push(`           ${file} = ${value}  ; ${origin}`);
+  }
+  for (const input of inputs) lines.push(`input      ${input.register} = ${describe(input)}  ; ${input.origin}`);
+  return `${lines.join('\n')}\n\n${explain(segment)}\n`;
+}
+
+function describe(input: Input): string {
+  switch (input.kind) {
+    case 'stdio':
+      return `descriptor ${input.stream}`;
+    case 'mount':
+      return `clone of ${input.source}${input.recursive ? ', recursively' : ''}${input.idmap ? ', owners mapped' : ''}`;
+    case 'namespace':
+      return `namespace ${input.path}`;
+  }
+}

@@ -1,0 +1,377 @@
+import type { Facts } from './plan/facts.ts';
+import type { OpName } from './program/ops.ts';
+
+/** Where something was refused: an op of the init, or a step of the host. */
+export type Place = OpName | 'spawn' | 'maps' | 'newuidmap' | 'cgroup' | 'input';
+
+export interface Circumstance {
+  readonly at: Place;
+  /** The system call inside the op, where it was one. */
+  readonly step?: string | undefined;
+  readonly errno: string;
+  /** The string that was being worked on. */
+  readonly detail: string;
+  readonly operands?: Readonly<Record<string, unknown>> | undefined;
+  readonly facts?: Facts | undefined;
+}
+
+interface Row {
+  readonly at: readonly Place[];
+  readonly errno: readonly string[];
+  readonly step?: readonly string[];
+  readonly when?: (circumstance: Circumstance) => boolean;
+  readonly hint: string | ((circumstance: Circumstance) => string);
+}
+
+const fstype =
+  (...types: string[]) =>
+  ({ operands }: Circumstance) =>
+    types.includes(String(operands?.['fstype']));
+const option =
+  (key: string) =>
+  ({ detail }: Circumstance) =>
+    detail === key || detail.startsWith(`${key}=`);
+const ordinary = ({ facts }: Circumstance) => facts !== undefined && !facts.privileged;
+
+/** What a user can do about it; the first row that fits counts, so the particular stand before the general. */
+const rows: readonly Row[] = [
+  // ---- making the process ------------------------------------------------------------------------------------------
+  {
+    at: ['spawn', 'unshare'],
+    errno: ['ENOSPC', 'EUSERS'],
+    hint: 'The limit on namespaces is reached: raise user.max_user_namespaces (and its siblings in /proc/sys/user), or end some containers.',
+  },
+  {
+    at: ['spawn', 'unshare'],
+    errno: ['EPERM', 'EACCES'],
+    hint: 'This host keeps user namespaces from ordinary programs: look at kernel.apparmor_restrict_unprivileged_userns, kernel.unprivileged_userns_clone, and the seccomp profile of the container that you are in. `runts doctor` says which.',
+  },
+  {
+    at: ['spawn'],
+    errno: ['EAGAIN', 'ENOMEM'],
+    hint: 'The limit on processes (ulimit -u, pids.max of the cgroup) or the memory is used up.',
+  },
+  {
+    at: ['spawn'],
+    errno: ['EINVAL', 'ENOSYS'],
+    hint: 'The kernel lacks one of the namespaces, or is older than 5.14. `runts doctor` says which.',
+  },
+  {
+    at: ['maps'],
+    errno: ['EPERM'],
+    hint: 'Without privileges only the own uid and gid can be mapped; further ids need newuidmap and newgidmap (package uidmap) and entries in /etc/subuid and /etc/subgid.',
+  },
+  {
+    at: ['maps'],
+    errno: ['EINVAL'],
+    hint: 'The ranges of a map must not overlap, and ids outside must exist in the user namespace that we are in.',
+  },
+  {
+    at: ['newuidmap'],
+    errno: ['EPERM', 'EACCES'],
+    hint: 'newuidmap and newgidmap must be set-uid root, or have the file capabilities cap_setuid and cap_setgid.',
+  },
+  {
+    at: ['newuidmap'],
+    errno: ['exit'],
+    hint: 'The ids must be given to this user in /etc/subuid and /etc/subgid: `usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER`.',
+  },
+  {
+    at: ['become_root'],
+    errno: ['EINVAL'],
+    hint: 'uid 0 and gid 0 of the container must be mapped: linux.uidMappings and linux.gidMappings.',
+  },
+
+  // ---- cgroups -----------------------------------------------------------------------------------------------------
+  {
+    at: ['cgroup'],
+    errno: ['EACCES', 'EPERM', 'EROFS'],
+    hint: 'No cgroup is delegated to this user: run in a unit with Delegate=yes (`systemd-run --user --scope -p Delegate=yes …`), or leave the limits out.',
+  },
+  {
+    at: ['cgroup'],
+    errno: ['EBUSY'],
+    hint: 'A cgroup with processes of its own cannot give controllers to its children: move them to a cgroup below it (cgroups(7), "no internal processes").',
+  },
+  {
+    at: ['cgroup'],
+    errno: ['EOPNOTSUPP'],
+    hint: 'The cgroup takes no processes: it is below one of the threaded type.',
+  },
+  {
+    at: ['cgroup'],
+    errno: ['ENOENT'],
+    hint: 'The controller of this limit is not enabled here: look at cgroup.controllers and cgroup.subtree_control of the directories above. On a host with cgroup v1 the controllers are there.',
+  },
+  { at: ['cgroup'], errno: ['EINVAL', 'ERANGE'], hint: 'The kernel does not accept this value for this limit.' },
+  {
+    at: ['cgroup'],
+    errno: ['EAGAIN', 'ENOSPC'],
+    hint: 'A limit on cgroups is reached: cgroup.max.descendants or cgroup.max.depth above.',
+  },
+
+  // ---- mounts ------------------------------------------------------------------------------------------------------
+  {
+    at: ['fsmount'],
+    errno: ['EPERM', 'EBUSY'],
+    when: fstype('proc'),
+    hint: "The host's /proc is partly hidden (are you inside a container?), or the container shares the pid namespace: give it one of its own, or bind /proc instead of mounting it.",
+  },
+  {
+    at: ['fsmount'],
+    errno: ['EPERM', 'EBUSY'],
+    when: fstype('sysfs'),
+    hint: 'sysfs belongs to the network namespace: with the network of the host, bind /sys instead of mounting it.',
+  },
+  {
+    at: ['fsmount'],
+    errno: ['EPERM', 'EBUSY', 'EACCES'],
+    when: fstype('mqueue'),
+    hint: 'mqueue belongs to the ipc namespace: give the container one of its own, or bind /dev/mqueue.',
+  },
+  {
+    at: ['fsmount'],
+    errno: ['EPERM', 'EBUSY', 'EACCES'],
+    when: fstype('cgroup2', 'cgroup'),
+    hint: 'A cgroup mount needs a cgroup namespace of the container; without one bind /sys/fs/cgroup.',
+  },
+  {
+    at: ['fsmount'],
+    errno: ['EINVAL'],
+    when: ({ detail, operands }) => fstype('devpts')({ operands } as Circumstance) && detail.startsWith('gid='),
+    hint: 'The gid of devpts is not mapped: map gid 5 as well (subordinate ids), or leave the option out.',
+  },
+  { at: ['fsmount'], errno: ['EINVAL'], when: option('size'), hint: 'tmpfs sizes are numbers with k, m, g or %' },
+  {
+    at: ['fsmount'],
+    errno: ['EINVAL'],
+    when: option('uid'),
+    hint: 'The uid must be mapped in the user namespace of the container.',
+  },
+  {
+    at: ['fsmount'],
+    errno: ['EINVAL'],
+    when: option('gid'),
+    hint: 'The gid must be mapped in the user namespace of the container.',
+  },
+  { at: ['fsmount'], errno: ['EINVAL'], when: option('mode'), hint: 'The mode is an octal number: mode=1777.' },
+  {
+    at: ['fsmount'],
+    errno: ['EPERM', 'EINVAL', 'EOPNOTSUPP', 'ELOOP'],
+    when: fstype('overlay'),
+    hint: 'Overlay: the upper and the work directory must be on one file system, that can hold extended attributes and is not itself an overlay; in a user namespace the kernel must be 5.11 or newer.',
+  },
+  {
+    at: ['fsmount'],
+    errno: ['ENOENT'],
+    when: fstype('overlay'),
+    hint: 'Overlay: every lower, the upper and the work directory must exist.',
+  },
+  {
+    at: ['fsmount'],
+    errno: ['ENODEV'],
+    hint: ({ operands }) =>
+      `The kernel has no file system type ${operands?.['fstype']}, or its module is not loaded: see /proc/filesystems.`,
+  },
+  {
+    at: ['fsmount'],
+    errno: ['EPERM'],
+    hint: 'This type of file system cannot be mounted in a user namespace. Mount it on the host and bind it.',
+  },
+  {
+    at: ['fsmount'],
+    errno: ['EINVAL'],
+    step: ['fsconfig'],
+    hint: ({ operands }) => `${operands?.['fstype']} does not have this option, or not with this value.`,
+  },
+  {
+    at: ['clone_mount', 'open', 'input'],
+    errno: ['ENOENT'],
+    hint: 'The source must exist on this host; it is never made.',
+  },
+  {
+    at: ['clone_mount', 'clone_below'],
+    errno: ['EINVAL'],
+    hint: 'Mounts below the source are locked to it, or it is in another mount namespace: bind it recursively (rbind).',
+  },
+  {
+    at: ['clone_mount', 'open', 'input'],
+    errno: ['EACCES'],
+    hint: 'This user may not reach the source: a directory on the way to it is closed to them.',
+  },
+  {
+    at: ['clone_mount'],
+    errno: ['EPERM'],
+    hint: 'Cloning a mount needs privileges in the user namespace that owns the mount namespace.',
+  },
+  {
+    at: ['mount_attributes', 'readonly'],
+    errno: ['EPERM'],
+    hint: 'Flags of the host mount (nosuid, nodev, noexec, ro) are locked in a user namespace: they can be added but not taken away.',
+  },
+  {
+    at: ['idmap'],
+    errno: ['EINVAL', 'EOPNOTSUPP'],
+    hint: 'This file system cannot be id-mapped (NFS, FUSE and others), or is mapped already: leave idmap out.',
+  },
+  {
+    at: ['idmap'],
+    errno: ['EPERM'],
+    hint: 'Id-mapping a mount needs root on the host: the owner of the file system must be the one who maps it.',
+  },
+  {
+    at: ['attach'],
+    errno: ['ENOTDIR', 'EISDIR'],
+    hint: 'A directory can be mounted on a directory only, and a file on a file; a component before the last one must be a directory.',
+  },
+  {
+    at: ['attach'],
+    errno: ['EROFS'],
+    hint: 'The mount point is missing and cannot be made on a read-only file system: make it in the image.',
+  },
+  {
+    at: ['attach', 'attach_host', 'mask', 'readonly'],
+    errno: ['ENOSPC'],
+    hint: 'The limit on mounts is reached: fs.mount-max.',
+  },
+  {
+    at: ['attach', 'mask', 'readonly', 'open_below', 'directory', 'file', 'node', 'symlink'],
+    errno: ['ELOOP', 'EXDEV'],
+    hint: 'The path goes through a symbolic link, where none is allowed, or one that leads out of the container. Correct the path or the image.',
+  },
+  {
+    at: ['mask'],
+    errno: ['EINVAL', 'ENODEV'],
+    step: ['null_device'],
+    hint: '/dev/null of this host is not the null device (character 1:3).',
+  },
+  {
+    at: ['pivot'],
+    errno: ['EINVAL', 'EPERM'],
+    hint: 'The root of the container must be a mount of its own and not shared with the host.',
+  },
+
+  // ---- files -------------------------------------------------------------------------------------------------------
+  {
+    at: ['node'],
+    errno: ['EPERM'],
+    hint: 'Device nodes cannot be made in a user namespace: bind the device of the host (a mount, not linux.devices with another path or number).',
+  },
+  {
+    at: ['write'],
+    errno: ['ENOENT'],
+    hint: 'The kernel has no such setting, or it does not belong to a namespace of the container.',
+  },
+  {
+    at: ['write'],
+    errno: ['EACCES', 'EPERM'],
+    hint: "The setting is not the container's own: net.* needs its own network namespace, kernel.shm* and fs.mqueue.* its own ipc namespace; a negative oomScoreAdj needs privileges.",
+  },
+  { at: ['write'], errno: ['EINVAL', 'ERANGE'], hint: 'The kernel does not accept this value for the setting.' },
+  {
+    at: ['chown', 'own'],
+    errno: ['EINVAL', 'EOVERFLOW'],
+    hint: 'The owner must be mapped in the user namespace of the container.',
+  },
+  {
+    at: ['directory', 'file', 'symlink', 'node', 'chmod', 'chown'],
+    errno: ['EROFS'],
+    hint: 'The root file system is read-only: make the entry in the image.',
+  },
+  {
+    at: ['directory', 'file', 'attach', 'symlink', 'node'],
+    errno: ['EACCES'],
+    hint: 'The root file system belongs to an id that the container does not map, or its directory is closed to this user.',
+  },
+
+  // ---- the process -------------------------------------------------------------------------------------------------
+  { at: ['hostname', 'domainname'], errno: ['EINVAL', 'ENAMETOOLONG'], hint: 'The name may have 64 bytes at most.' },
+  { at: ['hostname', 'domainname'], errno: ['EPERM'], hint: 'The name needs a uts namespace of the container.' },
+  { at: ['link_up'], errno: ['ENODEV'], hint: 'The network namespace has no interface of this name.' },
+  {
+    at: ['ids'],
+    errno: ['EPERM'],
+    step: ['setgroups'],
+    hint: 'Supplementary groups cannot be set where the user namespace denies setgroups(2): that takes subordinate gids, or leave user.additionalGids out.',
+  },
+  {
+    at: ['ids'],
+    errno: ['EINVAL'],
+    hint: 'The user, the group and every additional group must be mapped in the user namespace: with one mapped id only 0 (or the one that was kept) works.',
+  },
+  { at: ['chdir'], errno: ['ENOENT'], hint: 'The working directory must exist in the container.' },
+  {
+    at: ['chdir'],
+    errno: ['ENOTDIR', 'EACCES'],
+    hint: 'The working directory must be a directory that the user of the command may enter.',
+  },
+  {
+    at: ['rlimit'],
+    errno: ['EPERM'],
+    hint: 'A hard limit cannot be raised without privileges on the host: ask for at most what `ulimit -H` says.',
+  },
+  { at: ['rlimit'], errno: ['EINVAL'], hint: 'The soft limit must not be above the hard one.' },
+  {
+    at: ['capabilities', 'bounding'],
+    errno: ['EPERM'],
+    hint: 'A capability that is asked for is not in the set that the container starts with.',
+  },
+  { at: ['seccomp'], errno: ['EACCES'], hint: 'A filter needs noNewPrivileges, or privileges when it is installed.' },
+  {
+    at: ['seccomp'],
+    errno: ['EINVAL', 'ENOMEM'],
+    hint: 'The kernel does not accept this filter: it may have 4096 instructions, and the action or flag that it uses must exist (/proc/sys/kernel/seccomp/actions_avail).',
+  },
+  {
+    at: ['join'],
+    errno: ['EPERM'],
+    hint: 'The namespace belongs to a user namespace in which we have no privileges: join its user namespace as well, or be root.',
+  },
+  {
+    at: ['join', 'unshare'],
+    errno: ['EINVAL'],
+    hint: 'It is not a namespace of that kind, or cannot be entered from here (a user namespace is entered once).',
+  },
+  {
+    at: ['pty'],
+    errno: ['ENOSPC'],
+    hint: 'The limit on pseudo-terminals is reached: the `max` option of devpts, or kernel.pty.max.',
+  },
+  {
+    at: ['find', 'exec'],
+    errno: ['ENOEXEC'],
+    hint: 'It is not a program of this machine: a script needs a #! line, a binary the right architecture.',
+  },
+  {
+    at: ['find', 'exec'],
+    errno: ['EACCES', 'EPERM'],
+    hint: 'The file must have the execute bit, on a mount without noexec, and every directory above it must be open to the user of the command.',
+  },
+  {
+    at: ['exec'],
+    errno: ['E2BIG'],
+    hint: 'Arguments and environment together are limited (a quarter of the stack limit; one string 128 KiB).',
+  },
+];
+
+/** What to do about a refusal, where there is something that a user can do. */
+export function hintFor(circumstance: Circumstance): string | undefined {
+  const row = rows.find((r) => fits(r, circumstance));
+  if (row === undefined) return undefined;
+  const hint = typeof row.hint === 'string' ? row.hint : row.hint(circumstance);
+  return needsSubordinateIds(circumstance) ? `${hint} No subordinate ids were found for this user.` : hint;
+}
+
+function fits(row: Row, circumstance: Circumstance): boolean {
+  return (
+    row.at.includes(circumstance.at) &&
+    row.errno.includes(circumstance.errno) &&
+    (row.step === undefined || row.step.includes(circumstance.step ?? '')) &&
+    (row.when === undefined || row.when(circumstance))
+  );
+}
+
+function needsSubordinateIds(circumstance: Circumstance): boolean {
+  const { at, facts } = circumstance;
+  return (at === 'ids' || at === 'maps') && ordinary(circumstance) && facts?.subordinate.uids.length === 0;
+}

@@ -1,0 +1,61 @@
+import { type Cancel, throwIfCanceled, within } from './cancel.ts';
+import type { Files, Host, Processes } from './host.ts';
+
+export interface Patience {
+  /** Of each single call. */
+  readonly deadlineMs: number;
+  readonly cancel?: Cancel | undefined;
+}
+
+/** How long a call under way may still take once everything is canceled, before it is abandoned. */
+const graceMs = 1000;
+
+/**
+ * The same host, where every call ends by its deadline or soon after a cancellation: the one place that says so for the
+ * whole conductor. What an abandoned call makes after all is released when it comes.
+ */
+export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
+  const { clock } = host;
+  const wait = async <T>(doing: string, call: () => Promise<T>, late?: (value: T) => unknown): Promise<T> => {
+    throwIfCanceled(cancel, doing);
+    return within(call(), { clock, deadlineMs, cancel, doing, graceMs, ...(late && { late }) });
+  };
+  const { files, processes } = host;
+  const close = (handle: { close(): void }) => handle.close();
+
+  const boundedFiles: Files = {
+    read: (path) => wait(`reading ${path}`, () => files.read(path)),
+    readBelow: (root, path, max) => wait(`reading ${path} below ${root}`, () => files.readBelow(root, path, max)),
+    readLink: (path) => wait(`reading the link ${path}`, () => files.readLink(path)),
+    write: (path, text) => wait(`writing ${path}`, () => files.write(path, text)),
+    replace: (path, text) => wait(`replacing ${path}`, () => files.replace(path, text)),
+    list: (path) => wait(`listing ${path}`, () => files.list(path)),
+    kind: (path) => wait(`looking at ${path}`, () => files.kind(path)),
+    makeDirectory: (path, mode) =>
+      wait(
+        `making ${path}`,
+        () => files.makeDirectory(path, mode),
+        () => files.removeDirectory(path),
+      ),
+    removeDirectory: (path) => wait(`removing ${path}`, () => files.removeDirectory(path)),
+    removeFile: (path) => wait(`removing ${path}`, () => files.removeFile(path)),
+    open: (path, how) => wait(`opening ${path}`, () => files.open(path, how), close),
+    lock: (path) => wait(`locking ${path}`, () => files.lock(path), close),
+  };
+  const boundedProcesses: Processes = {
+    spawn: (request) =>
+      wait(
+        'cloning the init',
+        () => processes.spawn(request),
+        async (session) => {
+          processes.signal(session.process, 9);
+          session.close();
+          await session.exit;
+          session.process.close();
+        },
+      ),
+    run: (file, args, input) => wait(`running ${file}`, () => processes.run(file, args, input)),
+    signal: (process, signal) => processes.signal(process, signal),
+  };
+  return { ...host, files: boundedFiles, processes: boundedProcesses };
+}

@@ -1,0 +1,47 @@
+import { RuntsError } from '../errors.ts';
+import { bounded } from './bounded.ts';
+import { within } from './cancel.ts';
+import type { Created } from './create.ts';
+import type { Exit } from './host.ts';
+import type { Running } from './start.ts';
+
+export interface StopOptions {
+  /** By number; 15 (SIGTERM) unless given. */
+  readonly signal?: number | undefined;
+  /** How long the command may take to end by itself; 10 s unless given. */
+  readonly graceMs?: number | undefined;
+}
+
+/** Sends a signal to the container's first process, by its pidfd. False when it is gone. */
+export function kill({ host, session, undo }: Created, signal: number): boolean {
+  return !undo.begun && host.processes.signal(session.process, signal);
+}
+
+/** Asks the command to end, and kills everything when it does not within the grace. Gives how it ended. */
+export async function stop(running: Running, { signal = 15, graceMs = 10_000 }: StopOptions = {}): Promise<Exit> {
+  const { host, options } = running.created;
+  const { clock } = host;
+  kill(running.created, signal);
+  try {
+    return await within(running.exit, { clock, deadlineMs: graceMs, doing: `signal ${signal}` });
+  } catch (error) {
+    if (!RuntsError.is(error) || error.code !== 'ERR_TIMEOUT') throw error;
+  }
+  await killAll(running.created);
+  return within(running.exit, {
+    clock,
+    deadlineMs: options.deadlineMs,
+    doing: 'waiting for a killed container to end',
+  });
+}
+
+/** The first process takes its pid namespace along; the cgroup has those that share the pid namespace of the host. */
+async function killAll(created: Created): Promise<void> {
+  const { host, session, cgroup, undo, options } = created;
+  if (undo.begun) return;
+  host.processes.signal(session.process, 9);
+  if (cgroup === undefined) return;
+  const { files } = bounded(host, { deadlineMs: options.deadlineMs });
+  // Best effort beside the signal: what is wrong with the cgroup comes out when it is removed.
+  await files.write(`${cgroup.path}/cgroup.kill`, '1').catch(() => {});
+}

@@ -1,0 +1,173 @@
+import { RuntsError, specError } from '../errors.ts';
+import { planContainer } from '../plan/container.ts';
+import type { Facts } from '../plan/facts.ts';
+import type { Plan } from '../plan/plan.ts';
+import { checkOptions } from '../spec/check-options.ts';
+import { defaultCapabilities } from '../spec/defaults.ts';
+import { boundingSet, specFromOptions, stopSignal } from '../spec/from-options.ts';
+import type { ImageConfig } from '../spec/image-config.ts';
+import type { CommonOptions, ContainerOptions } from '../spec/options.ts';
+import type { SeccompProfile, Spec } from '../spec/types.ts';
+import { type ResolvedUser, resolveUser } from '../spec/users.ts';
+import { defaultProfile } from '../seccomp/default.ts';
+import { readBundle } from './bundle.ts';
+import type { Cancel } from './cancel.ts';
+import type { Host } from './host.ts';
+import { type ImagePort, unpackImage } from './image.ts';
+import { messageOf, Undo, withReleaseErrors } from './undo.ts';
+
+export type { ImagePort } from './image.ts';
+
+export interface PrepareRequest {
+  /** Not checked yet. */
+  readonly options: ContainerOptions;
+  readonly id: string;
+  /** Pipes are ours to give to the container's user; what the caller brought is not. */
+  readonly ownStdio: boolean;
+  readonly images: ImagePort;
+  readonly cancel?: Cancel | undefined;
+}
+
+/** A container that could be made: its plan, and what there is on disk for it. */
+export interface Prepared {
+  readonly spec: Spec;
+  readonly plan: Plan;
+  readonly command: readonly string[];
+  /** By number. */
+  readonly stopSignal: number;
+  readonly terminal: boolean;
+  /** Removes what was unpacked. The container must have ended. */
+  release(): Promise<void>;
+}
+
+/** From options to a plan: checks them, finds the root file system, reads its users. Nothing of the host is changed but for an image, which is unpacked. */
+export async function prepare(host: Host, facts: Facts, request: PrepareRequest): Promise<Prepared> {
+  const issues = checkOptions(request.options);
+  if (issues.length > 0) throw specError('cannot make a container of these options', issues);
+  const undo = new Undo();
+  try {
+    const source = await openSource(host, facts, request, undo);
+    const { options, id } = request;
+    const user = await findUser(host, facts, options, source);
+    const spec = withHome(
+      specFromOptions(options, {
+        image: source.image,
+        bundle: source.bundle,
+        root: source.root,
+        id,
+        user,
+        cwd: host.environment.cwd,
+        seccomp: defaultSeccomp(facts, options),
+      }),
+      user,
+    );
+    const terminal = spec.process?.terminal === true;
+    // In a bundle, as the OCI has it, the command itself is process 1; with the library a reaper is.
+    const reap = options.init ?? source.bundle === undefined;
+    const plan = planContainer(
+      {
+        id,
+        spec,
+        bundle: source.directory,
+        root: source.root === undefined ? { kind: 'host' } : { kind: 'directory', path: source.root },
+        reap,
+        stdio: terminal ? 'terminal' : 'pipes',
+        ownStdio: request.ownStdio,
+        deathSignal: !reap,
+      },
+      facts,
+    );
+    return {
+      spec,
+      plan,
+      command: spec.process?.args ?? [],
+      stopSignal: stopSignal(options, source.image),
+      terminal,
+      release: async () => {
+        const [first, ...others] = await undo.run();
+        if (first !== undefined) throw withReleaseErrors(first, others);
+      },
+    };
+  } catch (error) {
+    throw withReleaseErrors(error, await undo.run());
+  }
+}
+
+/** Where the root file system comes from, and what came with it. */
+interface Source {
+  /** Absolute; undefined for the host's own. */
+  readonly root: string | undefined;
+  readonly image?: ImageConfig;
+  readonly bundle?: Spec;
+  /** What a bundle's relative paths are below. */
+  readonly directory?: string;
+}
+
+async function openSource(host: Host, facts: Facts, request: PrepareRequest, undo: Undo): Promise<Source> {
+  const { options, id, images, cancel } = request;
+  if ('host' in options) return { root: undefined };
+  if ('rootfs' in options) {
+    return { root: await directory(host, absolute(host, options.rootfs), 'root file system', '/rootfs') };
+  }
+  if ('bundle' in options) {
+    const path = await directory(host, absolute(host, options.bundle), 'bundle', '/bundle');
+    const bundle = await readBundle(host, path);
+    const root = bundle.root.path.startsWith('/') ? bundle.root.path : `${path}/${bundle.root.path}`;
+    return { root: await directory(host, root, 'root file system', '/root/path'), bundle, directory: path };
+  }
+  const path = absolute(host, options.image);
+  const unpacked = await unpackImage(host, facts, { path, id, userns: options.userns, images, cancel });
+  undo.add(() => unpacked.release());
+  return { root: unpacked.root, image: unpacked.config };
+}
+
+const absolute = ({ environment }: Host, path: string) => (path.startsWith('/') ? path : `${environment.cwd}/${path}`);
+
+async function directory(host: Host, path: string, what: string, origin: string): Promise<string> {
+  const kind = await host.files.kind(path).catch((error: unknown) => {
+    throw new RuntsError('ERR_SPEC', `cannot use ${path} as ${what}: ${messageOf(error)}`, { origin, cause: error });
+  });
+  if (kind === 'directory') return path;
+  const code = kind === undefined ? 'ERR_NOT_FOUND' : 'ERR_SPEC';
+  const why = kind === undefined ? 'there is no such directory' : 'it is not a directory';
+  throw new RuntsError(code, `cannot use ${path} as ${what}: ${why}`, { origin });
+}
+
+/** Files of an image are hostile: no more of them is read. */
+const accountsBytesMax = 1024 * 1024;
+
+/** Who the command runs as, where something says so; a bundle says it by itself. */
+async function findUser(
+  host: Host,
+  facts: Facts,
+  options: CommonOptions,
+  source: Source,
+): Promise<ResolvedUser | undefined> {
+  const asked = options.user ?? source.image?.User ?? '';
+  if (asked === '' && source.bundle !== undefined) return undefined;
+  const root = source.root ?? '/';
+  const [passwd, group] = await Promise.all(
+    ['etc/passwd', 'etc/group'].map((path) => host.files.readBelow(root, path, accountsBytesMax)),
+  );
+  const user = resolveUser(asked === '' ? '0' : asked, passwd, group);
+  // The groups of an account are a convenience here; who has but one id cannot have them (setgroups is denied).
+  const single = !facts.privileged && facts.subordinate.gids.length === 0;
+  return single ? { ...user, additionalGids: [] } : user;
+}
+
+function withHome(spec: Spec, user: ResolvedUser | undefined): Spec {
+  const { process } = spec;
+  if (process === undefined || user === undefined || process.env?.some((entry) => entry.startsWith('HOME='))) return spec;
+  return { ...spec, process: { ...process, env: [...(process.env ?? []), `HOME=${user.home}`] } };
+}
+
+/** Docker's profile for what the container may do: with CAP_SYS_ADMIN, say, mount(2) passes. */
+function defaultSeccomp({ arch, kernel }: Facts, { capabilities }: CommonOptions): SeccompProfile {
+  const [major = 0, minor = 0] = kernel.split('.').map((part) => Number.parseInt(part, 10));
+  const profile = defaultProfile({
+    arch,
+    kernel: [major, minor],
+    capabilities: boundingSet(defaultCapabilities, capabilities),
+  });
+  return profile as unknown as SeccompProfile;
+}

@@ -1,0 +1,141 @@
+import { RuntsError } from '../errors.ts';
+import { decodeFrame, type Frame, goMessage, segmentMessages } from '../program/frames.ts';
+import { limits } from '../program/limits.ts';
+import { type Cancel, within } from './cancel.ts';
+import { errnoOf, refused } from './failure.ts';
+import type { Handle, Host, Message, Session } from './host.ts';
+
+/** How long one wait on an init may take, unless an option says otherwise. */
+export const frameDeadlineMs = 30_000;
+
+export interface ChannelOptions {
+  readonly deadlineMs?: number | undefined;
+  readonly cancel?: Cancel | undefined;
+  /** Hears how long each op took, for a program that was encoded with `trace`. */
+  readonly trace?: ((op: number, ns: bigint) => void) | undefined;
+  /** What the init is known to have reached. */
+  readonly last?: string;
+}
+
+export interface Received {
+  readonly frame: Exclude<Frame, { kind: 'trace' }>;
+  /** One for a `handle` or a `forked` frame, none for the others. */
+  readonly handle: Handle | undefined;
+}
+
+/** One init's session with a deadline on every wait; on expiry the init is killed, by its pidfd. */
+export class Channel {
+  readonly session: Session;
+  readonly #host: Host;
+  readonly #options: ChannelOptions;
+  readonly #deadlineMs: number;
+  #last: string;
+
+  constructor(host: Host, session: Session, options: ChannelOptions = {}) {
+    this.session = session;
+    this.#host = host;
+    this.#options = options;
+    this.#deadlineMs = options.deadlineMs ?? frameDeadlineMs;
+    this.#last = options.last ?? 'nothing';
+  }
+
+  /** The last thing the init reported: `sync 1`. */
+  get last(): string {
+    return this.#last;
+  }
+
+  /** The next frame; undefined when the channel has ended. Trace frames are passed on and not given. */
+  async receive(): Promise<Received | undefined> {
+    for (;;) {
+      const message = await this.#wait(nextMessage(this.session), 'waiting for the init', closeAll);
+      if (message === undefined) return undefined;
+      const { frame, handle } = open(message);
+      this.#last = named(frame);
+      if (frame.kind !== 'trace') return { frame, handle };
+      this.#options.trace?.(frame.op, frame.ns);
+    }
+  }
+
+  /** The whole program; the handles, which stay ours, go with the first message. */
+  async sendProgram(program: Uint8Array, handles: readonly Handle[]): Promise<void> {
+    if (handles.length > limits.handlesMax) {
+      throw new RuntsError('ERR_SPEC', `${handles.length} handles for the init, with a limit of ${limits.handlesMax}`);
+    }
+    let first = true;
+    for (const message of segmentMessages(program)) {
+      await this.#wait(this.session.send(message, first ? handles : []), 'sending the program to the init');
+      first = false;
+    }
+  }
+
+  /** The answer to a sync frame. */
+  async go(tag: number): Promise<void> {
+    await this.#wait(this.session.send(goMessage(tag)), 'letting the init go on');
+  }
+
+  async #wait<T>(work: Promise<T>, doing: string, late?: (value: T) => unknown): Promise<T> {
+    const { clock, processes } = this.#host;
+    const { cancel } = this.#options;
+    try {
+      return await within(work, { clock, deadlineMs: this.#deadlineMs, cancel, doing, ...(late && { late }) });
+    } catch (error) {
+      if (!RuntsError.is(error) || error.code !== 'ERR_TIMEOUT') throw error;
+      processes.signal(this.session.process, 9);
+      throw new RuntsError('ERR_TIMEOUT', `${error.message}; it was killed. The last it said: ${this.#last}`, {
+        hint: 'A file system that does not answer (NFS, FUSE) is the usual reason. `deadlineMs` allows more time.',
+        cause: error,
+      });
+    }
+  }
+}
+
+/**
+ * The next message of a session. A socket whose peer died with something unread reports ECONNRESET once, before what
+ * still is in it: the peer's last words come after that.
+ */
+export async function nextMessage(session: Session): Promise<Message | undefined> {
+  try {
+    return await session.receive();
+  } catch (error) {
+    if (errnoOf(error) !== 'ECONNRESET') throw refused(error, { at: 'spawn', doing: 'hear from the init' });
+    return session.receive();
+  }
+}
+
+/** Sees to it that a frame has the handle that its kind brings, and no other: a leak would outlive the container. */
+function open(message: Message): { readonly frame: Frame; readonly handle: Handle | undefined } {
+  try {
+    const frame = decodeFrame(message.bytes);
+    const wanted = frame.kind === 'handle' || frame.kind === 'forked' ? 1 : 0;
+    if (message.handles.length !== wanted) {
+      throw new RuntsError('ERR_INTERNAL', `the init sent ${message.handles.length} handles with ${named(frame)}`);
+    }
+    return { frame, handle: message.handles[0] };
+  } catch (error) {
+    closeAll(message);
+    throw error;
+  }
+}
+
+/** Closes what came with a message that nobody reads. */
+export function closeAll(message: Message | undefined): void {
+  for (const handle of message?.handles ?? []) handle.close();
+}
+
+/** A frame in a word or two, for messages. */
+export function named(frame: Frame): string {
+  if (frame.kind === 'sync' || frame.kind === 'handle') return `${frame.kind} ${frame.tag}`;
+  return frame.kind === 'trace' ? `the end of op ${frame.op}` : frame.kind;
+}
+
+/** Ends the process behind a session, whatever it is doing, and waits until the kernel says so. */
+export async function endSession(host: Host, session: Session, deadlineMs: number): Promise<void> {
+  const { clock, processes } = host;
+  try {
+    processes.signal(session.process, 9);
+    session.close();
+    await within(session.exit, { clock, deadlineMs, doing: `waiting for process ${session.pid} to end` });
+  } finally {
+    session.process.close();
+  }
+}

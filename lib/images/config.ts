@@ -1,0 +1,75 @@
+import { Refused } from '../layers/refused.ts';
+import type { ImageConfig } from '../spec/image-config.ts';
+import { checkDigest } from './digest.ts';
+import { array, object, optional, parseJson, string, wrongType } from './json.ts';
+import { layersMax } from './limits.ts';
+import type { Platform } from './source.ts';
+
+/** An image's configuration document, checked. */
+export interface ConfigDocument {
+  readonly config: ImageConfig;
+  readonly platform: Platform;
+  readonly diffIds: readonly string[];
+}
+
+const stringsMax = 10_000;
+
+type Reader = (value: unknown, what: string) => unknown;
+
+function strings(value: unknown, what: string): readonly string[] {
+  return array(value, what, stringsMax).map((item, index) => string(item, `${what}[${index}]`));
+}
+
+/** A set, as Go writes one: `{"80/tcp": {}}`. */
+function emptyObjects(value: unknown, what: string): Readonly<Record<string, object>> {
+  return mapOf(value, what, (item, where) => object(item ?? {}, where));
+}
+
+function mapOf<T>(
+  value: unknown,
+  what: string,
+  read: (value: unknown, what: string) => T,
+): Readonly<Record<string, T>> {
+  const entries = Object.entries(object(value, what));
+  if (entries.length > stringsMax) throw new Refused(`${what} has ${entries.length} items; the limit is ${stringsMax}`);
+  // Object.fromEntries defines: a key named __proto__ is a key like any other.
+  return Object.fromEntries(entries.map(([key, item]) => [string(key, what), read(item, `${what}.${key}`)]));
+}
+
+/** The fields that mean something to a runtime; an image's other fields are history. */
+const fields: Record<keyof ImageConfig, Reader> = {
+  Env: strings,
+  Cmd: strings,
+  Entrypoint: strings,
+  WorkingDir: string,
+  User: string,
+  StopSignal: string,
+  ExposedPorts: emptyObjects,
+  Volumes: emptyObjects,
+  Labels: (value, what) => mapOf(value, what, string),
+};
+
+/** Reads a configuration strictly: a value of the wrong type is refused, never taken for an absent one. */
+export function readConfig(bytes: Buffer): ConfigDocument {
+  const document = object(parseJson(bytes, 'the configuration'), 'the configuration');
+  const rootfs = object(document['rootfs'], 'rootfs');
+  if (rootfs['type'] !== 'layers') throw wrongType(rootfs['type'], 'rootfs.type', '"layers"');
+  const diffIds = optional(rootfs['diff_ids'], 'rootfs.diff_ids', (value, what) => array(value, what, layersMax)) ?? [];
+  return {
+    config: readFields(optional(document['config'], 'config', object) ?? {}),
+    platform: {
+      os: string(document['os'], 'os'),
+      architecture: string(document['architecture'], 'architecture'),
+    },
+    diffIds: diffIds.map((id, index) => checkDigest(id, `rootfs.diff_ids[${index}]`)),
+  };
+}
+
+function readFields(config: Readonly<Record<string, unknown>>): ImageConfig {
+  const read: Record<string, unknown> = {};
+  for (const [key, reader] of Object.entries(fields)) {
+    const value = optional(config[key], `config.${key}`, reader);
+    if (value !== undefined) read[key] = value;
+  }
+  return read as ImageConfig;
+}

@@ -1,0 +1,30 @@
+/** What one image may cost at most when it is unpacked: all its layers together, unless it says otherwise. */
+export interface UnpackLimits {
+  /** Bytes of the uncompressed tar streams, which bounds what is written, and the time a small gzip bomb can take. */
+  readonly bytes: number;
+  /** Entries of any type. */
+  readonly entries: number;
+  /** Bytes of all entry names together: they are what the unpacker may have to remember. */
+  readonly nameBytes: number;
+}
+
+const gibibyte = 1024 ** 3;
+
+export const unpackLimits: UnpackLimits = {
+  bytes: 64 * gibibyte,
+  entries: 4_000_000,
+  nameBytes: gibibyte / 4,
+};
+
+/** Linux's PATH_MAX and NAME_MAX, without the terminating NUL. */
+export const pathBytesMax = 4095;
+export const componentBytesMax = 255;
+
+/** Directories inside one another. Linux has no such limit; a removal holds a descriptor for each. */
+export const depthMax = 512;
+
+/** Symbolic links followed for one path, as in the kernel. */
+export const symlinksMax = 40;
+
+/** One extended header (pax, or a GNU long name). */
+export const extendedHeaderBytesMax = 1024 * 1024;

@@ -1,0 +1,135 @@
+import { randomBytes } from 'node:crypto';
+import { constants, promises as fs, fstat, read } from 'node:fs';
+import { dirname } from 'node:path';
+import { promisify } from 'node:util';
+import { RuntsError } from '../errors.ts';
+import type { Files } from '../host/host.ts';
+import { isFailure, orThrow, systemError } from './failure.ts';
+import { openFile } from './handle.ts';
+import { lock } from './lock.ts';
+import { native } from './native.ts';
+
+const readBytesMax = 16 * 1024 * 1024;
+
+/** What a path that leads nowhere is refused with. */
+const nowhere = ['ENOENT', 'ENOTDIR'];
+
+// O_PATH is no constant of Node's.
+const openFlags = {
+  path: 0o10000000,
+  read: constants.O_RDONLY,
+  directory: constants.O_RDONLY | constants.O_DIRECTORY,
+} as const;
+
+/** The port `Files` over node:fs. What the kernel refuses rejects with Node's own errors: `code` is the errno's name. */
+export const files: Files = {
+  async read(path) {
+    const file = await fs.open(path, 'r');
+    try {
+      return await readWhole(file.fd, readBytesMax, path);
+    } finally {
+      await file.close();
+    }
+  },
+
+  async readBelow(root, path, maxBytes) {
+    const directory = await openFile(root, openFlags.directory);
+    try {
+      const file = await native.openFileBelow(directory, path);
+      if (isFailure(file)) {
+        if (['ENOENT', 'ENOTDIR', 'EISDIR', 'ENXIO'].includes(systemError(file.errno, '').code)) return undefined;
+        return orThrow<never>(file, `${root}/${path}`);
+      }
+      try {
+        return await readWhole(file.fd, maxBytes, path);
+      } finally {
+        file.close();
+      }
+    } finally {
+      directory.close();
+    }
+  },
+
+  readLink: (path) => unless([...nowhere, 'EINVAL'], fs.readlink(path)),
+
+  async write(path, text) {
+    const file = await fs.open(path, constants.O_WRONLY);
+    try {
+      const bytes = Buffer.from(text);
+      const { bytesWritten } = await file.write(bytes);
+      if (bytesWritten !== bytes.length) throw systemError(5, 'write', path);
+    } finally {
+      await file.close();
+    }
+  },
+
+  async replace(path, text) {
+    const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+    const file = await fs.open(temporary, 'wx', 0o600);
+    try {
+      try {
+        await file.writeFile(text);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await fs.rename(temporary, path);
+    } catch (error) {
+      await fs.unlink(temporary).catch(() => undefined);
+      throw error;
+    }
+    await syncDirectory(dirname(path));
+  },
+
+  list: (path) => fs.readdir(path),
+
+  async kind(path) {
+    const stat = await unless(nowhere, fs.stat(path));
+    if (stat === undefined) return undefined;
+    return stat.isDirectory() ? 'directory' : stat.isFile() ? 'file' : 'other';
+  },
+
+  async makeDirectory(path, mode) {
+    await fs.mkdir(path, { mode });
+  },
+  removeDirectory: (path) => fs.rmdir(path),
+  removeFile: (path) => fs.unlink(path),
+  open: (path, how) => openFile(path, openFlags[how]),
+  lock,
+};
+
+const readAsync = promisify(read);
+const statAsync = promisify(fstat);
+
+/** To the end, wherever that is: files of procfs have no size. One byte more than allowed tells that there is more. */
+async function readWhole(fd: number, maxBytes: number, path: string): Promise<string> {
+  const { size } = await statAsync(fd);
+  const chunks: Buffer[] = [];
+  let total = 0;
+  for (;;) {
+    const room = Math.min(maxBytes + 1 - total, Math.max(size + 1 - total, 16 * 1024));
+    const { bytesRead, buffer } = await readAsync(fd, Buffer.allocUnsafe(room), 0, room, null);
+    if (bytesRead === 0) return Buffer.concat(chunks).toString();
+    chunks.push(buffer.subarray(0, bytesRead));
+    total += bytesRead;
+    if (total > maxBytes) {
+      throw new RuntsError('ERR_UNSUPPORTED', `${path} is larger than the ${maxBytes} bytes that are read of it`);
+    }
+  }
+}
+
+/** So that a rename is there after a power cut. Some file systems cannot, and then there is nothing better. */
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await fs.open(path, 'r');
+  await directory.sync().catch(() => undefined);
+  await directory.close();
+}
+
+async function unless<T>(codes: readonly string[], work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (codes.includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,59 @@
+import { randomBytes } from 'node:crypto';
+import { release, userInfo } from 'node:os';
+import { RuntsError } from '../errors.ts';
+import type { Clock, Environment, Host } from '../host/host.ts';
+import { files } from './files.ts';
+import { native } from './native.ts';
+import { dataDirectory, stateDirectory } from './paths.ts';
+import { processes } from './processes.ts';
+import { findProgram } from './programs.ts';
+
+/** The ports of the core over Node: the one adapter. Who and where we are is read here, once. */
+export function createHost(): Host {
+  return { files, processes, clock, random: (bytes) => new Uint8Array(randomBytes(bytes)), environment: environment() };
+}
+
+const clock: Clock = {
+  now: () => Date.now(),
+  after(ms) {
+    let timer: NodeJS.Timeout | undefined;
+    const done = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, ms);
+    });
+    return { done, cancel: () => clearTimeout(timer) };
+  },
+};
+
+function environment(): Environment {
+  const { arch } = process;
+  if (process.platform !== 'linux' || (arch !== 'x64' && arch !== 'arm64')) {
+    throw new RuntsError(
+      'ERR_UNSUPPORTED',
+      `runts runs on Linux on x64 and arm64, not on ${process.platform} on ${arch}`,
+    );
+  }
+  const uid = process.geteuid?.() ?? 0;
+  const newuidmap = findProgram('newuidmap');
+  const newgidmap = findProgram('newgidmap');
+  return {
+    uid,
+    gid: process.getegid?.() ?? 0,
+    privileged: native.isPrivileged(),
+    userName: userName(),
+    arch,
+    kernel: release(),
+    cwd: process.cwd(),
+    stateDirectory: stateDirectory({ uid, env: process.env }),
+    dataDirectory: dataDirectory({ uid, env: process.env }),
+    programs: { ...(newuidmap !== undefined && { newuidmap }), ...(newgidmap !== undefined && { newgidmap }) },
+  };
+}
+
+/** A uid without an entry in /etc/passwd is ordinary inside containers, and userInfo throws for it. */
+function userName(): string | undefined {
+  try {
+    return userInfo().username;
+  } catch {
+    return undefined;
+  }
+}

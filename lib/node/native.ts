@@ -1,0 +1,156 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { RuntsError } from '../errors.ts';
+
+/**
+ * What a native function gives when the kernel refused: a positive errno, the number of the system call in
+ * lib/program/ops.ts `steps`, and the string it was working on. lib/node/failure.ts makes an error of it.
+ */
+export interface Failure {
+  readonly errno: number;
+  readonly step: number;
+  readonly detail: string;
+}
+
+/** An owned descriptor: closed once, at the latest when the object is collected. */
+export interface NativeHandle {
+  /** -1 once it is closed or taken. Only for the length of a call: nobody but the handle may close it. */
+  readonly fd: number;
+  close(): void;
+  /** Gives the descriptor away, to be closed by whoever takes it. */
+  release(): number;
+}
+
+/** Messages with descriptors on a SOCK_SEQPACKET socket, on the event loop. Open, it is not collected. */
+export interface NativeChannel {
+  /** 0 or an errno; EAGAIN: the socket is full, `awaitWritable`. The handles stay the caller's. */
+  send(bytes: Uint8Array, handles: readonly NativeHandle[]): number;
+  /** No message is received until `resume`. */
+  pause(): void;
+  resume(): void;
+  /** Asks for one call of `onWritable`. */
+  awaitWritable(): void;
+  /** Whether it keeps the event loop going. It does from the start. */
+  keepAlive(alive: boolean): void;
+  /** No callback comes after this. */
+  close(): void;
+}
+
+/** Waits for a process to end, on the event loop, and collects it. Open, it is not collected. */
+export interface NativeExit {
+  keepAlive(alive: boolean): void;
+  /** The process is collected by nobody then. */
+  close(): void;
+}
+
+/** The master of a pseudo-terminal, on the event loop, with writes that never block. Open, it is not collected. */
+export interface NativeTerminal {
+  /** Whether bytes are received; not from the start. */
+  read(on: boolean): void;
+  /** How many bytes were taken, or -errno. Fewer than given: `onWritable` comes once. */
+  write(bytes: Uint8Array): number;
+  resize(columns: number, rows: number): Failure | undefined;
+  size(): { columns: number; rows: number } | undefined;
+  keepAlive(alive: boolean): void;
+  close(): void;
+}
+
+export interface Spawned {
+  readonly pid: number;
+  /** A pidfd. */
+  readonly process: NativeHandle;
+  readonly channel: NativeHandle;
+}
+
+/** Every native function. The constructors throw when the loop can watch no more. They all trust their arguments: a wrong type ends the process, so only lib/node calls them. */
+export interface Native {
+  readonly Handle: new () => NativeHandle;
+  readonly Channel: new (
+    /** Its descriptor moves to the channel. */
+    socket: NativeHandle,
+    onMessage: (bytes: Uint8Array, handles: NativeHandle[]) => void,
+    /** 0: the other end was closed. The channel is closed by then. */
+    onEnd: (errno: number) => void,
+    onWritable: () => void,
+  ) => NativeChannel;
+  readonly Exit: new (
+    /** A pidfd; its descriptor moves to the watch. */
+    process: NativeHandle,
+    /** Both undefined when it is not a child of ours, whose end is all that can be known. */
+    onExit: (code: number | undefined, signal: number | undefined) => void,
+  ) => NativeExit;
+  readonly Terminal: new (
+    /** Its descriptor moves to the terminal. */
+    master: NativeHandle,
+    onBytes: (bytes: Uint8Array) => void,
+    onEnd: (errno: number) => void,
+    onWritable: () => void,
+  ) => NativeTerminal;
+
+  /** Clones an init on a thread of the pool; it waits on its channel. `flags`: CLONE_NEW*; `cgroup`: to be born in. */
+  spawn(flags: number, cgroup: NativeHandle | undefined): Promise<Spawned | Failure> | Failure;
+  /** A new descriptor for the file of one that somebody else owns. */
+  duplicate(fd: number): NativeHandle | Failure;
+  /** A pipe; only our end is non-blocking. */
+  pipe(oursReads: boolean): { readonly ours: NativeHandle; readonly theirs: NativeHandle } | Failure;
+  /** Opens a regular file below a root for reading, on a thread of the pool. ENXIO: it is not a regular file. */
+  openFileBelow(root: NativeHandle, path: string): Promise<NativeHandle | Failure> | Failure;
+  /** flock(LOCK_EX | LOCK_NB): EAGAIN when it is taken. */
+  lock(file: NativeHandle): Failure | undefined;
+  /** pidfd_send_signal: ESRCH when the process is gone. */
+  signal(process: NativeHandle, signal: number): Failure | undefined;
+  /** Whether we have CAP_SYS_ADMIN in our user namespace. */
+  isPrivileged(): boolean;
+
+  // The primitives of lib/unsafe.ts: the functions that the init runs, on the calling thread.
+  fsmount(type: string, options: readonly string[], attributes: number): NativeHandle | Failure;
+  cloneMount(root: NativeHandle | undefined, path: string, recursive: boolean): NativeHandle | Failure;
+  mountAttributes(
+    mount: NativeHandle,
+    set: number,
+    clear: number,
+    propagation: number,
+    recursive: boolean,
+  ): Failure | undefined;
+  attach(mount: NativeHandle, root: NativeHandle | undefined, path: string): Failure | undefined;
+  umount(path: string, flags: number): Failure | undefined;
+  propagation(flags: number, recursive: boolean): Failure | undefined;
+  pivotRoot(root: NativeHandle): Failure | undefined;
+  setns(namespace: NativeHandle, flags: number): Failure | undefined;
+  unshare(flags: number): Failure | undefined;
+  writeCgroup(directory: NativeHandle, file: string, value: Uint8Array): Failure | undefined;
+  removeTree(directory: NativeHandle, path: string): Failure | undefined;
+  /** What the init would say of a program; undefined when it is well formed. */
+  verifyProgram(program: Uint8Array): { readonly op: number; readonly reason: string } | undefined;
+}
+
+/** The directory of our package.json: this file lies at different depths in the sources and in what is published. */
+export function packageRoot(): string {
+  let directory = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(directory, 'package.json'))) {
+    const above = dirname(directory);
+    if (above === directory) throw new RuntsError('ERR_INTERNAL', 'the package of runts has no package.json');
+    directory = above;
+  }
+  return directory;
+}
+
+function load(): Native {
+  const file = join(packageRoot(), 'build', 'Release', 'runts.node');
+  try {
+    return createRequire(import.meta.url)(file) as Native;
+  } catch (error) {
+    const missing = !existsSync(file);
+    throw new RuntsError('ERR_UNSUPPORTED', `cannot load the native part of runts: ${file}`, {
+      hint: missing
+        ? 'It was not built. Run `npm rebuild runts` (in a checkout: `npx node-gyp rebuild`); it needs a C++17 compiler, make and Python, on Linux.'
+        : 'It was built for another platform or libc. Run `npm rebuild runts`.',
+      cause: error,
+    });
+  }
+}
+
+/** The addon, loaded for this thread. */
+export const native: Native = load();

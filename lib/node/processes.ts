@@ -1,0 +1,46 @@
+import { RuntsError } from '../errors.ts';
+import type { Handle, Processes, SpawnRequest } from '../host/host.ts';
+import { errnoNumber } from '../program/errno.ts';
+import { isFailure, orThrow } from './failure.ts';
+import { openHandle } from './handle.ts';
+import { type Failure, native } from './native.ts';
+import { run } from './run.ts';
+import { NodeSession } from './session.ts';
+
+const gone = errnoNumber('ESRCH');
+const signalMax = 64;
+const sigkill = 9;
+
+/** A session with a new init, or why the kernel refused. */
+export async function spawnInit({ flags, cgroup }: SpawnRequest): Promise<NodeSession | Failure> {
+  if (!Number.isSafeInteger(flags) || flags < 0) {
+    throw new RuntsError('ERR_SPEC', `flags are CLONE_NEW* bits, not ${String(flags)}`);
+  }
+  const spawned = await native.spawn(flags, cgroup === undefined ? undefined : openHandle(cgroup, 'cgroup'));
+  if (isFailure(spawned)) return spawned;
+  try {
+    return new NodeSession(spawned);
+  } catch (error) {
+    // No descriptor or no watch was left for it.
+    native.signal(spawned.process, sigkill);
+    spawned.channel.close();
+    spawned.process.close();
+    throw error;
+  }
+}
+
+/** The port `Processes` over the addon. A refusal of the kernel rejects as a SystemError: the core knows the hints. */
+export const processes: Processes = {
+  spawn: async (request) => orThrow(await spawnInit(request)),
+  run,
+  signal(process: Handle, signal: number): boolean {
+    const handle = openHandle(process, 'process');
+    if (!Number.isInteger(signal) || signal < 0 || signal > signalMax) {
+      throw new RuntsError('ERR_SPEC', `a signal is a number from 0 to ${signalMax}, not ${String(signal)}`);
+    }
+    const failure = native.signal(handle, signal);
+    if (failure?.errno === gone) return false;
+    orThrow(failure, 'pidfd_send_signal');
+    return true;
+  },
+};

@@ -1,0 +1,90 @@
+import { constants } from 'node:fs';
+import { Socket } from 'node:net';
+import type { Readable, Writable } from 'node:stream';
+import { RuntsError } from '../errors.ts';
+import type { Handle } from '../host/host.ts';
+import { orThrow } from './failure.ts';
+import { openFile } from './handle.ts';
+import { type NativeHandle, native } from './native.ts';
+
+/** Where a standard stream leads: nowhere, to a stream of ours, to our own, or to a descriptor of ours. */
+export type StdioTarget = 'ignore' | 'pipe' | 'inherit' | number;
+
+export interface StdioSpec {
+  readonly stdin: StdioTarget;
+  readonly stdout: StdioTarget;
+  readonly stderr: StdioTarget;
+}
+
+export interface Stdio {
+  /** For the registers of stdin, stdout and stderr; the caller's to close once they are sent. */
+  readonly handles: readonly [Handle, Handle, Handle];
+  /** Our ends, where the target was `pipe`. */
+  readonly stdin: Writable | undefined;
+  readonly stdout: Readable | undefined;
+  readonly stderr: Readable | undefined;
+  /** Closes all of it: for a container that did not come to be. */
+  close(): void;
+}
+
+/** The descriptors of a new process's standard streams, and the streams at our end. */
+export async function openStdio(spec: StdioSpec): Promise<Stdio> {
+  const targets = [spec.stdin, spec.stdout, spec.stderr] as const;
+  for (const target of targets) checkTarget(target);
+  const opened: Stream[] = [];
+  const close = () => {
+    for (const { handle, ours } of opened) {
+      handle.close();
+      ours?.destroy();
+    }
+  };
+  try {
+    for (const [number, target] of targets.entries()) opened.push(await openStream(target, number));
+  } catch (error) {
+    close();
+    throw error;
+  }
+  const [stdin, stdout, stderr] = opened as [Stream, Stream, Stream];
+  return {
+    handles: [stdin.handle, stdout.handle, stderr.handle],
+    stdin: stdin.ours,
+    stdout: stdout.ours,
+    stderr: stderr.ours,
+    close,
+  };
+}
+
+interface Stream {
+  readonly handle: Handle;
+  readonly ours: Socket | undefined;
+}
+
+async function openStream(target: StdioTarget, number: number): Promise<Stream> {
+  if (target === 'pipe') return openPipe(number > 0);
+  const handle = target === 'ignore' ? await nullDevice(number) : duplicate(target === 'inherit' ? number : target);
+  return { handle, ours: undefined };
+}
+
+// Each end has its own direction only, as a shell would have opened it.
+const nullDevice = (number: number): Promise<Handle> =>
+  openFile('/dev/null', number === 0 ? constants.O_RDONLY : constants.O_WRONLY);
+
+const duplicate = (fd: number) => orThrow(native.duplicate(fd), `descriptor ${fd}`);
+
+function openPipe(oursReads: boolean): Stream {
+  const { ours, theirs } = orThrow(native.pipe(oursReads));
+  return { handle: theirs, ours: pipeStream(ours, oursReads) };
+}
+
+function pipeStream(end: NativeHandle, readable: boolean): Socket {
+  return new Socket({ fd: end.release(), readable, writable: !readable });
+}
+
+function checkTarget(target: StdioTarget): void {
+  if (target === 'ignore' || target === 'pipe' || target === 'inherit') return;
+  if (typeof target === 'number' && Number.isInteger(target) && target >= 0 && target <= 0x7fffffff) return;
+  throw new RuntsError(
+    'ERR_SPEC',
+    `stdio is 'ignore', 'pipe', 'inherit' or a descriptor, not ${JSON.stringify(target)}`,
+  );
+}

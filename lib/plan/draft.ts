@@ -1,0 +1,19 @@
+import { Builder } from '../program/builder.ts';
+import type { Input } from './plan.ts';
+
+/** A plan in the making: ops, and what the host opens for them. */
+export interface Draft {
+  readonly ops: Builder;
+  readonly inputs: Input[];
+}
+
+export const newDraft = (): Draft => ({ ops: new Builder(), inputs: [] });
+
+type WithoutRegister<T> = T extends unknown ? Omit<T, 'register'> : never;
+
+/** Asks the host for something; the register that it will be in. */
+export function addInput({ ops, inputs }: Draft, stem: string, input: WithoutRegister<Input>): string {
+  const register = ops.input(ops.register(stem));
+  inputs.push({ ...input, register } as Input);
+  return register;
+}

@@ -1,0 +1,64 @@
+import { idMaps } from '../namespaces/maps.ts';
+import { Builder } from '../program/builder.ts';
+import type { CommonOptions } from '../spec/options.ts';
+import type { Facts } from './facts.ts';
+import type { IdMap, Maps, Segment } from './plan.ts';
+
+/** What is to go when a container does: names in the directories that the keeper receives as handles, by index. */
+export interface Cleanup {
+  readonly trees: readonly { readonly directory: number; readonly name: string }[];
+  readonly cgroups: readonly { readonly directory: number; readonly name: string }[];
+}
+
+/** The sync point at which a keeper says that it is ready. */
+export const keeperTag = 4;
+
+const origin = 'keeper';
+
+/** The program of a keeper: waits for a word or for the end of its owner, then kills and removes. */
+export function keeperProgram({ trees, cgroups }: Cleanup, { mapped }: { readonly mapped: boolean }): Segment {
+  const p = new Builder();
+  const count = Math.max(-1, ...[...trees, ...cgroups].map(({ directory }) => directory)) + 1;
+  const directories = Array.from({ length: count }, (_, i) => p.input(`directory${i}`));
+  if (mapped) p.op('become_root', {}, origin);
+  // A Ctrl-C goes to the whole group of processes in the foreground; a keeper has to outlive its owner.
+  p.op('new_session', {}, origin);
+  p.op('sync', { tag: keeperTag }, origin);
+  p.op('until_hangup', {}, origin);
+  for (const { directory, name } of cgroups) p.op('kill_cgroup', { parent: directories[directory]!, name }, origin);
+  for (const { directory, name } of trees) p.op('remove_tree', { root: directories[directory]!, path: name }, origin);
+  p.op('halt', {}, origin);
+  return p.segment();
+}
+
+/** An owner and a mode of an unpacked file, in the container's ids; the path is below the root file system. */
+export interface Ownership {
+  readonly path: string;
+  readonly uid: number;
+  readonly gid: number;
+  readonly mode: number | undefined;
+}
+
+/** Rows that fit in one program: two ops each. */
+export const ownershipRowsMax = 2000;
+
+/** Gives files their owners from inside the user namespace whose ids they are; the mode last, since chown clears set-id bits. */
+export function ownershipProgram(rows: readonly Ownership[]): Segment {
+  const p = new Builder();
+  const root = p.input('root');
+  p.op('become_root', {}, origin);
+  for (const { path, uid, gid, mode } of rows) {
+    p.op('chown', { root, path, uid, gid }, path);
+    if (mode !== undefined) p.op('chmod', { root, path, mode }, path);
+  }
+  p.op('halt', {}, origin);
+  return p.segment();
+}
+
+/** The id maps that a container of these options will have; undefined where its ids are the host's own to give. */
+export function ownerMaps(userns: CommonOptions['userns'], facts: Facts): Maps | undefined {
+  if (facts.privileged || userns === 'host') return undefined;
+  if (typeof userns !== 'object') return idMaps({}, facts);
+  const mapping = ({ container, host, size }: IdMap) => ({ containerID: container, hostID: host, size });
+  return idMaps({ uidMappings: userns.uids.map(mapping), gidMappings: userns.gids.map(mapping) }, facts);
+}

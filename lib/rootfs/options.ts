@@ -1,0 +1,105 @@
+import { attributes, type Change, type PropagationWord, propagations, then, unchanged } from './attributes.ts';
+
+/** What the option words of a mount come to. */
+export interface MountOptions {
+  /** A clone of a mount that exists, and whether with what is mounted below it. */
+  readonly bind: 'none' | 'single' | 'recursive';
+  readonly attributes: Change;
+  /** The same for everything mounted below, too: `rro` and its like. */
+  readonly recursive: Change;
+  readonly propagation: { readonly flags: number; readonly recursive: boolean } | undefined;
+  /** Owners through the container's user namespace. */
+  readonly idmap: 'none' | 'single' | 'recursive';
+  /** What the file system is told. */
+  readonly data: readonly string[];
+  /** Words that ask for something which cannot be had. */
+  readonly refused: readonly string[];
+}
+
+const set = (bit: number): Change => ({ set: bit, clear: 0 });
+const clear = (bit: number): Change => ({ set: 0, clear: bit });
+/** The atime field is set whole. */
+const atime = (value: number): Change => ({ set: value, clear: attributes.atime });
+
+/** Words for attributes; each has a recursive sister with an `r` before it. */
+const attributeWords: Readonly<Record<string, Change>> = {
+  ro: set(attributes.readonly),
+  rw: clear(attributes.readonly),
+  nosuid: set(attributes.nosuid),
+  suid: clear(attributes.nosuid),
+  nodev: set(attributes.nodev),
+  dev: clear(attributes.nodev),
+  noexec: set(attributes.noexec),
+  exec: clear(attributes.noexec),
+  nosymfollow: set(attributes.nosymfollow),
+  symfollow: clear(attributes.nosymfollow),
+  nodiratime: set(attributes.nodiratime),
+  diratime: clear(attributes.nodiratime),
+  noatime: atime(attributes.noatime),
+  strictatime: atime(attributes.strictatime),
+  relatime: atime(0),
+  // What the kernel does when neither of the other two is asked for.
+  atime: atime(0),
+  nostrictatime: atime(0),
+  norelatime: atime(0),
+};
+
+/**
+ * Words about the file system itself (its superblock), as fsconfig(2) knows them. A bind has no say in those: one that
+ * names the state they are in anyway (`async`) means nothing there, another is an error.
+ */
+const superblockWords = ['sync', 'dirsync', 'mand', 'lazytime', 'iversion'];
+const superblockOffWords = ['async', 'nomand', 'nolazytime', 'noiversion'];
+/** Nothing to do: the first is a placeholder, the others are about kernel messages that fsopen(2) does not print. */
+const idleWords = ['defaults', 'silent', 'loud'];
+/** `remount` changes a mount that is there already; `tmpcopyup` copies the image's files. Neither has an op. */
+const refusedWords = ['remount', 'tmpcopyup'];
+
+type Mutable = {
+  -readonly [K in keyof MountOptions]: MountOptions[K] extends readonly string[] ? string[] : MountOptions[K];
+};
+type Word = (options: Mutable) => void;
+
+/** Every option word that is not left to the file system, and what it does. */
+const words: ReadonlyMap<string, Word> = new Map(wordRows());
+
+function* wordRows(): Generator<[string, Word]> {
+  for (const [word, change] of Object.entries(attributeWords)) {
+    yield [word, (o) => (o.attributes = then(o.attributes, change))];
+    yield [`r${word}`, (o) => (o.recursive = then(o.recursive, change))];
+  }
+  for (const word of Object.keys(propagations) as PropagationWord[]) {
+    yield [word, (o) => (o.propagation = { flags: propagations[word], recursive: false })];
+    yield [`r${word}`, (o) => (o.propagation = { flags: propagations[word], recursive: true })];
+  }
+  yield ['bind', (o) => (o.bind = 'single')];
+  yield ['rbind', (o) => (o.bind = 'recursive')];
+  yield ['idmap', (o) => (o.idmap = 'single')];
+  yield ['ridmap', (o) => (o.idmap = 'recursive')];
+  for (const word of superblockWords) yield [word, (o) => o.data.push(word)];
+  for (const word of superblockOffWords) yield [word, (o) => (o.data = o.data.filter((d) => !word.endsWith(d)))];
+  for (const word of idleWords) yield [word, () => {}];
+  for (const word of refusedWords) yield [word, (o) => o.refused.push(word)];
+}
+
+/** The option words of mount(8) that the runtime specification lists; every other word goes to the file system. */
+export const optionWords: readonly string[] = [...words.keys()];
+
+/** Reads the option words of a mount in their order: of words about the same thing, the last one counts. */
+export function mountOptions(list: readonly string[]): MountOptions {
+  const options: Mutable = {
+    bind: 'none',
+    attributes: unchanged,
+    recursive: unchanged,
+    propagation: undefined,
+    idmap: 'none',
+    data: [],
+    refused: [],
+  };
+  for (const option of list) {
+    const word = words.get(option);
+    if (word === undefined) options.data.push(option);
+    else word(options);
+  }
+  return options;
+}

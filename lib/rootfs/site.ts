@@ -1,0 +1,56 @@
+import type { Facts } from '../plan/facts.ts';
+import type { Builder } from '../program/builder.ts';
+import type { NamespaceType } from '../spec/names.ts';
+import { attributes, type Change } from './attributes.ts';
+import { cleanPath, type Location, locate, type Placed } from './location.ts';
+
+/** A mount of the host that the container gets a clone of. */
+export interface HostMount {
+  readonly source: string;
+  readonly recursive: boolean;
+  /** Owners through the container's user namespace, where the file system can. */
+  readonly idmap: boolean;
+  readonly origin: string;
+}
+
+/** What the root file system is built with, and what stands of it so far. */
+export interface Site {
+  readonly ops: Builder;
+  readonly facts: Facts;
+  /** The types of namespaces that are the container's own. */
+  readonly own: ReadonlySet<NamespaceType>;
+  readonly isGidMapped: (gid: number) => boolean;
+  /** Clones a mount of the host: in the init where that may, in a helper before it where only the host may. */
+  readonly clone: (mount: HostMount) => Clone;
+  /** Attributes that every mount gets where device nodes could be (lib/cgroups/devices.ts says why). */
+  readonly forced: number;
+  /** What the mounts of the container receive from the host: nothing, unless it asks for it. */
+  readonly receives: boolean;
+  /** The new root. */
+  readonly root: string;
+  readonly placed: Placed[];
+}
+
+export interface Clone {
+  readonly register: string;
+  /** It still receives and sends mount events, unless the whole mount namespace was made private before. */
+  readonly shared: boolean;
+}
+
+/** A path of the container as one below a register. */
+export const at = (site: Site, path: string): Location => locate(site.placed, site.root, cleanPath(path));
+
+/** Sets and clears attributes of a mount that nobody sees yet. */
+export function changeMount(site: Site, src: string, change: Change, recursive: boolean, origin: string): void {
+  const { ops } = site;
+  const on = (set: number, clear: number) => ({ src, set, clear, propagation: 0, recursive: recursive ? 1 : 0 });
+  const atime = change.set & attributes.atime;
+  if (change.clear !== 0) {
+    // In a user namespace, attributes that the host has set are locked. Then the mount stays as restricted as it was,
+    // as with every other runtime: a request to loosen it is not one that anything relies on for safety.
+    const unless = site.own.has('user') ? { unless: ['EPERM'] } : {};
+    ops.op('mount_attributes', on(atime, change.clear), origin, unless);
+  }
+  const set = change.clear === 0 ? change.set : change.set & ~atime;
+  if (set !== 0) ops.op('mount_attributes', on(set, 0), origin);
+}

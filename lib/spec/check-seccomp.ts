@@ -1,0 +1,60 @@
+import { anyText, integer, list, object, oneOf, required, someText, text, uint64 } from './shape.ts';
+
+const actions = [
+  'SCMP_ACT_KILL',
+  'SCMP_ACT_KILL_PROCESS',
+  'SCMP_ACT_KILL_THREAD',
+  'SCMP_ACT_TRAP',
+  'SCMP_ACT_ERRNO',
+  'SCMP_ACT_TRACE',
+  'SCMP_ACT_ALLOW',
+  'SCMP_ACT_LOG',
+  'SCMP_ACT_NOTIFY',
+];
+
+const operators = [
+  'SCMP_CMP_NE',
+  'SCMP_CMP_LT',
+  'SCMP_CMP_LE',
+  'SCMP_CMP_EQ',
+  'SCMP_CMP_GE',
+  'SCMP_CMP_GT',
+  'SCMP_CMP_MASKED_EQ',
+];
+
+const flags = [
+  'SECCOMP_FILTER_FLAG_TSYNC',
+  'SECCOMP_FILTER_FLAG_LOG',
+  'SECCOMP_FILTER_FLAG_SPEC_ALLOW',
+  'SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV',
+];
+
+const action = oneOf(actions, 'seccomp action');
+/** Which actions take an errno, and how large, lib/seccomp says. */
+const errno = integer(0, 0xffff);
+
+/** The types and words of a profile. What they mean together is checked where the filter is compiled: lib/seccomp. */
+export const seccompShape = object({
+  defaultAction: required(action),
+  defaultErrnoRet: errno,
+  // Only the form: a profile lists the architectures of other machines, and of ones to come.
+  architectures: list(text(/^SCMP_ARCH_[A-Z0-9_]+$/, 'must be a name such as SCMP_ARCH_X86_64')),
+  flags: list(oneOf(flags, 'seccomp flag')),
+  listenerPath: anyText,
+  listenerMetadata: anyText,
+  syscalls: list(
+    object({
+      names: required(list(someText, 1)),
+      action: required(action),
+      errnoRet: errno,
+      args: list(
+        object({
+          index: required(integer(0, 5)),
+          value: required(uint64),
+          valueTwo: uint64,
+          op: required(oneOf(operators, 'seccomp operator')),
+        }),
+      ),
+    }),
+  ),
+});

@@ -1,0 +1,110 @@
+import type { Bytes } from './bytes.ts';
+import type { Draft, SeccompProfile, Spec } from './types.ts';
+
+export { type Bytes, parseBytes } from './bytes.ts';
+export { checkOptions, runOptionChecks } from './check-options.ts';
+
+/** What `createContainer` takes: one source, and options that mean the same for each. */
+export type ContainerOptions = Source & CommonOptions;
+
+export type Source =
+  | { readonly image: string; readonly pull?: 'missing' | 'always' | 'never' }
+  | { readonly rootfs: string }
+  | { readonly bundle: string }
+  /** This machine's own /usr and its companions, privately. */
+  | { readonly host: true };
+
+export interface CommonOptions {
+  readonly name?: string;
+  /** Replaces the image's Entrypoint, and with it its Cmd. */
+  readonly entrypoint?: readonly string[];
+  /** Replaces the image's Cmd. */
+  readonly command?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  readonly user?: string;
+  readonly hostname?: string;
+  readonly labels?: Labels;
+  readonly mounts?: readonly MountOption[];
+  readonly ports?: readonly Port[];
+  readonly network?: 'none' | 'host' | 'private' | Named;
+  readonly limits?: Limits;
+  readonly capabilities?: { readonly add?: readonly Capability[]; readonly drop?: readonly Capability[] };
+  readonly seccomp?: 'default' | 'unconfined' | SeccompProfile;
+  /** Default `true`: no program gains by its set-user-id bit or file capabilities. */
+  readonly noNewPrivileges?: boolean;
+  /** The root file system cannot be written to. */
+  readonly readonly?: boolean;
+  /** Default `auto`: as many ids as this user may map. With `host`, root inside is root outside. */
+  readonly userns?: 'auto' | 'host' | { readonly uids: readonly IdMap[]; readonly gids: readonly IdMap[] };
+  /** A time namespace whose clocks are ahead by so many milliseconds. */
+  readonly time?: { readonly monotonic?: number; readonly boottime?: number };
+  /** Run a small reaper as process 1; it also ends the container when this process dies. Default `true`. */
+  readonly init?: boolean;
+  readonly tty?: boolean | { readonly columns: number; readonly rows: number };
+  readonly stdin?: Stdio;
+  readonly stdout?: Stdio;
+  readonly stderr?: Stdio;
+  readonly stopSignal?: string;
+  // biome-ignore lint/suspicious/noExplicitAny: the container it is called with belongs to a layer above.
+  readonly ready?: (container: any, signal: any) => Promise<void>;
+  /** Edits the OCI spec after everything above; for what has no option of its own. */
+  // biome-ignore lint/suspicious/noConfusingVoidType: an edit in place returns nothing.
+  readonly spec?: (spec: Draft<Spec>) => Spec | Draft<Spec> | void;
+  readonly signal?: Abortable;
+}
+
+/** What `run` takes beside a container's options. */
+export interface RunOptions {
+  readonly input?: string | Uint8Array;
+  /** In milliseconds. */
+  readonly timeout?: number;
+  readonly reject?: boolean;
+  readonly maxOutput?: Bytes;
+}
+
+export type MountOption =
+  | { readonly type: 'bind'; readonly source: string; readonly target: string; readonly readonly?: boolean }
+  | { readonly type: 'volume'; readonly source: string | Named; readonly target: string; readonly readonly?: boolean }
+  | { readonly type: 'tmpfs'; readonly target: string; readonly size?: Bytes; readonly mode?: number };
+
+export interface Limits {
+  readonly memory?: Bytes;
+  /** Swap beyond `memory`; 0 for none. */
+  readonly swap?: Bytes;
+  /** How many processors' worth of time: 0.5 is half of one. */
+  readonly cpus?: number;
+  readonly pids?: number;
+  /** Which processors: `0-3,7`. */
+  readonly cpuset?: string;
+  readonly io?: readonly IoLimit[];
+}
+
+export interface IoLimit {
+  readonly device: string;
+  readonly readBps?: Bytes;
+  readonly writeBps?: Bytes;
+}
+
+/** Ids from `container` on inside are those from `host` on outside. */
+export interface IdMap {
+  readonly container: number;
+  readonly host: number;
+  readonly size: number;
+}
+
+export type Labels = Readonly<Record<string, string>>;
+export type Port = number | { readonly container: number; readonly host?: number; readonly protocol?: 'tcp' | 'udp' };
+export type Capability = `CAP_${string}` | 'ALL';
+export type Stdio = 'ignore' | 'pipe' | 'inherit' | number;
+
+/** A volume or network: an object of the product, of which the core knows the name only. */
+export interface Named {
+  readonly name: string;
+}
+
+/** As much of an AbortSignal as can be told without the platform's types. */
+export interface Abortable {
+  readonly aborted: boolean;
+  addEventListener(type: string, listener: () => void): void;
+}

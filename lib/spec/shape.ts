@@ -1,0 +1,161 @@
+import type { Issue } from '../errors.ts';
+import { didYouMean } from './nearest.ts';
+import { pointer } from './pointer.ts';
+
+/** Says everything that is wrong with a value that stands at `path`. Absent fields are not looked at. */
+export type Check = (value: unknown, path: string, report: Report) => void;
+export type Report = (path: string, message: string) => void;
+
+/** A check of a field that must be there. */
+export interface Required {
+  readonly required: Check;
+}
+
+export type Fields = Readonly<Record<string, Check | Required>>;
+
+export const required = (check: Check): Required => ({ required: check });
+
+/** All issues that one check finds. */
+export function issuesOf(value: unknown, check: Check, path = ''): Issue[] {
+  const issues: Issue[] = [];
+  check(value, path, (at, message) => issues.push({ path: at, message }));
+  return issues;
+}
+
+/** A value as a message shows it: short, and never more than one line. */
+export function show(value: unknown): string {
+  if (typeof value === 'string')
+    return value.length > 60 ? `${JSON.stringify(value.slice(0, 60))}…` : JSON.stringify(value);
+  if (Array.isArray(value)) return 'a list';
+  if (value === null || typeof value === 'number' || typeof value === 'boolean') return String(value);
+  if (typeof value === 'bigint') return value < 1n << 128n && value > -(1n << 128n) ? String(value) : 'a larger number';
+  return typeof value === 'object' ? 'an object' : typeof value === 'function' ? 'a function' : `a ${typeof value}`;
+}
+
+export const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+export const boolean: Check = (value, path, report) => {
+  if (typeof value !== 'boolean') report(path, `must be true or false, not ${show(value)}`);
+};
+
+/** A whole number that a double holds. */
+export function integer(min: number, max: number): Check {
+  return (value, path, report) => {
+    if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return;
+    report(path, `must be a whole number from ${min} to ${max}, not ${show(value)}`);
+  };
+}
+
+/** A whole number that may need all of 64 bits: a bigint where a double is not exact. */
+export function integer64(min: bigint, max: bigint): Check {
+  return (value, path, report) => {
+    const whole = typeof value === 'bigint' || (typeof value === 'number' && Number.isInteger(value));
+    if (!whole || value < min || value > max) {
+      report(path, `must be a whole number from ${min} to ${max}, not ${show(value)}`);
+    }
+  };
+}
+
+export const uint32 = integer(0, 0xffff_ffff);
+export const int32 = integer(-0x8000_0000, 0x7fff_ffff);
+export const uint64 = integer64(0n, 0xffff_ffff_ffff_ffffn);
+export const int64 = integer64(-0x8000_0000_0000_0000n, 0x7fff_ffff_ffff_ffffn);
+
+/** A user or group. 4294967295 is -1 to the kernel, for which set*id(2) change nothing: the process would stay root. */
+export const id = integer(0, 0xffff_fffe);
+
+/** A string, of the kernel's kind: no NUL, and something that UTF-8 can say. `fault` is the end of "must …, not X". */
+export function text(pattern?: RegExp, fault = 'must have another form'): Check {
+  return (value, path, report) => {
+    if (typeof value !== 'string') report(path, `must be a string, not ${show(value)}`);
+    else if (value.includes('\0')) report(path, `must not contain a NUL character: ${show(value)}`);
+    else if (/[\uD800-\uDFFF]/u.test(value)) report(path, `must not contain half of a surrogate pair: ${show(value)}`);
+    else if (pattern !== undefined && !pattern.test(value)) report(path, `${fault}, not ${show(value)}`);
+  };
+}
+
+export const anyText = text();
+export const someText = text(/./s, 'must not be empty');
+export const absolutePath = text(/^\//, 'must be an absolute path');
+export const environmentEntry = text(/^[^=]+=/, 'must have the form NAME=VALUE');
+/** `0-3,7`, as cpuset(7) lists processors and memory nodes; an empty list is one. */
+export const numberList = text(
+  /^(\d{1,6}(-\d{1,6}(:\d{1,6}\/\d{1,6})?)?(,(?!$)|$))*$/,
+  'must be a list such as "0-3,7"',
+);
+
+/** One of these words; `what` names their kind. */
+export function oneOf(words: readonly string[], what: string): Check {
+  return (value, path, report) => {
+    if (typeof value !== 'string') report(path, `must be a string, not ${show(value)}`);
+    else if (!words.includes(value)) {
+      const hint = didYouMean(value, words) || (words.length <= 10 ? `; there are ${words.join(', ')}` : '');
+      report(path, `unknown ${what} ${show(value)}${hint}`);
+    }
+  };
+}
+
+export function list(item: Check, min = 0): Check {
+  return (value, path, report) => {
+    if (!Array.isArray(value)) return report(path, `must be a list, not ${show(value)}`);
+    if (value.length < min) report(path, 'must not be empty');
+    for (let i = 0; i < value.length; i++) item(value[i], pointer(path, i), report);
+  };
+}
+
+/** An object whose keys are the caller's own words. */
+export function record(item: Check, key: Check = someText): Check {
+  return (value, path, report) => {
+    if (!isObject(value)) return report(path, `must be an object, not ${show(value)}`);
+    for (const name of Object.keys(value)) {
+      key(name, pointer(path, name), (at, message) => report(at, `the key ${message}`));
+      item(value[name], pointer(path, name), report);
+    }
+  };
+}
+
+/** An object of these fields, and of others, which are not looked at: the specification says to ignore them. */
+export function object(fields: Fields): Check {
+  const rows = Object.keys(fields).map((name) => [name, fields[name]!] as const);
+  return (value, path, report) => {
+    if (!isObject(value)) return report(path, `must be an object, not ${show(value)}`);
+    for (const [name, check] of rows) {
+      // Not own properties only: what is checked must be what readers will see.
+      const field = value[name];
+      if (field !== undefined)
+        (typeof check === 'function' ? check : check.required)(field, pointer(path, name), report);
+      else if (typeof check !== 'function') report(pointer(path, name), 'is required');
+    }
+  };
+}
+
+/** An object of these fields and no others: an option that is misspelled must not pass for one that is not given. */
+export function closed(fields: Fields, what: string, renamed: Readonly<Record<string, string>> = {}): Check {
+  const open = object(fields);
+  const names = Object.keys(fields);
+  return (value, path, report) => {
+    open(value, path, report);
+    if (!isObject(value)) return;
+    for (const key of Object.keys(value)) {
+      if (names.includes(key)) continue;
+      const now = Object.hasOwn(renamed, key) ? renamed[key] : undefined;
+      const hint = now === undefined ? didYouMean(key, names) : `; it is called "${now}"`;
+      report(pointer(path, key), `unknown ${what} ${show(key)}${hint}`);
+    }
+  };
+}
+
+/** Whichever check fits a value of this type; `otherwise` says what it must be. */
+export function either(cases: readonly (readonly [(value: unknown) => boolean, Check])[], otherwise: string): Check {
+  return (value, path, report) => {
+    for (const [fits, check] of cases) if (fits(value)) return check(value, path, report);
+    report(path, `must be ${otherwise}, not ${show(value)}`);
+  };
+}
+
+export const isString = (value: unknown): boolean => typeof value === 'string';
+export const isNumber = (value: unknown): boolean => typeof value === 'number';
+export const isBoolean = (value: unknown): boolean => typeof value === 'boolean';
+/** Nothing more to say. */
+export const fine: Check = () => {};

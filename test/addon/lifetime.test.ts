@@ -1,0 +1,27 @@
+import { expect, test } from 'vitest';
+import { testIf } from '../support/requires.ts';
+import { runFixture } from './fixture.ts';
+
+test('handles that are collected are closed', async () => {
+  expect(await runFixture('collected-handles', { flags: ['--expose-gc'] })).toEqual({ left: 0 });
+});
+
+testIf('userns')('a worker that exits takes its inits with it', async () => {
+  expect(await runFixture('worker-exit')).toEqual({ inits: 3, left: 0, descriptors: 0 });
+});
+
+test('workers that are terminated while they spawn leave nothing and crash nothing', async () => {
+  expect(await runFixture('worker-terminated')).toEqual({ left: 0, descriptors: 0 });
+});
+
+test('a session that does not hold the event loop lets the process end', async () => {
+  expect(await runFixture('not-held')).toEqual({ spawned: true });
+});
+
+test('a process that exits in the middle of everything exits with its own code', async () => {
+  expect(await runFixture('exit-at-once')).toEqual({ exiting: true });
+});
+
+test('an exception in a receiver is an uncaught exception, not a lost one', async () => {
+  expect(await runFixture('throwing')).toEqual({ caught: 'from a reader' });
+});

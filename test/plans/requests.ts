@@ -1,0 +1,32 @@
+import { readFileSync } from 'node:fs';
+import type { ContainerRequest } from '../../lib/plan/container.ts';
+import type { Facts } from '../../lib/plan/facts.ts';
+import { defaultSpec } from '../../lib/spec/defaults.ts';
+import type { Draft, Process, Spec } from '../../lib/spec/types.ts';
+
+/** Facts that were recorded on a host of this kind. */
+export function facts(kind: 'root' | 'rootless' | 'single-id'): Facts {
+  const recorded = JSON.parse(readFileSync(new URL(`facts/${kind}.json`, import.meta.url), 'utf8'));
+  // JSON has no undefined.
+  return { ...recorded, cgroup: { ...recorded.cgroup, parent: recorded.cgroup.parent ?? undefined } };
+}
+
+export type DraftSpec = Draft<Spec> & { process: Draft<Process> };
+
+/** A request for Docker's default container, edited. */
+export function request(
+  edit: (spec: DraftSpec) => void = () => {},
+  options: Partial<ContainerRequest> = {},
+): ContainerRequest {
+  const spec = defaultSpec() as DraftSpec;
+  edit(spec);
+  return {
+    id: 'demo',
+    spec: spec as Spec,
+    root: { kind: 'directory', path: '/images/demo' },
+    reap: true,
+    stdio: 'pipes',
+    ownStdio: true,
+    ...options,
+  };
+}

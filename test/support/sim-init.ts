@@ -1,0 +1,249 @@
+import type { Exit } from '../../lib/host/host.ts';
+import { type DecodedProgram, decode } from '../../lib/program/decode.ts';
+import { errnoNumber } from '../../lib/program/errno.ts';
+import { frameBytes, frameKinds } from '../../lib/program/frames.ts';
+import { layoutOf } from '../../lib/program/layout.ts';
+import { type Step, steps } from '../../lib/program/ops.ts';
+
+/** What the model init does before an op, instead of what a good one does. */
+export type Misdeed =
+  | { readonly kind: 'error'; readonly errno: string; readonly step?: Step; readonly detail?: string }
+  | { readonly kind: 'die'; readonly exit: Exit }
+  | { readonly kind: 'stall' }
+  /** Sends these and goes on. */
+  | { readonly kind: 'say'; readonly messages: readonly Uint8Array[]; readonly handles?: number };
+
+/** How the model command behaves once it is executed. */
+export interface Command {
+  /** Ends by itself after this time; runs until it is killed unless given. */
+  readonly afterMs?: number;
+  readonly code?: number;
+  /** Signals that it does not mind. */
+  readonly ignores?: readonly number[];
+  /** With a reaper: sent to the host while it runs. */
+  readonly says?: readonly Uint8Array[];
+  /** With a reaper: process 1 is killed without having reported anything. */
+  readonly reaperDies?: boolean;
+}
+
+/** What the init can do to the world it is in. */
+export interface World {
+  say(bytes: Uint8Array, handles?: readonly string[]): void;
+  /** Our end of the channel closes: the exec. */
+  hangUp(): void;
+  die(exit: Exit): void;
+  mapped(): boolean;
+  fork(): { readonly pid: number; readonly handle: string };
+  after(ms: number, then: () => void): void;
+  readonly misdeed: (op: string, index: number) => Misdeed | undefined;
+  readonly command: Command;
+}
+
+interface FrameFields {
+  readonly op?: number;
+  readonly code?: number;
+  readonly step?: Step;
+  readonly errno?: number;
+  readonly tag?: number;
+  readonly value?: number;
+  readonly detail?: string;
+}
+
+/** A frame as native/program/format.h lays it out. */
+export function frame(kind: (typeof frameKinds)[number], fields: FrameFields = {}): Uint8Array {
+  const bytes = new Uint8Array(frameBytes);
+  const view = new DataView(bytes.buffer);
+  const detail = new TextEncoder().encode(fields.detail ?? '');
+  view.setUint32(0, frameKinds.indexOf(kind) + 1, true);
+  view.setUint32(8, fields.op ?? 0, true);
+  view.setUint16(12, fields.code ?? 0, true);
+  view.setUint16(14, steps.indexOf(fields.step ?? 'op'), true);
+  view.setInt32(16, fields.errno ?? 0, true);
+  view.setUint32(20, fields.tag ?? 0, true);
+  view.setBigUint64(24, BigInt(fields.value ?? 0), true);
+  view.setUint32(32, detail.length, true);
+  bytes.set(detail, 40);
+  return bytes;
+}
+
+/** The init of the model: takes a program, checks it by the rules of the real one, and answers as it would. */
+export class ModelInit {
+  readonly #world: World;
+  #stretches: Uint8Array[] = [];
+  #handles = 0;
+  #program: DecodedProgram | undefined;
+  #at = 0;
+  #awaits: number | undefined;
+  #misdone = -1;
+  #reaps = false;
+  #state: 'waiting' | 'running' | 'stalled' | 'command' | 'over' = 'waiting';
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  receive(message: Uint8Array, handles: number): void {
+    const view = new DataView(message.buffer, message.byteOffset, message.length);
+    const value = view.getUint32(4, true);
+    if (view.getUint32(0, true) === 2) {
+      this.#go(value);
+      return;
+    }
+    this.#handles += handles;
+    this.#stretches.push(message.subarray(8));
+    const size = this.#stretches.reduce((sum, stretch) => sum + stretch.length, 0);
+    if (size >= value) this.#begin(size);
+  }
+
+  /** The host closed its end. */
+  hungUp(): void {
+    if (this.#state === 'command' && !this.#reaps) return;
+    if (this.#state !== 'stalled') this.#end({ code: this.#state === 'over' ? 0 : 125, signal: undefined });
+  }
+
+  signal(number: number): void {
+    if (number === 9) {
+      this.#end({ code: undefined, signal: 9 });
+      return;
+    }
+    // Process 1 of a pid namespace gets only the signals that it handles: the waiting init none, the reaper forwards.
+    if (this.#state !== 'command' || this.#world.command.ignores?.includes(number)) return;
+    this.#commandEnds({ code: undefined, signal: number });
+  }
+
+  #begin(size: number): void {
+    const program = new Uint8Array(size);
+    let at = 0;
+    for (const stretch of this.#stretches) {
+      program.set(stretch, at);
+      at += stretch.length;
+    }
+    try {
+      this.#program = decode(program);
+      if (this.#program.inputs.length !== this.#handles) throw new Error(`${this.#handles} handles`);
+    } catch (error) {
+      this.#fail('verify', 'EINVAL', String(error));
+      return;
+    }
+    this.#state = 'running';
+    this.#run();
+  }
+
+  #go(tag: number): void {
+    if (this.#awaits !== tag) {
+      this.#fail('recvmsg', 'EPROTO', `go ${tag}`);
+      return;
+    }
+    this.#awaits = undefined;
+    this.#at++;
+    this.#run();
+  }
+
+  #run(): void {
+    const { ops, trace, failAt, failErrno } = this.#program as DecodedProgram;
+    for (let op = ops[this.#at]; op !== undefined && this.#state === 'running'; op = ops[this.#at]) {
+      if (failAt === this.#at) {
+        this.#fail('injected', undefined, '', failErrno);
+        return;
+      }
+      const misdeed = this.#misdone < this.#at ? this.#world.misdeed(op.op, this.#at) : undefined;
+      this.#misdone = this.#at;
+      if (misdeed !== undefined && this.#misbehaves(misdeed)) return;
+      if (this.#blocks(op.op, op.operands)) return;
+      if (trace) this.#world.say(frame('trace', { op: this.#at, value: 1000 }));
+      this.#at++;
+    }
+  }
+
+  /** True when nothing follows. */
+  #misbehaves(misdeed: Misdeed): boolean {
+    switch (misdeed.kind) {
+      case 'error':
+        this.#fail(misdeed.step ?? 'op', misdeed.errno, misdeed.detail ?? '');
+        return true;
+      case 'die':
+        this.#end(misdeed.exit);
+        return true;
+      case 'stall':
+        this.#state = 'stalled';
+        return true;
+      case 'say':
+        for (const message of misdeed.messages) {
+          this.#world.say(
+            message,
+            Array.from({ length: misdeed.handles ?? 0 }, (_, i) => `stray ${i}`),
+          );
+        }
+        return false;
+    }
+  }
+
+  /** True when the program does not go on by itself. */
+  #blocks(op: string, operands: Readonly<Record<string, unknown>>): boolean {
+    const tag = Number(operands['tag']);
+    switch (op) {
+      case 'become_root':
+        if (this.#world.mapped()) return false;
+        this.#fail('setresgid', 'EINVAL', '');
+        return true;
+      case 'sync':
+        this.#awaits = tag;
+        this.#world.say(frame('sync', { tag }));
+        return true;
+      case 'send_handle':
+        this.#world.say(frame('handle', { tag }), [`handle ${tag}`]);
+        return false;
+      case 'fork': {
+        const { pid, handle } = this.#world.fork();
+        this.#world.say(frame('forked', { value: pid }), [handle]);
+        return false;
+      }
+      case 'reap':
+        this.#reaps = true;
+        return false;
+      case 'halt':
+        this.#world.say(frame('done'));
+        this.#end({ code: 0, signal: undefined });
+        return true;
+      case 'exec':
+        this.#execute();
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  #execute(): void {
+    const { command } = this.#world;
+    this.#state = 'command';
+    if (this.#reaps) this.#world.say(frame('started'));
+    else this.#world.hangUp();
+    for (const bytes of this.#reaps ? (command.says ?? []) : []) this.#world.say(bytes, []);
+    if (command.afterMs === undefined) return;
+    this.#world.after(command.afterMs, () => {
+      if (command.reaperDies) this.#end({ code: undefined, signal: 9 });
+      else this.#commandEnds({ code: command.code ?? 0, signal: undefined });
+    });
+  }
+
+  #commandEnds(exit: Exit): void {
+    if (this.#state !== 'command') return;
+    if (!this.#reaps) {
+      this.#end(exit);
+      return;
+    }
+    this.#state = 'over';
+    this.#world.say(frame('exit', { value: exit.signal ?? (exit.code ?? 0) << 8 }));
+  }
+
+  #fail(step: Step, name: string | undefined, detail: string, number = errnoNumber(name ?? 'EIO')): void {
+    const code = layoutOf(this.#program?.ops[this.#at]?.op ?? 'halt')?.code ?? 0;
+    this.#world.say(frame('error', { op: this.#at, code, step, errno: number, detail }));
+    this.#end({ code: 125, signal: undefined });
+  }
+
+  #end(exit: Exit): void {
+    this.#state = 'stalled';
+    this.#world.die(exit);
+  }
+}

@@ -1,0 +1,46 @@
+import { expect, test } from 'vitest';
+import { type Circumstance, hintFor } from '../../lib/hints.ts';
+
+const hint = (at: Circumstance['at'], errno: string, more: Partial<Circumstance> = {}) =>
+  hintFor({ at, errno, detail: '', ...more }) ?? 'none';
+
+test.each([
+  ['fsmount', 'EPERM', { operands: { fstype: 'proc' } }, '/proc is partly hidden'],
+  ['fsmount', 'EPERM', { operands: { fstype: 'ext4' } }, 'cannot be mounted in a user namespace'],
+  ['fsmount', 'EINVAL', { operands: { fstype: 'devpts' }, detail: 'gid=5', step: 'fsconfig' }, 'gid of devpts'],
+  ['fsmount', 'EINVAL', { operands: { fstype: 'tmpfs' }, detail: 'bogus=1', step: 'fsconfig' }, 'tmpfs does not have'],
+  ['fsmount', 'EINVAL', { operands: { fstype: 'overlay' } }, 'Overlay'],
+  ['spawn', 'ENOSPC', {}, 'max_user_namespaces'],
+  ['clone_mount', 'ENOENT', {}, 'must exist on this host'],
+  ['attach', 'ENOTDIR', {}, 'file on a file'],
+  ['idmap', 'EINVAL', {}, 'id-mapped'],
+  ['hostname', 'EINVAL', {}, '64 bytes'],
+  ['ids', 'EPERM', { step: 'setgroups' }, 'additionalGids'],
+  ['chdir', 'ENOENT', {}, 'working directory'],
+  ['rlimit', 'EPERM', {}, 'ulimit'],
+  ['seccomp', 'EINVAL', {}, '4096 instructions'],
+  ['node', 'EPERM', {}, 'bind the device'],
+  ['cgroup', 'EBUSY', {}, 'internal processes'],
+  ['exec', 'ENOEXEC', {}, '#! line'],
+] as const)('%s refused with %s has its own advice', (at, errno, more, part) => {
+  expect(hint(at, errno, more)).toContain(part);
+});
+
+test('what nobody can do anything about has no advice', () => {
+  expect(hint('pivot', 'EIO')).toBe('none');
+});
+
+test('an ordinary user without subordinate ids is told so where ids are the matter', () => {
+  const facts = {
+    kernel: '6.8',
+    arch: 'x64',
+    uid: 1000,
+    gid: 1000,
+    privileged: false,
+    subordinate: { uids: [], gids: [] },
+    cgroup: { mode: 'unified', parent: undefined, controllers: [] },
+    hostRoot: {},
+  } as const;
+  expect(hint('ids', 'EINVAL', { facts })).toContain('No subordinate ids were found');
+  expect(hint('ids', 'EINVAL', { facts: { ...facts, privileged: true } })).not.toContain('No subordinate');
+});
