@@ -89,8 +89,15 @@ export interface Native {
     onWritable: () => void,
   ) => NativeTerminal;
 
-  /** Clones an init on a thread of the pool; it waits on its channel. `flags`: CLONE_NEW*; `cgroup`: to be born in. */
-  spawn(flags: number, cgroup: NativeHandle | undefined): Promise<Spawned | Failure> | Failure;
+  /**
+   * Clones an init on a thread of the pool; it waits on its channel. `flags`: CLONE_NEW*; `cgroup`: to be born in. What
+   * `done` does not take over before it comes back, by a Channel on `channel`, is killed and collected.
+   */
+  spawn(
+    flags: number,
+    cgroup: NativeHandle | undefined,
+    done: (result: Spawned | Failure) => void,
+  ): Failure | undefined;
   /** A new descriptor for the file of one that somebody else owns. */
   duplicate(fd: number): NativeHandle | Failure;
   /** A pipe; only our end is non-blocking. */

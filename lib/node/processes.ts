@@ -9,24 +9,23 @@ import { NodeSession } from './session.ts';
 
 const gone = errnoNumber('ESRCH');
 const signalMax = 64;
-const sigkill = 9;
 
 /** A session with a new init, or why the kernel refused. */
 export async function spawnInit({ flags, cgroup }: SpawnRequest): Promise<NodeSession | Failure> {
   if (!Number.isSafeInteger(flags) || flags < 0) {
     throw new RuntsError('ERR_SPEC', `flags are CLONE_NEW* bits, not ${String(flags)}`);
   }
-  const spawned = await native.spawn(flags, cgroup === undefined ? undefined : openHandle(cgroup, 'cgroup'));
-  if (isFailure(spawned)) return spawned;
-  try {
-    return new NodeSession(spawned);
-  } catch (error) {
-    // No descriptor or no watch was left for it.
-    native.signal(spawned.process, sigkill);
-    spawned.channel.close();
-    spawned.process.close();
-    throw error;
-  }
+  const directory = cgroup === undefined ? undefined : openHandle(cgroup, 'cgroup');
+  return new Promise((resolve, reject) => {
+    const failure = native.spawn(flags, directory, (result) => {
+      try {
+        resolve(isFailure(result) ? result : new NodeSession(result));
+      } catch (error) {
+        reject(error); // no descriptor or no watch was left for it
+      }
+    });
+    if (failure !== undefined) resolve(failure);
+  });
 }
 
 /** The port `Processes` over the addon. A refusal of the kernel rejects as a SystemError: the core knows the hints. */

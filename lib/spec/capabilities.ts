@@ -1,3 +1,5 @@
+import { didYouMean } from './nearest.ts';
+
 /** Every capability of Linux, in the order of its bit: linux/capability.h. Append only. */
 export const capabilityNames: readonly string[] = `
   CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE
@@ -30,4 +32,10 @@ export function capabilityMask(names: readonly string[]): bigint {
     if (bit !== undefined) mask |= 1n << BigInt(bit);
   }
   return mask;
+}
+
+/** `; did you mean "CAP_CHOWN"?`, also for `chown`; nothing where no name is near. */
+export function capabilityHint(name: string): string {
+  const full = name.slice(0, 4).toUpperCase() === 'CAP_' ? name : `CAP_${name}`;
+  return didYouMean(full, capabilityNames);
 }

@@ -9,6 +9,7 @@ const hooks = list(
   }),
 );
 
+/** The `hooks` of a configuration. */
 export const hooksShape = object({
   prestart: hooks,
   createRuntime: hooks,

@@ -47,6 +47,7 @@ const cgroupsPath = text(
 
 const oneLine = text(/^[^\n]*$/, 'must be one line');
 
+/** The fields of `linux`, one by one. */
 export const linuxShape = object({
   namespaces: required(
     list(
@@ -129,6 +130,7 @@ function needsNamespace(
   };
 }
 
+/** What must hold between fields of `linux`, and of others with its namespaces. */
 export const linuxRules: readonly Rule[] = [
   {
     needs: [namespaces],

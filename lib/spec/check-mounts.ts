@@ -6,6 +6,7 @@ import type { Rule } from './rules.ts';
 import { anyText, list, object, required, someText } from './shape.ts';
 import type { Mount } from './types.ts';
 
+/** The fields of `mounts`, one by one. */
 export const mountsShape = list(
   object({
     destination: required(someText),
@@ -36,6 +37,7 @@ function each(check: (mount: Mount, own: boolean) => readonly Issue[]): Rule {
   };
 }
 
+/** What must hold between the fields of a mount. */
 export const mountRules: readonly Rule[] = [
   each(({ destination }) =>
     // It would lie on top of what the init holds as its root, and nobody would see it.

@@ -1,7 +1,8 @@
 import type { Issue } from '../errors.ts';
 import { parseBytes } from './bytes.ts';
 import { idMapFaults } from './id-maps.ts';
-import { capabilityNames, containerIdFault, didYouMean, signalNames, signalNumber } from './names.ts';
+import { capabilityBit, capabilityHint, containerIdFault, didYouMean, signalNames, signalNumber } from './names.ts';
+import { hasOwn } from './own.ts';
 import { normalizePath } from './paths.ts';
 import { pointer } from './pointer.ts';
 import { repeated } from './rules.ts';
@@ -43,6 +44,7 @@ function judged(fault: (value: string) => string | undefined): Check {
   };
 }
 
+/** A size of at least so many bytes, as `parseBytes` reads it. */
 export function bytes(min: number): Check {
   return (value, path, report) => {
     const size = parseBytes(value);
@@ -57,6 +59,7 @@ export const hostname = text(
   'must be a host name of at most 64 characters: letters, digits, "-" and "."',
 );
 
+/** A signal that can be sent, by name or number: 0 only asks. */
 export const signal: Check = either(
   [
     [
@@ -118,7 +121,7 @@ const mountKinds: Readonly<Record<string, Check>> = {
 const mount: Check = (value, path, report) => {
   if (!isObject(value)) return report(path, `must be an object, not ${show(value)}`);
   const { type } = value;
-  const kind = isString(type) && Object.hasOwn(mountKinds, type as string);
+  const kind = isString(type) && hasOwn(mountKinds, type as string);
   if (kind) mountKinds[type as string]!(value, path, report);
   else if (type === undefined) report(pointer(path, 'type'), 'is required: "bind", "volume" or "tmpfs"');
   else oneOf(Object.keys(mountKinds), 'type of mount')(type, pointer(path, 'type'), report);
@@ -134,7 +137,11 @@ const mounts: Check = (value, path, report) => {
   }
 };
 
-const capability = oneOf([...capabilityNames, 'ALL'], 'capability');
+const capability = judged((name) =>
+  name === 'ALL' || capabilityBit(name) !== undefined
+    ? undefined
+    : `unknown capability ${show(name)}${capabilityHint(name)}`,
+);
 
 const mapOption = list(
   closed({ container: required(id), host: required(id), size: required(integer(1, 0xffff_ffff)) }, 'key'),

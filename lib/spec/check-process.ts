@@ -45,6 +45,7 @@ const cells = integer(0, 0xffff);
 
 const capabilities = list(text(/^\S+$/, 'must be the name of a capability'));
 
+/** The fields of `process`, one by one. */
 export const processShape = object({
   terminal: boolean,
   consoleSize: object({ height: required(cells), width: required(cells) }),
@@ -102,6 +103,7 @@ function rule(needs: readonly string[], check: (process: Process) => readonly Is
   };
 }
 
+/** What must hold between fields of `process`. */
 export const processRules: readonly Rule[] = [
   rule(['args'], ({ args }) =>
     args[0] === '' ? [{ path: '/process/args/0', message: 'must be the name of a program, not ""' }] : [],

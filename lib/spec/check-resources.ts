@@ -31,6 +31,7 @@ const bytes = integer64(-1n, 0x7fff_ffff_ffff_ffffn);
 const weight = integer(0, 1000);
 const throttle = list(object({ major, minor, rate: required(uint64) }));
 
+/** The fields of `linux.resources`, one by one. */
 export const resourcesShape = object({
   devices: list(
     object({
@@ -101,6 +102,7 @@ function rule(needs: string, check: (resources: Resources) => readonly Issue[]):
   };
 }
 
+/** What must hold between fields of `linux.resources`, whichever the version of cgroups. */
 export const resourceRules: readonly Rule[] = [
   rule('memory', ({ memory: { limit, swap } = {} }) => {
     if (swap === undefined || swap <= 0) return [];

@@ -4,16 +4,17 @@ import { linuxRules, linuxShape } from './check-linux.ts';
 import { mountRules, mountsShape, mountWarnings } from './check-mounts.ts';
 import { processRules, processShape } from './check-process.ts';
 import { resourceRules } from './check-resources.ts';
-import { capabilityBit, capabilityNames, didYouMean } from './names.ts';
+import { capabilityBit, capabilityHint } from './names.ts';
 import { normalizePath } from './paths.ts';
 import { pointerOf } from './pointer.ts';
 import { brokenRules, type Rule } from './rules.ts';
 import { anyText, boolean, issuesOf, object, record, required, someText, text } from './shape.ts';
 import type { Process, Spec } from './types.ts';
 
+/** A configuration that can be used, or why not; never both. */
 export type CheckedSpec =
   | { readonly spec: Spec; readonly warnings: readonly Issue[]; readonly issues?: undefined }
-  | { readonly issues: readonly Issue[]; readonly spec?: undefined };
+  | { readonly issues: readonly Issue[]; readonly spec?: undefined; readonly warnings?: undefined };
 
 /** Any version 1: fields that a later minor version adds are ignored, as the specification has it. */
 const version = text(
@@ -78,7 +79,7 @@ function capabilityWarnings(process: Process | undefined): Issue[] {
         : [
             {
               path: pointerOf('process', 'capabilities', set, i),
-              message: `unknown capability ${JSON.stringify(name)}${didYouMean(name, capabilityNames)}`,
+              message: `unknown capability ${JSON.stringify(name)}${capabilityHint(name)}`,
             },
           ],
     ),

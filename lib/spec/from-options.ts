@@ -8,6 +8,7 @@ import type { ImageConfig } from './image-config.ts';
 import { specMounts, type Volumes } from './mounts-from-options.ts';
 import { capabilityNames, type NamespaceType, signalNumber } from './names.ts';
 import type { CommonOptions, IdMap, Limits } from './options.ts';
+import { hasOwn } from './own.ts';
 import { issuesOf } from './shape.ts';
 import type {
   CpuResources,
@@ -208,7 +209,7 @@ function setLimits(spec: Drafted, limits: Limits, { devices = {} }: SpecContext,
   const throttles = (key: 'readBps' | 'writeBps'): ThrottleDevice[] =>
     (limits.io ?? []).flatMap((limit, i) => {
       const rate = parseBytes(limit[key]);
-      const numbers = Object.hasOwn(devices, limit.device) ? devices[limit.device] : undefined;
+      const numbers = hasOwn(devices, limit.device) ? devices[limit.device] : undefined;
       if (rate === undefined) return [];
       if (numbers !== undefined) return [{ ...numbers, rate }];
       issues.push({ path: `/limits/io/${i}/device`, message: `is no block device: ${JSON.stringify(limit.device)}` });

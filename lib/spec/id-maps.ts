@@ -9,6 +9,7 @@ export const idMapLinesMax = 340;
 /** Ids end here; the one above is -1. */
 const idCount = 0xffff_ffff;
 
+/** The lines of an id map, one by one; `idMapFaults` says what must hold between them. */
 export const idMappings = list(
   object({ containerID: required(id), hostID: required(id), size: required(integer(1, idCount)) }),
 );

@@ -1,12 +1,14 @@
 import type { Issue } from '../errors.ts';
 import { parseBytes } from './bytes.ts';
 import type { MountOption } from './options.ts';
+import { hasOwn } from './own.ts';
 import { pointerOf } from './pointer.ts';
 import type { Draft, Mount } from './types.ts';
 
 /** Where each volume lies on the host, by name. */
 export type Volumes = Readonly<Record<string, string>>;
 
+/** What the sources of mounts are relative to, or names of. */
 export interface MountContext {
   readonly cwd?: string | undefined;
   readonly volumes?: Volumes | undefined;
@@ -34,7 +36,7 @@ function volumeSource(
 ): string | undefined {
   const { volumes = {} } = context;
   const name = typeof source === 'string' ? source : source.name;
-  return Object.hasOwn(volumes, name) ? volumes[name] : undefined;
+  return hasOwn(volumes, name) ? volumes[name] : undefined;
 }
 
 function bind(source: string, mount: Extract<MountOption, { type: 'bind' | 'volume' }>): Draft<Mount> {

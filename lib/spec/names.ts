@@ -1,4 +1,4 @@
-export { capabilityBit, capabilityMask, capabilityName, capabilityNames } from './capabilities.ts';
+export { capabilityBit, capabilityHint, capabilityMask, capabilityName, capabilityNames } from './capabilities.ts';
 export { didYouMean, nearest } from './nearest.ts';
 export { signalName, signalNames, signalNumber } from './signals.ts';
 
@@ -30,8 +30,10 @@ export const namespaceFlags = {
   time: 0x80,
 } as const;
 
+/** A namespace type of the OCI specification. */
 export type NamespaceType = keyof typeof namespaceFlags;
 
+/** All eight of them. */
 export const namespaceTypes = Object.keys(namespaceFlags) as readonly NamespaceType[];
 
 /** The namespace type of one CLONE_NEW* flag. */
@@ -71,6 +73,7 @@ export const rlimitNumbers: Readonly<Record<string, number>> = {
   RLIMIT_RTTIME: 15,
 };
 
+/** The names of all resource limits, in the order of their numbers. */
 export const rlimitNames: readonly string[] = Object.keys(rlimitNumbers);
 
 /** Name of a resource limit's number. */

@@ -7,6 +7,7 @@ export { checkOptions, runOptionChecks } from './check-options.ts';
 /** What `createContainer` takes: one source, and options that mean the same for each. */
 export type ContainerOptions = Source & CommonOptions;
 
+/** Where the root file system comes from. */
 export type Source =
   | { readonly image: string; readonly pull?: 'missing' | 'always' | 'never' }
   | { readonly rootfs: string }
@@ -14,6 +15,7 @@ export type Source =
   /** This machine's own /usr and its companions, privately. */
   | { readonly host: true };
 
+/** The options that do not depend on the source. */
 export interface CommonOptions {
   readonly name?: string;
   /** Replaces the image's Entrypoint, and with it its Cmd. */
@@ -63,11 +65,13 @@ export interface RunOptions {
   readonly maxOutput?: Bytes;
 }
 
+/** Something to see at `target` in the container. */
 export type MountOption =
   | { readonly type: 'bind'; readonly source: string; readonly target: string; readonly readonly?: boolean }
   | { readonly type: 'volume'; readonly source: string | Named; readonly target: string; readonly readonly?: boolean }
   | { readonly type: 'tmpfs'; readonly target: string; readonly size?: Bytes; readonly mode?: number };
 
+/** What the container may use at most. */
 export interface Limits {
   readonly memory?: Bytes;
   /** Swap beyond `memory`; 0 for none. */
@@ -80,6 +84,7 @@ export interface Limits {
   readonly io?: readonly IoLimit[];
 }
 
+/** Bytes per second of one block device. */
 export interface IoLimit {
   readonly device: string;
   readonly readBps?: Bytes;
@@ -93,6 +98,7 @@ export interface IdMap {
   readonly size: number;
 }
 
+/** Words of the caller's own, kept with the container. */
 export type Labels = Readonly<Record<string, string>>;
 export type Port = number | { readonly container: number; readonly host?: number; readonly protocol?: 'tcp' | 'udp' };
 export type Capability = `CAP_${string}` | 'ALL';

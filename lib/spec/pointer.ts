@@ -1,3 +1,5 @@
+import { hasOwn } from './own.ts';
+
 /** `base` one level deeper: RFC 6901, where `~` is written `~0` and `/` is `~1`. */
 export function pointer(base: string, key: string | number): string {
   return `${base}/${String(key).replace(/~/g, '~0').replace(/\//g, '~1')}`;
@@ -25,7 +27,7 @@ export function valueAt(document: unknown, text: string): unknown {
   let value = document;
   for (const key of keys) {
     if (typeof value !== 'object' || value === null) return undefined;
-    if (!Object.hasOwn(value, key)) return undefined;
+    if (!hasOwn(value, key)) return undefined;
     value = (value as Readonly<Record<string, unknown>>)[key];
   }
   return value;

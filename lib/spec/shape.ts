@@ -1,5 +1,6 @@
 import type { Issue } from '../errors.ts';
 import { didYouMean } from './nearest.ts';
+import { hasOwn } from './own.ts';
 import { pointer } from './pointer.ts';
 
 /** Says everything that is wrong with a value that stands at `path`. Absent fields are not looked at. */
@@ -11,8 +12,10 @@ export interface Required {
   readonly required: Check;
 }
 
+/** The fields of an object, by name. */
 export type Fields = Readonly<Record<string, Check | Required>>;
 
+/** Says of a field that it must be there. */
 export const required = (check: Check): Required => ({ required: check });
 
 /** All issues that one check finds. */
@@ -32,9 +35,11 @@ export function show(value: unknown): string {
   return typeof value === 'object' ? 'an object' : typeof value === 'function' ? 'a function' : `a ${typeof value}`;
 }
 
+/** An object that is no list. */
 export const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
+/** True or false, and nothing that is as good as either. */
 export const boolean: Check = (value, path, report) => {
   if (typeof value !== 'boolean') report(path, `must be true or false, not ${show(value)}`);
 };
@@ -57,6 +62,7 @@ export function integer64(min: bigint, max: bigint): Check {
   };
 }
 
+/** The whole numbers of C, by their width. */
 export const uint32 = integer(0, 0xffff_ffff);
 export const int32 = integer(-0x8000_0000, 0x7fff_ffff);
 export const uint64 = integer64(0n, 0xffff_ffff_ffff_ffffn);
@@ -75,6 +81,7 @@ export function text(pattern?: RegExp, fault = 'must have another form'): Check 
   };
 }
 
+/** The strings that most fields hold. */
 export const anyText = text();
 export const someText = text(/./s, 'must not be empty');
 export const absolutePath = text(/^\//, 'must be an absolute path');
@@ -96,6 +103,7 @@ export function oneOf(words: readonly string[], what: string): Check {
   };
 }
 
+/** A list of at least so many items. */
 export function list(item: Check, min = 0): Check {
   return (value, path, report) => {
     if (!Array.isArray(value)) return report(path, `must be a list, not ${show(value)}`);
@@ -139,7 +147,7 @@ export function closed(fields: Fields, what: string, renamed: Readonly<Record<st
     if (!isObject(value)) return;
     for (const key of Object.keys(value)) {
       if (names.includes(key)) continue;
-      const now = Object.hasOwn(renamed, key) ? renamed[key] : undefined;
+      const now = hasOwn(renamed, key) ? renamed[key] : undefined;
       const hint = now === undefined ? didYouMean(key, names) : `; it is called "${now}"`;
       report(pointer(path, key), `unknown ${what} ${show(key)}${hint}`);
     }
@@ -154,6 +162,7 @@ export function either(cases: readonly (readonly [(value: unknown) => boolean, C
   };
 }
 
+/** Cases for `either`. */
 export const isString = (value: unknown): boolean => typeof value === 'string';
 export const isNumber = (value: unknown): boolean => typeof value === 'number';
 export const isBoolean = (value: unknown): boolean => typeof value === 'boolean';

@@ -21,6 +21,7 @@ export interface SubordinateRange {
   readonly count: number;
 }
 
+/** Who a container's command runs as. */
 export interface ResolvedUser {
   readonly uid: number;
   readonly gid: number;

@@ -54,7 +54,7 @@ Channel::Channel(const Napi::CallbackInfo& info)
   on_end_ = Napi::Persistent(info[2].As<Napi::Function>());
   on_writable_ = Napi::Persistent(info[3].As<Napi::Function>());
   watch_ = Watch::open(
-      state_, info.Env(), Handle::of(info[0]).take(),
+      state_, info.Env(), take_from(info[0]),
       [](void* owner, int status, int events) { static_cast<Channel*>(owner)->ready(status, events); }, this);
   if (!watch_) return;
   state_.watchers.insert(this);
@@ -120,7 +120,7 @@ bool Channel::receive(Napi::Env env) {
   }
   Napi::Array handles = Napi::Array::New(env, fds.size());
   for (size_t i = 0; i < fds.size(); i++) {
-    handles.Set(static_cast<uint32_t>(i), Handle::make(env, static_cast<Fd&&>(fds[i])));
+    handles.Set(static_cast<uint32_t>(i), new_handle(env, static_cast<Fd&&>(fds[i])));
   }
   call_back(env, on_message_, {copy_bytes(env, state_.buffer.data(), static_cast<size_t>(n)), handles});
   return true;
@@ -153,7 +153,7 @@ Napi::Value Channel::send(const Napi::CallbackInfo& info) {
     c->cmsg_type = SCM_RIGHTS;
     c->cmsg_len = CMSG_LEN(count * sizeof(int));
     for (uint32_t i = 0; i < count; i++) {
-      int fd = Handle::of(handles.Get(i)).fd();
+      int fd = fd_of(handles.Get(i));
       memcpy(CMSG_DATA(c) + i * sizeof fd, &fd, sizeof fd);
     }
   }

@@ -34,7 +34,7 @@ Napi::Function Exit::define(Napi::Env env) {
 Exit::Exit(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Exit>(info), state_(State::of(info.Env())) {
   on_exit_ = Napi::Persistent(info[1].As<Napi::Function>());
   watch_ = Watch::open(
-      state_, info.Env(), Handle::of(info[0]).take(), [](void* owner, int, int) { static_cast<Exit*>(owner)->ready(); }, this);
+      state_, info.Env(), take_from(info[0]), [](void* owner, int, int) { static_cast<Exit*>(owner)->ready(); }, this);
   if (!watch_) return;
   state_.watchers.insert(this);
   Ref();

@@ -34,8 +34,8 @@ Napi::Value make_pipe(const Napi::CallbackInfo& info) {
   r = check(at, kStepFcntl, sys(__NR_fcntl, ours.get(), F_SETFL, O_NONBLOCK));
   if (r < 0) return failure(env, at, r);
   Napi::Object pair = Napi::Object::New(env);
-  pair.Set("ours", Handle::make(env, static_cast<Fd&&>(ours)));
-  pair.Set("theirs", Handle::make(env, static_cast<Fd&&>(theirs)));
+  pair.Set("ours", new_handle(env, static_cast<Fd&&>(ours)));
+  pair.Set("theirs", new_handle(env, static_cast<Fd&&>(theirs)));
   return pair;
 }
 
@@ -68,8 +68,7 @@ class OpenBelow : public Napi::AsyncWorker {
   }
   void OnOK() override {
     if (!file_.ok()) return promise_.Resolve(failure(Env(), at_, error_));
-    Napi::Value handle = Handle::make(Env(), static_cast<Fd&&>(file_));
-    if (handle.IsObject()) promise_.Resolve(handle);
+    promise_.Resolve(new_handle(Env(), static_cast<Fd&&>(file_)));
   }
 
  private:
@@ -82,7 +81,7 @@ class OpenBelow : public Napi::AsyncWorker {
 
 // openFileBelow(root, path) -> Promise<Handle | failure>
 Napi::Value open_file(const Napi::CallbackInfo& info) {
-  Fd root = duplicate(Handle::of(info[0]).fd());
+  Fd root = duplicate(fd_of(info[0]));
   if (!root.ok()) return failure(info.Env(), Where{kStepFcntl, ""}, root.get());
   auto* job = new OpenBelow(info.Env(), static_cast<Fd&&>(root), text_of(info[1]));
   Napi::Promise promise = job->promise();
@@ -93,14 +92,14 @@ Napi::Value open_file(const Napi::CallbackInfo& info) {
 // lock(handle) -> undefined | failure: EAGAIN when somebody has it.
 Napi::Value lock(const Napi::CallbackInfo& info) {
   Where at;
-  int r = check(at, kStepFcntl, sys(__NR_flock, Handle::of(info[0]).fd(), LOCK_EX | LOCK_NB));
+  int r = check(at, kStepFcntl, sys(__NR_flock, fd_of(info[0]), LOCK_EX | LOCK_NB));
   return outcome(info.Env(), at, r);
 }
 
 // signal(process, number) -> undefined | failure
 Napi::Value signal(const Napi::CallbackInfo& info) {
   Where at;
-  long r = sys(__NR_pidfd_send_signal, Handle::of(info[0]).fd(), static_cast<int>(number_of(info[1])), nullptr, 0);
+  long r = sys(__NR_pidfd_send_signal, fd_of(info[0]), static_cast<int>(number_of(info[1])), nullptr, 0);
   return outcome(info.Env(), at, static_cast<int>(r));
 }
 

@@ -21,18 +21,11 @@ Napi::Function Handle::define(Napi::Env env) {
 
 Handle::Handle(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Handle>(info) { Value().TypeTag(&kTag); }
 
-bool Handle::is(const Napi::Value& value) { return value.IsObject() && value.As<Napi::Object>().CheckTypeTag(&kTag); }
-
-Handle& Handle::of(const Napi::Value& value) {
-  expect(is(value), "not a handle");
-  return *Unwrap(value.As<Napi::Object>());
-}
-
-Napi::Value Handle::make(Napi::Env env, Fd&& fd) {
+Handle* Handle::make(Napi::Env env, Fd&& fd) {
   Napi::Object object = State::of(env).handle_class.New({});
-  if (object.IsEmpty()) return env.Undefined();
-  Unwrap(object)->fd_ = static_cast<Fd&&>(fd);
-  return object;
+  Handle* handle = object.IsEmpty() ? nullptr : Unwrap(object);
+  if (handle) handle->fd_ = static_cast<Fd&&>(fd);
+  return handle;
 }
 
 Napi::Value Handle::number(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), fd_.get()); }
@@ -41,10 +34,36 @@ Napi::Value Handle::release(const Napi::CallbackInfo& info) { return Napi::Numbe
 
 void Handle::close(const Napi::CallbackInfo&) { fd_.reset(); }
 
+namespace {
+
+// An environment that is being ended refuses most questions: then there is no handle, and a system call says EBADF.
+Handle* find(const Napi::Value& value) {
+  if (!value.IsObject()) return nullptr;
+  auto object = value.As<Napi::Object>();
+  return object.CheckTypeTag(&kTag) ? Handle::Unwrap(object) : nullptr;
+}
+
+}  // namespace
+
+int fd_of(const Napi::Value& value) {
+  Handle* handle = find(value);
+  return handle ? handle->fd() : -1;
+}
+
+Fd take_from(const Napi::Value& value) {
+  Handle* handle = find(value);
+  return handle ? handle->take() : Fd();
+}
+
+Napi::Value new_handle(Napi::Env env, Fd fd) {
+  Handle* handle = Handle::make(env, static_cast<Fd&&>(fd));
+  return handle ? handle->Value() : env.Undefined();
+}
+
 Fd duplicate(int fd) { return Fd(static_cast<int>(sys(__NR_fcntl, fd, F_DUPFD_CLOEXEC, 3))); }
 
 Napi::Value handle_or_failure(Napi::Env env, const Where& at, int result) {
-  return result < 0 ? failure(env, at, result) : Handle::make(env, Fd(result));
+  return result < 0 ? failure(env, at, result) : new_handle(env, Fd(result));
 }
 
 }  // namespace runts

@@ -7,11 +7,8 @@ namespace runts {
 class Handle : public Napi::ObjectWrap<Handle> {
  public:
   static Napi::Function define(Napi::Env env);
-  // Takes the descriptor over; where JavaScript cannot run any more it stays with the caller, and the result is undefined.
-  static Napi::Value make(Napi::Env env, Fd&& fd);
-  // A handle that was made here: anything else ends the process.
-  static Handle& of(const Napi::Value& value);
-  static bool is(const Napi::Value& value);
+  // Takes the descriptor over. Null, and the descriptor stays with the caller, where JavaScript cannot run any more.
+  static Handle* make(Napi::Env env, Fd&& fd);
 
   explicit Handle(const Napi::CallbackInfo& info);
 
@@ -25,6 +22,14 @@ class Handle : public Napi::ObjectWrap<Handle> {
 
   Fd fd_;
 };
+
+// The descriptor of a handle, or -1: of none, and of every one once the environment is being ended and refuses to look.
+int fd_of(const Napi::Value& value);
+// Moves it out of the handle.
+Fd take_from(const Napi::Value& value);
+
+// A handle as a value; undefined where JavaScript cannot run any more.
+Napi::Value new_handle(Napi::Env env, Fd fd);
 
 // A new descriptor of an open handle's file, or an invalid one with -errno.
 Fd duplicate(int fd);

@@ -16,8 +16,6 @@ namespace runts {
 
 namespace {
 
-int fd_of(const Napi::Value& value) { return Handle::of(value).fd(); }
-
 // fsmount(type, options, attributes) -> Handle | failure
 Napi::Value new_mount(const Napi::CallbackInfo& info) {
   std::string type = text_of(info[0]);

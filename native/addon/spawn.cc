@@ -4,6 +4,7 @@
 #include "handle.h"
 #include "image.h"
 #include "value.h"
+#include "watch.h"
 
 namespace runts {
 
@@ -12,35 +13,35 @@ namespace {
 // On a thread of the pool, because a vfork stops the thread that calls it until the exec.
 class SpawnJob : public Napi::AsyncWorker {
  public:
-  SpawnJob(Napi::Env env, uint64_t flags, Fd cgroup, int image)
+  SpawnJob(Napi::Env env, uint64_t flags, Fd cgroup, int image, Napi::Function done)
       : Napi::AsyncWorker(env, "runts.spawn"),
-        promise_(Napi::Promise::Deferred::New(env)),
+        done_(Napi::Persistent(done)),
         flags_(flags),
         cgroup_(static_cast<Fd&&>(cgroup)),
         image_(image) {}
-  // Whatever was not handed to JavaScript, because a worker ended meanwhile, ends here.
+  // An init that nobody took over, because a worker ended meanwhile, ends here.
   ~SpawnJob() override { abandon(&spawned_); }
-
-  Napi::Promise promise() const { return promise_.Promise(); }
 
  protected:
   void Execute() override { result_ = spawn_init(at_, flags_, cgroup_.get(), image_, &spawned_); }
 
   void OnOK() override {
     Napi::Env env = Env();
-    if (result_ < 0) return promise_.Resolve(failure(env, at_, result_));
-    Napi::Value channel = Handle::make(env, static_cast<Fd&&>(spawned_.channel));
-    Napi::Value process = Handle::make(env, static_cast<Fd&&>(spawned_.process));
-    if (!process.IsObject()) return;
+    if (result_ < 0) return call_back(env, done_, {failure(env, at_, result_)});
+    Handle* channel = Handle::make(env, static_cast<Fd&&>(spawned_.channel));
+    Handle* process = Handle::make(env, static_cast<Fd&&>(spawned_.process));
+    if (!channel || !process) return;
     Napi::Object object = Napi::Object::New(env);
     object.Set("pid", Napi::Number::New(env, spawned_.pid));
-    object.Set("process", process);
-    object.Set("channel", channel);
-    promise_.Resolve(object);
+    object.Set("process", process->Value());
+    object.Set("channel", channel->Value());
+    call_back(env, done_, {object});
+    spawned_.channel = channel->take();
+    if (spawned_.channel.ok()) spawned_.process = process->take();
   }
 
  private:
-  Napi::Promise::Deferred promise_;
+  Napi::FunctionReference done_;
   uint64_t flags_;
   Fd cgroup_;
   int image_;
@@ -57,15 +58,15 @@ Napi::Value spawn(const Napi::CallbackInfo& info) {
   Where at;
   Fd cgroup;
   if (!info[1].IsUndefined()) {
-    cgroup = duplicate(Handle::of(info[1]).fd());
+    cgroup = duplicate(fd_of(info[1]));
     if (!cgroup.ok()) return failure(env, Where{kStepFcntl, "cgroup"}, cgroup.get());
   }
   if (!state.image.ok()) state.image = Fd(make_image(at));
   if (!state.image.ok()) return failure(env, at, state.image.get());
-  auto* job = new SpawnJob(env, flags_of(info[0]), static_cast<Fd&&>(cgroup), state.image.get());
-  Napi::Promise promise = job->promise();
+  auto* job = new SpawnJob(env, flags_of(info[0]), static_cast<Fd&&>(cgroup), state.image.get(),
+                           info[2].As<Napi::Function>());
   job->Queue();
-  return promise;
+  return env.Undefined();
 }
 
 }  // namespace runts

@@ -3,7 +3,9 @@
 
 namespace runts {
 
-// spawn(flags, cgroup | undefined) -> Promise<{pid, process, channel} | failure>
+// spawn(flags, cgroup | undefined, done({pid, process, channel} | failure)) -> undefined | failure
+// A callback and no promise: what it has not taken over when it comes back (the channel, into a Channel) is ended here,
+// so that a worker which is terminated between two turns of its loop leaves no process behind.
 Napi::Value spawn(const Napi::CallbackInfo& info);
 
 }  // namespace runts

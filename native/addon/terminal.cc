@@ -29,7 +29,7 @@ Terminal::Terminal(const Napi::CallbackInfo& info)
   on_writable_ = Napi::Persistent(info[3].As<Napi::Function>());
   // libuv makes the descriptor non-blocking; the slave has a file of its own and does not notice.
   watch_ = Watch::open(
-      state_, info.Env(), Handle::of(info[0]).take(),
+      state_, info.Env(), take_from(info[0]),
       [](void* owner, int status, int events) { static_cast<Terminal*>(owner)->ready(status, events); }, this);
   if (!watch_) return;
   state_.watchers.insert(this);

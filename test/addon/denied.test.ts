@@ -1,13 +1,15 @@
-import { constants, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { constants, existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { openHandle } from '../../lib/node/handle.ts';
 import { createHost } from '../../lib/node/host.ts';
-import { native } from '../../lib/node/native.ts';
+import { native, type Spawned } from '../../lib/node/native.ts';
 import { openStdio } from '../../lib/node/stdio.ts';
+import type { Op } from '../../lib/program/ops.ts';
 import * as unsafe from '../../lib/unsafe.ts';
 import { can, testIf } from '../support/requires.ts';
-import { namespace, op, send } from './programs.ts';
+import { mapSelf, namespace, op, send } from './programs.ts';
 
 const host = createHost();
 
@@ -30,24 +32,34 @@ function refusing(syscall: number, errno: number): Uint8Array {
   return filter;
 }
 
-async function fixtureUnder(filter: Uint8Array, name: string): Promise<unknown> {
+interface Surroundings {
+  readonly flags?: number;
+  readonly before: readonly Op[];
+}
+
+/** Runs a fixture in a process that an init made ready. */
+async function fixture(name: string, { flags = 0, before }: Surroundings): Promise<unknown> {
   const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
   const argv = ['node', '--import', here('../support/typescript.mjs'), here(`fixtures/${name}.ts`)];
   const stdio = await openStdio({ stdin: 'ignore', stdout: 'pipe', stderr: 'inherit' });
   const [stdin, stdout, stderr] = stdio.handles;
-  const session = await host.processes.spawn({ flags: 0 });
+  const root = unsafe.open('/');
+  const session = await host.processes.spawn({ flags });
+  if (flags & namespace.user) await mapSelf(host, session.pid, host.environment);
   const ops = [
     op('stdio', { stdin: 'stdin', stdout: 'stdout', stderr: 'stderr' }),
-    op('no_new_privs', {}),
-    op('seccomp', { filter, flags: 0n }),
+    ...before,
     op('exec', { files: [process.execPath], argv, env: ['PATH=/usr/bin:/bin'] }),
   ];
-  await send(session, ops, { inputs: { stdin, stdout, stderr } });
-  for (const handle of stdio.handles) handle.close();
+  await send(session, ops, { inputs: { stdin, stdout, stderr, root } });
+  for (const handle of [...stdio.handles, root]) handle.close();
   const output = await text(stdio.stdout!);
   expect(await session.exit).toEqual({ code: 0, signal: undefined });
   return JSON.parse(output.trim().split('\n').at(-1) ?? 'null');
 }
+
+const fixtureUnder = (filter: Uint8Array, name: string) =>
+  fixture(name, { before: [op('no_new_privs', {}), op('seccomp', { filter, flags: 0n })] });
 
 const clone3 = 435;
 const memfdCreate = process.arch === 'x64' ? 319 : 279;
@@ -62,9 +74,17 @@ testIf('userns')('where memory cannot be executed, the init is a file without a 
   expect(result).toMatchObject({ frames: [{ kind: 'done' }], exit: { code: 0 } });
 });
 
-testIf('userns')('what refuses the namespaces is named, with what to do about it', async () => {
-  const result = await fixtureUnder(refusing(clone3, 1), 'refused-clone');
-  expect(result).toMatchObject({ code: 'ERR_SETUP', errno: 'EPERM', hint: expect.stringContaining('unprivileged') });
+testIf('userns')('where the limit on namespaces is reached, the error says which', async () => {
+  const before = [
+    op('become_root', {}),
+    op('write', { root: 'root', path: '/proc/sys/user/max_user_namespaces', content: new Uint8Array([0x30]) }),
+  ];
+  const result = await fixture('refused-clone', { flags: namespace.user, before });
+  expect(result).toMatchObject({
+    code: 'ERR_SETUP',
+    errno: 'ENOSPC',
+    hint: expect.stringContaining('max_user_namespaces'),
+  });
 });
 
 const unified = readFileSync('/proc/self/mounts', 'utf8').match(/^\S+ (\S+) cgroup2 /m)?.[1];
@@ -86,16 +106,26 @@ testCgroup('an init is born in the cgroup that is asked for', async () => {
   }
 });
 
-test('of a process that somebody else has collected only the end is known', async () => {
-  const spawned = await native.spawn(0, undefined);
-  if ('errno' in spawned) throw new Error('cannot spawn');
-  const process = spawned.process.fd;
-  const exits = [native.duplicate(process), native.duplicate(process)].map((handle) => {
-    if ('errno' in handle) throw new Error('cannot duplicate');
-    return new Promise((resolve) => new native.Exit(handle, (code, signal) => resolve({ code, signal })));
+const spawned = () =>
+  new Promise<Spawned>((resolve, reject) => {
+    native.spawn(0, undefined, (result) => ('errno' in result ? reject(result) : resolve(result)));
   });
-  spawned.channel.close();
-  expect(await Promise.all(exits)).toEqual(
+
+test('an init that nobody takes over is killed and collected', async () => {
+  const { pid, channel, process: handle } = await spawned();
+  expect([channel.fd, handle.fd]).toEqual([-1, -1]);
+  await expect.poll(() => existsSync(`/proc/${pid}`)).toBe(false);
+});
+
+test('of a process that somebody else has collected only the end is known', async () => {
+  const session = await host.processes.spawn({ flags: 0 });
+  const copy = native.duplicate(openHandle(session.process).fd);
+  if ('errno' in copy) throw new Error('cannot duplicate');
+  const other = new Promise((resolve) => {
+    new native.Exit(copy, (code, signal) => resolve({ code, signal }));
+  });
+  session.close();
+  expect(await Promise.all([session.exit, other])).toEqual(
     expect.arrayContaining([
       { code: 125, signal: undefined },
       { code: undefined, signal: undefined },

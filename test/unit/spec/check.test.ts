@@ -72,8 +72,10 @@ describe('a field of the wrong type is found, where it is', () => {
 
 const u64 = 2n ** 64n;
 
-/** What to put where, where the issue must be (if not there), and a part of its message. */
-const bad: readonly (readonly [path: string, value: unknown, message: string, at?: string])[] = [
+/** What to put where, a part of the issue's message, and where it must be if not there. */
+type Bad = readonly [path: string, value: unknown, message: string, at?: string];
+
+const bad: readonly Bad[] = [
   ['', null, 'must be an object, not null'],
   ['', [], 'must be an object, not a list'],
   ['', 'spec', 'must be an object, not "spec"'],
@@ -156,7 +158,7 @@ const bad: readonly (readonly [path: string, value: unknown, message: string, at
   ['/mounts/0/options/0', 'a\0', 'NUL'],
   ['/mounts/0/options', 'ro', 'must be a list'],
   ['/mounts/0/uidMappings', [{ containerID: 0, hostID: 0, size: 1 }], 'together or not at all', '/mounts/0'],
-  ['/mounts/1/uidMappings', [], 'only bind mounts', undefined],
+  ['/mounts/1/uidMappings', [], 'only bind mounts'],
   ['/mounts/2/uidMappings/0/size', 0, 'must be a whole number from 1'],
   ['/mounts/2/gidMappings/0/size', 4294967295, 'pass the last one'],
   ['/hooks/prestart/0/path', 'bin/hook', 'must be an absolute path, not "bin/hook"'],
@@ -242,7 +244,7 @@ const bad: readonly (readonly [path: string, value: unknown, message: string, at
   ['/linux/resources/memory/swappiness', 101, 'must be a whole number from 0 to 100'],
   ['/linux/resources/cpu/burst', 200_000, 'must be at most the quota: 200000 > 50000'],
   ['/linux/resources/cpu/period', 999, 'must be 1000 to 1000000 microseconds, not 999'],
-  ['/linux/resources/cpu/quota', 999, 'at least 1000 microseconds', undefined],
+  ['/linux/resources/cpu/quota', 999, 'at least 1000 microseconds'],
   ['/linux/resources/cpu/cpus', '0-x', 'must be a list such as'],
   ['/linux/resources/cpu/idle', 2, 'must be a whole number from 0 to 1'],
   ['/linux/resources/pids', {}, 'is required', '/linux/resources/pids/limit'],
@@ -258,7 +260,8 @@ const bad: readonly (readonly [path: string, value: unknown, message: string, at
 ];
 
 describe('a bad value is refused, where it is', () => {
-  test.each(bad)('%s = %o', (path, value, message, at = path) => {
+  test.each(bad.map(([path, ...row]) => ({ path, row })))('$path = $row.0', ({ path, row }) => {
+    const [value, message, at = path] = row;
     const { issues = [] } = checkSpec(changed(full(), path, value));
     expect(
       issues
@@ -321,16 +324,12 @@ describe('warns of', () => {
     ]);
   });
   test('an ambient capability that cannot be raised', () => {
-    const { warnings } = checkSpec(changed(full(), '/process/capabilities/inheritable', [])) as {
-      warnings: { path: string }[];
-    };
-    expect(warnings.map((warning) => warning.path)).toEqual(['/process/capabilities/ambient/0']);
+    const { warnings } = checkSpec(changed(full(), '/process/capabilities/inheritable', []));
+    expect(warnings?.map((warning) => warning.path)).toEqual(['/process/capabilities/ambient/0']);
   });
   test('a relative destination', () => {
-    const { warnings } = checkSpec(changed(full(), '/mounts/0/destination', 'proc')) as {
-      warnings: { message: string }[];
-    };
-    expect(warnings.map((warning) => warning.message)).toEqual(['is relative, and taken for "/proc"']);
+    const { warnings } = checkSpec(changed(full(), '/mounts/0/destination', 'proc'));
+    expect(warnings?.map((warning) => warning.message)).toEqual(['is relative, and taken for "/proc"']);
   });
 });
 

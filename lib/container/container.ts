@@ -1,0 +1,321 @@
+import type { Readable, Writable } from 'node:stream';
+import { RuntsError } from '../errors.ts';
+import { type Created, createContainer as createInHost } from '../host/create.ts';
+import type { Exit as ProcessExit } from '../host/host.ts';
+import { kill, stop } from '../host/kill.ts';
+import { type Prepared, prepare } from '../host/prepare.ts';
+import { remove } from '../host/remove.ts';
+import { type Running, start } from '../host/start.ts';
+import { Undo, withReleaseErrors } from '../host/undo.ts';
+import { imageArchives } from '../images/port.ts';
+import { openStdio, type Stdio } from '../node/stdio.ts';
+import { openTerminal, type TerminalStream } from '../node/terminal.ts';
+import { tags } from '../plan/plan.ts';
+import type { ContainerOptions, Labels } from '../spec/options.ts';
+import { signalNumber } from '../spec/signals.ts';
+import { LogBook, type LogLine, type LogOptions } from './logs.ts';
+import { type Exit, exitOf } from './result.ts';
+import type { Home } from './home.ts';
+import { Output } from './streams.ts';
+
+export type Status = 'created' | 'running' | 'stopped';
+
+export interface ContainerInfo {
+  readonly id: string;
+  readonly name: string;
+  readonly status: Status;
+  /** Of its first process, on the host; undefined once it has ended. */
+  readonly pid: number | undefined;
+  readonly command: readonly string[];
+  readonly labels: Labels;
+  readonly created: Date;
+  readonly exit: Exit | undefined;
+}
+
+export interface StartOptions {
+  /** In milliseconds, for the command to be executed and for `ready`. The container is removed when it runs out. */
+  readonly timeout?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface StopOptions {
+  /** Default: the option `stopSignal`, or the image's, or SIGTERM. */
+  readonly signal?: string;
+  /** Milliseconds until SIGKILL. Default 10,000, as docker has it. */
+  readonly grace?: number;
+}
+
+/** A container: made, then started, once. It belongs to the process that made it, and ends with it. */
+export class Container implements AsyncDisposable {
+  readonly id: string;
+  readonly name: string;
+  readonly #options: ContainerOptions;
+  readonly #prepared: Prepared;
+  readonly #host: Created;
+  readonly #undo: Undo;
+  readonly #book = new LogBook();
+  readonly #createdAt = new Date();
+  readonly #stdin: Writable | undefined;
+  readonly #stdout: Output | undefined;
+  readonly #stderr: Output | undefined;
+  readonly #terminal: TerminalStream | undefined;
+  #running: Running | undefined;
+  #exit: Exit | undefined;
+  #ended: Promise<Exit> | undefined;
+  #removed = false;
+
+  private constructor(parts: Parts) {
+    const { id, options, prepared, created, stdio, undo } = parts;
+    this.id = id;
+    this.name = options.name ?? id.slice(0, 12);
+    this.#options = options;
+    this.#prepared = prepared;
+    this.#host = created;
+    this.#undo = undo;
+    const master = created.handles.get(tags.console);
+    this.#terminal = master === undefined ? undefined : openTerminal(master).unref();
+    this.#stdin = this.#terminal ?? stdio?.stdin;
+    const [stdout, stderr] = [this.#terminal ?? stdio?.stdout, stdio?.stderr];
+    this.#stdout = stdout && new Output(stdout);
+    this.#stderr = stderr && new Output(stderr);
+  }
+
+  /** Makes a container that is ready to start: everything that can be wrong with it is found here. */
+  static async create(home: Home, options: ContainerOptions): Promise<Container> {
+    const undo = new Undo();
+    const cancel = options.signal as AbortSignal | undefined;
+    try {
+      const { host } = home;
+      const facts = await home.facts();
+      const id = home.newId();
+      const ownStdio = [options.stdout ?? 'pipe', options.stderr ?? 'pipe'].every((target) => target === 'pipe');
+      const prepared = await prepare(host, facts, { options, id, ownStdio, images: imageArchives, cancel });
+      undo.add(() => prepared.release());
+      const stdio = prepared.terminal ? undefined : await openStdio(targets(options));
+      if (stdio !== undefined) undo.add(() => stdio.close());
+      const created = await createInHost(host, prepared.plan, { stdio: stdio?.handles, signal: cancel, facts });
+      undo.add(() => remove(created));
+      for (const handle of stdio?.handles ?? []) handle.close();
+      // A program that makes a container and does not start it may end.
+      created.session.hold(false);
+      const container = new Container({ id, options, prepared, created, stdio, undo });
+      home.adopt(container);
+      undo.add(() => home.forget(container));
+      container.#obey(cancel);
+      return container;
+    } catch (error) {
+      throw withReleaseErrors(error, await undo.run());
+    }
+  }
+
+  get status(): Status {
+    if (this.#removed || this.#exit !== undefined) return 'stopped';
+    return this.#running === undefined ? 'created' : 'running';
+  }
+
+  /** Of its first process, as the host counts them. */
+  get pid(): number | undefined {
+    return this.status === 'stopped' ? undefined : this.#host.session.pid;
+  }
+
+  /** The standard input of the command, with `stdin: 'pipe'` or a terminal. */
+  get stdin(): Writable | undefined {
+    return this.#stdin;
+  }
+
+  /** What the command writes, from now on; whoever reads it sets the pace. Nobody has to: the log is always read. */
+  get stdout(): Readable | undefined {
+    return this.#stdout?.stream;
+  }
+
+  get stderr(): Readable | undefined {
+    return this.#stderr?.stream;
+  }
+
+  /** Executes the command. Fulfilled once it runs, and `ready` holds. On a failure the container is removed. */
+  async start({ timeout, signal }: StartOptions = {}): Promise<this> {
+    this.#mustExist();
+    const limit = timeout === undefined ? undefined : AbortSignal.timeout(timeout);
+    const signals = [signal, limit].filter((s) => s !== undefined);
+    const cancel = signals.length === 0 ? undefined : AbortSignal.any(signals);
+    try {
+      const session = this.#host.session;
+      session.hold(true);
+      this.#running = await start(this.#host, { signal: cancel });
+      this.#ended = this.#follow(this.#running.exit);
+      await this.#becomeReady(cancel);
+      return this;
+    } catch (error) {
+      const cause = limit?.aborted ? timedOut(timeout as number, error) : error;
+      throw withReleaseErrors(cause, await this.#release());
+    }
+  }
+
+  /** How the command ends, once it has. */
+  async wait({ signal }: { readonly signal?: AbortSignal } = {}): Promise<Exit> {
+    if (this.#exit !== undefined) return this.#exit;
+    if (this.#ended === undefined) throw this.#wrongState('wait for it');
+    return signal === undefined ? this.#ended : untilAborted(this.#ended, signal);
+  }
+
+  /** `stopSignal`, then SIGKILL after `grace` ms. Safe to call twice. */
+  async stop({ signal, grace = 10_000 }: StopOptions = {}): Promise<Exit> {
+    if (this.#exit !== undefined) return this.#exit;
+    if (this.#running === undefined || this.#ended === undefined) throw this.#wrongState('stop it');
+    const number = signal === undefined ? this.#prepared.stopSignal : numberOf(signal);
+    await stop(this.#running, { signal: number, graceMs: grace });
+    return this.#ended;
+  }
+
+  /** Sends a signal to the command; SIGKILL unless another is named. */
+  async kill(signal = 'SIGKILL'): Promise<void> {
+    const number = numberOf(signal);
+    if (this.status === 'stopped') throw this.#wrongState('signal it');
+    kill(this.#host, number);
+  }
+
+  /** What it wrote, line by line; with `follow` until it ends. */
+  logs(options: LogOptions = {}): AsyncIterable<LogLine> {
+    return this.#book.read(options);
+  }
+
+  /** Tells a container with a terminal that its window has another size. */
+  resize(size: { readonly columns: number; readonly rows: number }): void {
+    if (this.#terminal === undefined) {
+      throw new RuntsError('ERR_STATE', `container ${this.name} has no terminal`, { hint: 'Make it with tty: true.' });
+    }
+    this.#terminal.resize(size);
+  }
+
+  async inspect(): Promise<ContainerInfo> {
+    return {
+      id: this.id,
+      name: this.name,
+      status: this.status,
+      pid: this.pid,
+      command: this.#prepared.command,
+      labels: this.#options.labels ?? {},
+      created: this.#createdAt,
+      exit: this.#exit,
+    };
+  }
+
+  /** Removes a container that does not run; with `force` any, which ends it. Safe to call twice. */
+  async remove({ force = false }: { readonly force?: boolean } = {}): Promise<void> {
+    if (!force && this.status === 'running') {
+      throw new RuntsError('ERR_STATE', `cannot remove container ${this.name}: it is running`, {
+        hint: 'Stop it first, or remove it with force: true.',
+      });
+    }
+    const [first, ...others] = await this.#release();
+    if (first !== undefined) throw withReleaseErrors(first, others);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.remove({ force: true });
+  }
+
+  async #release(): Promise<readonly unknown[]> {
+    this.#removed = true;
+    const errors = await this.#undo.run();
+    await this.#ended;
+    this.#terminal?.destroy();
+    this.#stdin?.destroy();
+    this.#stdout?.close();
+    this.#stderr?.close();
+    this.#book.end();
+    return errors;
+  }
+
+  /** From the start on: records what is written, and notes the end. Never rejects. */
+  async #follow(exit: Promise<ProcessExit>): Promise<Exit> {
+    this.#stdout?.record(this.#book, 'stdout');
+    this.#stderr?.record(this.#book, 'stderr');
+    const ended = exitOf(await exit, await this.#ranOutOfMemory(exit));
+    // All that had the other ends died with process 1: what is still in the pipes is all there is.
+    await Promise.all([this.#stdout?.ended, this.#stderr?.ended]);
+    this.#exit = ended;
+    this.#host.session.hold(false);
+    this.#book.end();
+    return ended;
+  }
+
+  async #ranOutOfMemory(exit: Promise<ProcessExit>): Promise<boolean> {
+    await exit;
+    const { cgroup, host } = this.#host;
+    if (cgroup === undefined) return false;
+    const events = await host.files.read(`${cgroup.path}/memory.events`).catch(() => '');
+    return /^oom_kill [1-9]/m.test(events);
+  }
+
+  async #becomeReady(cancel: AbortSignal | undefined): Promise<void> {
+    const { ready } = this.#options;
+    if (ready === undefined) return;
+    const controller = new AbortController();
+    const signal = cancel === undefined ? controller.signal : AbortSignal.any([controller.signal, cancel]);
+    const early = (this.#ended as Promise<Exit>).then(async (exit) => {
+      const lines: string[] = [];
+      for await (const line of this.#book.read({ tail: 10 })) lines.push(`  ${line.text}`);
+      const how = exit.signal ?? `exit code ${exit.exitCode}`;
+      throw new RuntsError('ERR_NOT_READY', [`container ${this.name} ended (${how}) before it was ready`, ...lines].join('\n'));
+    });
+    try {
+      await Promise.race([ready(this, signal), early, ...(cancel === undefined ? [] : [untilAborted(never, cancel)])]);
+    } finally {
+      controller.abort();
+      early.catch(() => {});
+    }
+  }
+
+  /** The AbortSignal of its options ends and removes it, whenever it comes. */
+  #obey(signal: AbortSignal | undefined): void {
+    if (signal === undefined) return;
+    // Whoever gave the signal does not wait: what goes wrong is told to who waits for the container.
+    const abort = (): void => void this.#release().catch(() => {});
+    signal.addEventListener('abort', abort, { once: true });
+    this.#undo.add(() => signal.removeEventListener('abort', abort));
+    if (signal.aborted) abort();
+  }
+
+  #mustExist(): void {
+    if (this.#removed) throw new RuntsError('ERR_STATE', `container ${this.name} has been removed`);
+  }
+
+  #wrongState(what: string): RuntsError {
+    const state = this.#removed ? 'has been removed' : `is ${this.status}`;
+    return new RuntsError('ERR_STATE', `cannot ${what}: container ${this.name} ${state}`);
+  }
+}
+
+interface Parts {
+  readonly id: string;
+  readonly options: ContainerOptions;
+  readonly prepared: Prepared;
+  readonly created: Created;
+  readonly stdio: Stdio | undefined;
+  readonly undo: Undo;
+}
+
+const never = new Promise<never>(() => {});
+
+function targets({ stdin = 'ignore', stdout = 'pipe', stderr = 'pipe' }: ContainerOptions) {
+  return { stdin, stdout, stderr };
+}
+
+function numberOf(signal: string): number {
+  const number = signalNumber(signal);
+  if (number !== undefined && number > 0) return number;
+  throw new RuntsError('ERR_SPEC', `unknown signal ${JSON.stringify(signal)}`);
+}
+
+const timedOut = (ms: number, cause: unknown) =>
+  new RuntsError('ERR_TIMEOUT', `the container was not ready after ${ms} ms`, { cause });
+
+function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(new RuntsError('ERR_CANCELED', 'canceled while waiting', { cause: signal.reason }));
+    signal.addEventListener('abort', abort, { once: true });
+    if (signal.aborted) abort();
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}

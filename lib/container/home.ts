@@ -1,0 +1,13 @@
+import type { Host } from '../host/host.ts';
+import type { Facts } from '../plan/facts.ts';
+import type { Container } from './container.ts';
+
+/** Where a container lives: what it needs of the runtime that owns it. */
+export interface Home {
+  readonly host: Host;
+  /** What this host can do; found out once. */
+  facts(): Promise<Facts>;
+  newId(): string;
+  adopt(container: Container): void;
+  forget(container: Container): void;
+}
