@@ -1,9 +1,9 @@
 import { isAbsolute } from 'node:path';
-import { type Issue, specError } from './errors.ts';
 import { Container, type ContainerInfo } from './container/container.ts';
 import type { Home } from './container/home.ts';
 import type { Result } from './container/result.ts';
 import { runContainer } from './container/run.ts';
+import { type Issue, specError } from './errors.ts';
 import { type Check, examine } from './host/doctor.ts';
 import type { Host } from './host/host.ts';
 import { probeFacts } from './host/probe.ts';
@@ -48,7 +48,10 @@ export class Runtime implements AsyncDisposable {
     command?: readonly string[],
     more?: RunOptions,
   ): Promise<Result> =>
-    runContainer(this.#home, typeof options === 'string' ? { image: options, ...(command && { command }), ...more } : options);
+    runContainer(
+      this.#home,
+      typeof options === 'string' ? { image: options, ...(command && { command }), ...more } : options,
+    );
 
   /** The containers that are there, in the order they were made. */
   async containers(): Promise<ContainerInfo[]> {
@@ -69,8 +72,10 @@ export class Runtime implements AsyncDisposable {
 export function createRuntime(options: RuntimeOptions = {}): Runtime {
   const issues: Issue[] = [];
   for (const [name, path] of Object.entries(options)) {
-    if (name !== 'root' && name !== 'state') issues.push({ path: `/${name}`, message: 'unknown option; there are root and state' });
-    else if (typeof path !== 'string' || !isAbsolute(path)) issues.push({ path: `/${name}`, message: `must be an absolute path, not ${String(path)}` });
+    if (name !== 'root' && name !== 'state')
+      issues.push({ path: `/${name}`, message: 'unknown option; there are root and state' });
+    else if (typeof path !== 'string' || !isAbsolute(path))
+      issues.push({ path: `/${name}`, message: `must be an absolute path, not ${String(path)}` });
   }
   if (issues.length > 0) throw specError('cannot make a runtime of these options', issues);
   const host = createHost();

@@ -13,9 +13,9 @@ import { openTerminal, type TerminalStream } from '../node/terminal.ts';
 import { tags } from '../plan/plan.ts';
 import type { ContainerOptions, Labels } from '../spec/options.ts';
 import { signalNumber } from '../spec/signals.ts';
+import type { Home } from './home.ts';
 import { LogBook, type LogLine, type LogOptions } from './logs.ts';
 import { type Exit, exitOf } from './result.ts';
-import type { Home } from './home.ts';
 import { Output } from './streams.ts';
 
 export type Status = 'created' | 'running' | 'stopped';
@@ -257,7 +257,10 @@ export class Container implements AsyncDisposable {
       const lines: string[] = [];
       for await (const line of this.#book.read({ tail: 10 })) lines.push(`  ${line.text}`);
       const how = exit.signal ?? `exit code ${exit.exitCode}`;
-      throw new RuntsError('ERR_NOT_READY', [`container ${this.name} ended (${how}) before it was ready`, ...lines].join('\n'));
+      throw new RuntsError(
+        'ERR_NOT_READY',
+        [`container ${this.name} ended (${how}) before it was ready`, ...lines].join('\n'),
+      );
     });
     try {
       await Promise.race([ready(this, signal), early, ...(cancel === undefined ? [] : [untilAborted(never, cancel)])]);
@@ -313,7 +316,8 @@ const timedOut = (ms: number, cause: unknown) =>
 
 function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
-    const abort = (): void => reject(new RuntsError('ERR_CANCELED', 'canceled while waiting', { cause: signal.reason }));
+    const abort = (): void =>
+      reject(new RuntsError('ERR_CANCELED', 'canceled while waiting', { cause: signal.reason }));
     signal.addEventListener('abort', abort, { once: true });
     if (signal.aborted) abort();
     work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));

@@ -18,7 +18,8 @@ export async function runContainer(home: Home, given: ContainerOptions & RunOpti
   if (issues.length > 0) throw specError('cannot run a container of these options', issues);
   const { input, timeout, reject = true, maxOutput, signal, ...rest } = given;
   const cancel = signal as AbortSignal | undefined;
-  if (cancel?.aborted) throw new RuntsError('ERR_CANCELED', 'canceled before the container was made', { cause: cancel.reason });
+  if (cancel?.aborted)
+    throw new RuntsError('ERR_CANCELED', 'canceled before the container was made', { cause: cancel.reason });
   const options = { ...rest, ...(input !== undefined && { stdin: 'pipe' as const }) } as ContainerOptions;
 
   const began = performance.now();

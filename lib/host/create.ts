@@ -1,12 +1,13 @@
 import type { Facts } from '../plan/facts.ts';
 import { type CgroupPlan, type Plan, tags } from '../plan/plan.ts';
 import { encode } from '../program/encode.ts';
-import { bounded } from './bounded.ts';
+import { bounded, type Patience } from './bounded.ts';
 import { type Cancel, throwIfCanceled } from './cancel.ts';
 import { type AppliedCgroup, applyCgroup } from './cgroup.ts';
 import { errnoOf, refused } from './failure.ts';
 import type { Handle, Host, Session } from './host.ts';
 import { openInputs, type Stdio } from './inputs.ts';
+import { startKeeper } from './keeper.ts';
 import { writeMaps } from './maps.ts';
 import { closeHandles } from './program.ts';
 import { deliver, died, nextMilestone, unexpected } from './progress.ts';
@@ -54,6 +55,7 @@ export async function createContainer(host: Host, plan: Plan, given: CreateOptio
   try {
     throwIfCanceled(cancel, 'making a container');
     const cgroup = plan.cgroup && (await makeCgroup(ports, plan.cgroup, steady, undo));
+    if (cgroup !== undefined) await keepCgroup(host, cgroup.path, patience, undo);
     const session = await spawn(ports, plan, cgroup, options);
     undo.add(() => endSession(host, session, deadlineMs));
     if (plan.maps !== undefined) await writeMaps(ports, session.pid, plan.maps);
@@ -88,6 +90,24 @@ async function makeCgroup(ports: Host, plan: CgroupPlan, steady: Host, undo: Und
   const cgroup = await applyCgroup(ports, plan, steady);
   undo.add(() => cgroup.remove());
   return cgroup;
+}
+
+/** The kernel ends the processes of a container whose owner was killed; the directory of its cgroup wants a keeper. */
+async function keepCgroup(host: Host, path: string, patience: Patience, undo: Undo): Promise<void> {
+  const slash = path.lastIndexOf('/');
+  const above = path.slice(0, slash);
+  const parent = await bounded(host, patience)
+    .files.open(above, 'directory')
+    .catch((error: unknown) => {
+      throw refused(error, { at: 'cgroup', doing: `open the cgroup ${above}` });
+    });
+  try {
+    const cleanup = { trees: [], cgroups: [{ directory: 0, name: path.slice(slash + 1) }] };
+    const keeper = await startKeeper(host, { cleanup, directories: [parent], flags: 0 }, patience);
+    undo.add(() => keeper.release());
+  } finally {
+    parent.close();
+  }
 }
 
 /** Errnos of clone3(2) that are about the cgroup and not about the namespaces. */

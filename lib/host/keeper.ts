@@ -26,7 +26,7 @@ export interface KeeperRequest {
   readonly flags: number;
 }
 
-/** How long the removal itself may take: a large tree on a slow disk. */
+/** How long the removal of a tree may take: a large one on a slow disk. */
 const removalMs = 600_000;
 
 /** Starts a keeper; from now on what it keeps goes when we do. */
@@ -48,15 +48,16 @@ export async function startKeeper(host: Host, request: KeeperRequest, patience: 
     const frame = await nextMilestone(channel, progress);
     if (frame === undefined) throw await died(host, channel, patience.deadlineMs);
     if (frame.kind !== 'sync' || frame.tag !== keeperTag) throw unexpected(frame, 'the keeper to be ready');
-    await channel.go(keeperTag);
+    await deliver(host, channel, progress, channel.go(keeperTag));
 
     let released: Promise<void> | undefined;
     const cleanUp = async (): Promise<void> => {
       session.hold(true);
-      const slow = new Channel(host, session, { deadlineMs: removalMs });
+      const prompt = new Channel(host, session, { deadlineMs: patience.deadlineMs });
+      const patient = request.cleanup.trees.length > 0 ? new Channel(host, session, { deadlineMs: removalMs }) : prompt;
       try {
-        await slow.go(0);
-        const end = await nextMilestone(slow, progress);
+        await deliver(host, prompt, progress, prompt.go(0));
+        const end = await nextMilestone(patient, progress);
         if (end?.kind !== 'done') throw new RuntsError('ERR_INTERNAL', 'the keeper ended before it had cleaned up');
       } finally {
         await undo.run();

@@ -2,6 +2,7 @@ import { RuntsError, specError } from '../errors.ts';
 import { planContainer } from '../plan/container.ts';
 import type { Facts } from '../plan/facts.ts';
 import type { Plan } from '../plan/plan.ts';
+import { defaultProfile } from '../seccomp/default.ts';
 import { checkOptions } from '../spec/check-options.ts';
 import { defaultCapabilities } from '../spec/defaults.ts';
 import { boundingSet, specFromOptions, stopSignal } from '../spec/from-options.ts';
@@ -9,7 +10,6 @@ import type { ImageConfig } from '../spec/image-config.ts';
 import type { CommonOptions, ContainerOptions } from '../spec/options.ts';
 import type { SeccompProfile, Spec } from '../spec/types.ts';
 import { type ResolvedUser, resolveUser } from '../spec/users.ts';
-import { defaultProfile } from '../seccomp/default.ts';
 import { readBundle } from './bundle.ts';
 import type { Cancel } from './cancel.ts';
 import type { Host } from './host.ts';
@@ -157,7 +157,8 @@ async function findUser(
 
 function withHome(spec: Spec, user: ResolvedUser | undefined): Spec {
   const { process } = spec;
-  if (process === undefined || user === undefined || process.env?.some((entry) => entry.startsWith('HOME='))) return spec;
+  if (process === undefined || user === undefined || process.env?.some((entry) => entry.startsWith('HOME=')))
+    return spec;
   return { ...spec, process: { ...process, env: [...(process.env ?? []), `HOME=${user.home}`] } };
 }
 

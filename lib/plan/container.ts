@@ -169,11 +169,11 @@ function buildRoot(scene: Scene): Site {
  * not enter, and to map owners. Otherwise in the init itself.
  */
 function cloneMount({ facts, shape, draft, receives }: Scene, mount: HostMount) {
-  const { source, recursive, idmap, origin } = mount;
+  const { stem, source, recursive, idmap, origin } = mount;
   if (facts.privileged && shape.created.has('user')) {
-    return { register: addInput(draft, 'mount', { kind: 'mount', source, recursive, idmap, origin }), shared: true };
+    return { register: addInput(draft, stem, { kind: 'mount', source, recursive, idmap, origin }), shared: true };
   }
-  const dst = draft.ops.register('mount');
+  const dst = draft.ops.register(stem);
   draft.ops.op('clone_mount', { dst, path: source, recursive: recursive ? 1 : 0 }, origin);
   return { register: dst, shared: receives };
 }

@@ -1,5 +1,5 @@
 import type { Device } from '../spec/types.ts';
-import { at, changeMount, type Site } from './site.ts';
+import { at, type Site } from './site.ts';
 
 /** The device nodes that every container has. */
 export const standardDevices = ['null', 'zero', 'full', 'random', 'urandom', 'tty'] as const;
@@ -29,13 +29,7 @@ function cloneDevice(site: Site, path: string, origin: string): void {
   const { ops } = site;
   const dst = ops.register('device');
   ops.op('clone_mount', { dst, path, recursive: 0 }, origin);
-  attachDevice(site, dst, path, origin);
-}
-
-function attachDevice(site: Site, src: string, path: string, origin: string): void {
-  const noexecNosuid = 0xa;
-  changeMount(site, src, { set: noexecNosuid, clear: 0 }, false, origin);
-  site.ops.op('attach', { src, ...at(site, path), ordinary: 0 }, origin);
+  ops.op('attach', { src: dst, ...at(site, path), ordinary: 0 }, origin);
 }
 
 const typeBits = { c: 0o020000, u: 0o020000, b: 0o060000, p: 0o010000 } as const;
@@ -51,9 +45,6 @@ function makeFifo(site: Site, device: Device, origin: string): void {
 
 /** EPERM: in a nested container not even root makes nodes. EEXIST: the image has one, and ours goes over it. */
 function makeNode(site: Site, device: Device, origin: string): void {
-  const { ops } = site;
-  const dst = ops.register('device');
-  ops.op('node', nodeOperands(site, device), origin, { unless: ['EPERM', 'EEXIST'], skip: 3 });
-  ops.op('clone_mount', { dst, path: device.path, recursive: 0 }, origin);
-  attachDevice(site, dst, device.path, origin);
+  site.ops.op('node', nodeOperands(site, device), origin, { unless: ['EPERM', 'EEXIST'], skip: 2 });
+  cloneDevice(site, device.path, origin);
 }

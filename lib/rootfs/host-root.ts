@@ -2,7 +2,7 @@ import type { Facts } from '../plan/facts.ts';
 import { attributes, propagations } from './attributes.ts';
 import { cleanPath } from './location.ts';
 import { standRoot } from './root.ts';
-import { changeMount, type Site } from './site.ts';
+import type { Site } from './site.ts';
 
 const origin = 'default: host root';
 
@@ -67,14 +67,10 @@ export function hostRoot(site: Omit<Site, 'root'>, options: HostRootOptions): st
 /** Makes a clone of the host's directory, restricted, and attaches it. */
 function attachLower(site: Site, name: string, root: string, path: string): string {
   const idmap = site.facts.privileged && site.own.has('user') && !(unmapped as readonly string[]).includes(name);
-  const { register } = site.clone({ source: `/${name}`, recursive: true, idmap, origin });
-  const restricted = attributes.readonly | attributes.nosuid | attributes.nodev;
-  changeMount(site, register, { set: restricted, clear: 0 }, true, origin);
-  site.ops.op(
-    'mount_attributes',
-    { src: register, set: 0, clear: 0, propagation: propagations.private, recursive: 1 },
-    origin,
-  );
+  const { register } = site.clone({ stem: name, source: `/${name}`, recursive: true, idmap, origin });
+  const set = attributes.readonly | attributes.nosuid | attributes.nodev;
+  const change = { src: register, set, clear: 0, propagation: propagations.private, recursive: 1 };
+  site.ops.op('mount_attributes', change, origin);
   site.ops.op('attach', { src: register, root, path, ordinary: 0 }, origin);
   return register;
 }

@@ -62,7 +62,7 @@ function bindMount(site: Site, mount: Mount, options: MountOptions, bundle: stri
       hint: 'Only root can (mount_setattr(2)), for a container with a user namespace: leave idmap away, or run as root.',
     });
   }
-  const clone = site.clone({ source, recursive: options.bind === 'recursive', idmap, origin });
+  const clone = site.clone({ stem: 'bind', source, recursive: options.bind === 'recursive', idmap, origin });
   const device = source === '/dev' || source.startsWith('/dev/');
   const forced = device ? 0 : site.forced;
   changeMount(site, clone.register, then(options.attributes, { set: forced, clear: 0 }), false, origin);

@@ -11,7 +11,7 @@ export const standingPlace = '/';
 export function directoryRoot(site: Omit<Site, 'root'>, path: string): string {
   // Owners as the container sees them; where the file system cannot map them, as they are.
   const idmap = site.facts.privileged && site.own.has('user');
-  const { register } = site.clone({ source: path, recursive: true, idmap, origin: '/root/path' });
+  const { register } = site.clone({ stem: 'root', source: path, recursive: true, idmap, origin: '/root/path' });
   const change = { src: register, clear: 0, propagation: propagations.private, recursive: 1 };
   site.ops.op('mount_attributes', { ...change, set: site.forced }, '/root/path');
   standRoot(site, register, '/root/path');

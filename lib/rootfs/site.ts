@@ -6,6 +6,8 @@ import { cleanPath, type Location, locate, type Placed } from './location.ts';
 
 /** A mount of the host that the container gets a clone of. */
 export interface HostMount {
+  /** What its register is called, before a number. */
+  readonly stem: string;
   readonly source: string;
   readonly recursive: boolean;
   /** Owners through the container's user namespace, where the file system can. */

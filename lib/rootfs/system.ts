@@ -43,7 +43,7 @@ const readonlyAttribute = 1;
 export function systemMount(site: Site, mount: SystemMount): string {
   const { ops } = site;
   const { fstype, options, attributes, origin } = mount;
-  const dst = ops.register(fstype);
+  const dst = ops.register(fstype === 'cgroup2' ? 'cgroup' : fstype);
   const fallback = fallbackOf(fstype, site);
   if (fallback === undefined) {
     ops.op('fsmount', { dst, fstype, options, attributes }, origin);

@@ -50,6 +50,7 @@ Napi::Function Channel::define(Napi::Env env) {
 
 Channel::Channel(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<Channel>(info), state_(State::of(info.Env())) {
+  if (IsEmpty()) return;  // not wrapped: the environment is being ended
   on_message_ = Napi::Persistent(info[1].As<Napi::Function>());
   on_end_ = Napi::Persistent(info[2].As<Napi::Function>());
   on_writable_ = Napi::Persistent(info[3].As<Napi::Function>());

@@ -32,6 +32,7 @@ Napi::Function Exit::define(Napi::Env env) {
 }
 
 Exit::Exit(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Exit>(info), state_(State::of(info.Env())) {
+  if (IsEmpty()) return;  // not wrapped: the environment is being ended
   on_exit_ = Napi::Persistent(info[1].As<Napi::Function>());
   watch_ = Watch::open(
       state_, info.Env(), take_from(info[0]), [](void* owner, int, int) { static_cast<Exit*>(owner)->ready(); }, this);

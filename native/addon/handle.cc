@@ -19,7 +19,10 @@ Napi::Function Handle::define(Napi::Env env) {
                      });
 }
 
-Handle::Handle(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Handle>(info) { Value().TypeTag(&kTag); }
+Handle::Handle(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Handle>(info) {
+  // Fails only in an environment that is being ended; then nobody will ask for the tag.
+  (void)napi_type_tag_object(info.Env(), info.This(), &kTag);
+}
 
 Handle* Handle::make(Napi::Env env, Fd&& fd) {
   Napi::Object object = State::of(env).handle_class.New({});

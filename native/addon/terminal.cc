@@ -24,6 +24,7 @@ Napi::Function Terminal::define(Napi::Env env) {
 
 Terminal::Terminal(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<Terminal>(info), state_(State::of(info.Env())) {
+  if (IsEmpty()) return;  // not wrapped: the environment is being ended
   on_bytes_ = Napi::Persistent(info[1].As<Napi::Function>());
   on_end_ = Napi::Persistent(info[2].As<Napi::Function>());
   on_writable_ = Napi::Persistent(info[3].As<Napi::Function>());

@@ -9,7 +9,7 @@ import { type Command, frame, type Misdeed } from '../support/sim-init.ts';
 import { createIn, failure, fullPlan, hostFiles, startIn } from './plans.ts';
 
 const atOp = (op: string, misdeed: Misdeed) => (name: string, _: number, process: number) =>
-  process === 0 && name === op ? misdeed : undefined;
+  process === 1 && name === op ? misdeed : undefined;
 
 describe('create', () => {
   test('gives the handles that the init sent, by tag, and the times of its ops', async () => {

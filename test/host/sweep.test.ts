@@ -116,7 +116,7 @@ describe.each([
           seed: at + 1,
           files: hostFiles,
           command,
-          misdeed: (_op, index, process) => (process === 0 && index === at ? misdeed : undefined),
+          misdeed: (_op, index, process) => (process === 1 && index === at ? misdeed : undefined),
         });
         const error = await sim.run(life(sim, plan)).then(
           () => undefined,
@@ -142,7 +142,7 @@ describe.each([
         const sim = new Sim({
           files: hostFiles,
           command,
-          misdeed: (_op, index, process) => (process === 1 && index === at ? misdeed : undefined),
+          misdeed: (_op, index, process) => (process === 2 && index === at ? misdeed : undefined),
         });
         const error = await sim.run(life(sim, plan)).then(
           () => undefined,

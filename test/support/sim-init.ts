@@ -76,6 +76,8 @@ export class ModelInit {
   #awaits: number | undefined;
   #misdone = -1;
   #reaps = false;
+  /** A keeper: not the init that a test's misdeeds are for. */
+  #keeps = false;
   #state: 'waiting' | 'running' | 'stalled' | 'command' | 'over' = 'waiting';
 
   constructor(world: World) {
@@ -97,6 +99,10 @@ export class ModelInit {
 
   /** The host closed its end. */
   hungUp(): void {
+    if (this.#keeps && this.#awaits === 0) {
+      this.#go(0);
+      return;
+    }
     if (this.#state === 'command' && !this.#reaps) return;
     if (this.#state !== 'stalled') this.#end({ code: this.#state === 'over' ? 0 : 125, signal: undefined });
   }
@@ -126,6 +132,7 @@ export class ModelInit {
       return;
     }
     this.#state = 'running';
+    this.#keeps = this.#program.ops.some(({ op }) => op === 'until_hangup');
     this.#run();
   }
 
@@ -146,7 +153,8 @@ export class ModelInit {
         this.#fail('injected', undefined, '', failErrno);
         return;
       }
-      const misdeed = this.#misdone < this.#at ? this.#world.misdeed(op.op, this.#at) : undefined;
+      const misbehaving = this.#misdone < this.#at && !this.#keeps;
+      const misdeed = misbehaving ? this.#world.misdeed(op.op, this.#at) : undefined;
       this.#misdone = this.#at;
       if (misdeed !== undefined && this.#misbehaves(misdeed)) return;
       if (this.#blocks(op.op, op.operands)) return;
@@ -189,6 +197,9 @@ export class ModelInit {
       case 'sync':
         this.#awaits = tag;
         this.#world.say(frame('sync', { tag }));
+        return true;
+      case 'until_hangup':
+        this.#awaits = 0;
         return true;
       case 'send_handle':
         this.#world.say(frame('handle', { tag }), [`handle ${tag}`]);
