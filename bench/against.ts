@@ -1,5 +1,15 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,7 +18,8 @@ import { run } from '../lib/index.ts';
 /** One way to run `true` in a container; gives the milliseconds from asking to knowing that it ended. */
 interface Contender {
   readonly name: string;
-  readonly missing?: string;
+  /** Why it takes no part. */
+  readonly missing?: string | undefined;
   readonly once: () => Promise<void> | void;
 }
 
@@ -53,9 +64,16 @@ async function compare(runs: number): Promise<void> {
 function print(times: ReadonlyMap<string, readonly number[]>): void {
   const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[values.length >> 1] as number;
   const ours = median(times.get('runts, library')!);
-  console.log(`${'create to exit of true'.padEnd(28)} ${'median ms'.padStart(10)} ${'min'.padStart(8)} ${'ratio'.padStart(7)}`);
+  console.log(
+    `${'create to exit of true'.padEnd(28)} ${'median ms'.padStart(10)} ${'min'.padStart(8)} ${'ratio'.padStart(7)}`,
+  );
   for (const [name, values] of times) {
-    const row = [median(values).toFixed(2).padStart(10), Math.min(...values).toFixed(2).padStart(8)];
+    const row = [
+      median(values).toFixed(2).padStart(10),
+      Math.min(...values)
+        .toFixed(2)
+        .padStart(8),
+    ];
     console.log(`${name.padEnd(28)} ${row.join(' ')} ${(median(values) / ours).toFixed(1).padStart(6)}x`);
   }
 }
@@ -63,18 +81,29 @@ function print(times: ReadonlyMap<string, readonly number[]>): void {
 function contenders(bundle: string): Contender[] {
   const rootfs = join(bundle, 'rootfs');
   let id = 0;
-  const peer = (name: string, args: () => string[]): Contender => {
-    const found = spawnSync(name, ['--version'], { stdio: 'ignore' }).error === undefined;
-    const once = () => mustSucceed(name, args());
-    return found ? { name, once } : { name, once, missing: 'not installed' };
-  };
+  const peer = (name: string, args: () => string[]): Contender => ({
+    name,
+    missing: whyNot(name, args()),
+    once: () => mustSucceed(name, args()),
+  });
   return [
     { name: 'runts, library', once: async () => void (await run({ rootfs, command: ['/bin/true'] })) },
-    { name: 'runts, command line', once: () => mustSucceed(process.execPath, [cli, 'run', '--rootfs', rootfs, '--', '/bin/true']) },
+    {
+      name: 'runts, command line',
+      once: () => mustSucceed(process.execPath, [cli, 'run', '--rootfs', rootfs, '--', '/bin/true']),
+    },
     peer('bwrap', () => ['--unshare-all', '--bind', rootfs, '/', '--proc', '/proc', '--dev', '/dev', '/bin/true']),
-    peer('crun', () => ['run', '-b', bundle, `runts-bench-${process.pid}-${id++}`]),
+    // Where cgroup v1 has controllers too, crun refuses to make cgroups; we make none here either.
+    peer('crun', () => ['--cgroup-manager=disabled', 'run', '-b', bundle, `runts-bench-${process.pid}-${id++}`]),
     peer('runc', () => ['run', '-b', bundle, `runts-bench-${process.pid}-${id++}`]),
   ];
+}
+
+/** Tries a peer once: it may be missing, or unable to run here. */
+function whyNot(file: string, args: string[]): string | undefined {
+  const { status, error, stderr } = spawnSync(file, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  if (error !== undefined) return 'not installed';
+  return status === 0 ? undefined : `cannot run here: ${stderr.toString().trim().split('\n')[0]}`;
 }
 
 function mustSucceed(file: string, args: string[]): void {
@@ -87,7 +116,8 @@ function mustSucceed(file: string, args: string[]): void {
 function makeBundle(scratch: string): string {
   if (!existsSync('/bin/busybox')) throw new Error('the benchmark needs /bin/busybox (Debian: busybox-static)');
   const bundle = join(scratch, 'bundle');
-  for (const directory of ['bin', 'proc', 'sys', 'dev', 'etc', 'tmp']) mkdirSync(join(bundle, 'rootfs', directory), { recursive: true });
+  for (const directory of ['bin', 'proc', 'sys', 'dev', 'etc', 'tmp'])
+    mkdirSync(join(bundle, 'rootfs', directory), { recursive: true });
   cpSync('/bin/busybox', join(bundle, 'rootfs/bin/busybox'));
   for (const applet of ['true', 'sh']) symlinkSync('busybox', join(bundle, 'rootfs/bin', applet));
   const rootless = process.getuid?.() === 0 ? [] : ['--rootless'];

@@ -99,6 +99,7 @@ const afterEarlyFilter: ReadonlySet<OpName> = new Set([
   'ids',
   'capabilities',
   'no_new_privs',
+  'death_signal',
   'chdir',
   'find',
   'close_from',

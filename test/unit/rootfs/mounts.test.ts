@@ -1,0 +1,102 @@
+import { expect, test } from 'vitest';
+import { planContainer } from '../../../lib/plan/container.ts';
+import { explain } from '../../../lib/program/explain.ts';
+import type { Mount } from '../../../lib/spec/types.ts';
+import { facts, request } from '../../plans/requests.ts';
+
+/** The ops of one more mount, as text. */
+function mountOps(mount: Mount, kind: 'root' | 'rootless' | 'single-id' = 'single-id', drop: string[] = []): string[] {
+  const asked = request(
+    (spec) => {
+      spec.linux.namespaces = spec.linux.namespaces.filter(({ type }) => !drop.includes(type));
+      spec.mounts = [mount as never];
+    },
+    { bundle: '/bundle' },
+  );
+  const { segment } = planContainer(asked, facts(kind));
+  const lines = explain({ inputs: [], ops: segment.ops }).split('\n');
+  return lines
+    .filter((line) => line.includes('; /mounts/0'))
+    .map((line) =>
+      line
+        .slice(5)
+        .replace(/ +; .*/, '')
+        .replace(/ +/g, ' '),
+    );
+}
+
+test('a bind of an ordinary user is cloned in the init, below the bundle when it is relative', () => {
+  expect(mountOps({ destination: '/data', type: 'bind', source: 'data', options: ['rbind', 'rro'] })).toEqual([
+    'clone_mount dst=bind4 path=/bundle/data recursive',
+    'mount_attributes src=bind4 set=ro recursive',
+    'attach src=bind4 root=root3 path=data',
+  ]);
+});
+
+test('what would loosen a bind is tried, since the host may have locked it', () => {
+  const options = ['bind', 'rw', 'nosuid', 'noatime'];
+  expect(mountOps({ destination: '/data', source: '/data', options })).toEqual([
+    'clone_mount dst=bind4 path=/data',
+    'mount_attributes src=bind4 set=noatime clear=ro,strictatime,0x40 [unless EPERM]',
+    'mount_attributes src=bind4 set=nosuid',
+    'attach src=bind4 root=root3 path=data',
+  ]);
+});
+
+test('a bind that root makes comes from a helper, and is cut off from the host before it is attached', () => {
+  expect(mountOps({ destination: '/data', source: '/data', options: ['rbind'] }, 'root')).toEqual([
+    'mount_attributes src=bind4 propagation=private recursive',
+    'attach src=bind4 root=root3 path=data',
+  ]);
+});
+
+test('a bind that receives mounts never sends any', () => {
+  const ops = mountOps({ destination: '/data', source: '/data', options: ['rbind', 'rshared'] });
+  expect(ops.slice(1, 3)).toEqual([
+    'mount_attributes src=bind4 propagation=slave recursive',
+    'mount_attributes src=bind4 propagation=shared recursive',
+  ]);
+});
+
+test('a namespace that is shared with the host is shown by a clone of the host’s own mount', () => {
+  const sysfs = mountOps({ destination: '/sys', type: 'sysfs', options: ['ro'] }, 'rootless', ['network']);
+  expect(sysfs).toEqual([
+    'fsmount dst=sysfs4 fstype=sysfs options=[] attributes=ro [unless EPERM,EBUSY] [skip 2]',
+    'clone_mount dst=sysfs4 path=/sys recursive',
+    'mount_attributes src=sysfs4 set=ro recursive',
+    'attach src=sysfs4 root=root3 path=sys ordinary',
+  ]);
+  const proc = { destination: '/proc', type: 'proc' };
+  expect(mountOps(proc, 'rootless', ['pid'])[1]).toBe('clone_mount dst=proc4 path=/proc recursive');
+  expect(mountOps(proc, 'rootless')[1]).toBe('attach src=proc4 root=root3 path=proc ordinary');
+});
+
+test('a control group of nobody’s stands in for the host’s', () => {
+  expect(mountOps({ destination: '/sys/fs/cgroup', type: 'cgroup' }).slice(0, 2)).toEqual([
+    'fsmount dst=cgroup4 fstype=cgroup2 options=[] [unless EPERM,EBUSY,ENODEV,EINVAL] [skip 1]',
+    'fsmount dst=cgroup4 fstype=tmpfs options=[mode=755] attributes=ro',
+  ]);
+});
+
+test('a gid that is not mapped is not asked of devpts', () => {
+  const devpts = { destination: '/dev/pts', type: 'devpts', options: ['gid=5', 'mode=0620'] };
+  expect(mountOps(devpts)[0]).toContain('options=[mode=0620]');
+  expect(mountOps(devpts, 'rootless')[0]).toContain('options=[gid=5 mode=0620]');
+});
+
+test('as root without a user namespace, devices open only where they were given', () => {
+  const tmpfs = { destination: '/run', type: 'tmpfs', options: ['dev'] };
+  expect(mountOps(tmpfs, 'root', ['user'])[0]).toContain('attributes=nodev');
+  expect(mountOps(tmpfs, 'root')[0]).not.toContain('nodev');
+});
+
+test.each([
+  ['ERR_SPEC', { destination: '/x', type: 'bind', source: '/x', options: ['size=1'] }],
+  ['ERR_SPEC', { destination: '/x', type: 'bind' }],
+  ['ERR_SPEC', { destination: '/x' }],
+  ['ERR_UNSUPPORTED', { destination: '/x', type: 'tmpfs', options: ['tmpcopyup'] }],
+  ['ERR_UNSUPPORTED', { destination: '/x', source: '/x', options: ['bind', 'idmap'] }],
+  ['ERR_UNSUPPORTED', { destination: '/..', type: 'tmpfs' }],
+] as const)('a mount that cannot be had is refused with %s: %j', (code, mount) => {
+  expect(() => mountOps(mount)).toThrow(expect.objectContaining({ code }));
+});
