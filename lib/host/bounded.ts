@@ -30,6 +30,7 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
     write: (path, text) => wait(`writing ${path}`, () => files.write(path, text)),
     replace: (path, text) => wait(`replacing ${path}`, () => files.replace(path, text)),
     list: (path) => wait(`listing ${path}`, () => files.list(path)),
+    canWrite: (path) => wait(`looking at ${path}`, () => files.canWrite(path)),
     kind: (path) => wait(`looking at ${path}`, () => files.kind(path)),
     makeDirectory: (path, mode) =>
       wait(

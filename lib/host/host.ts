@@ -41,6 +41,8 @@ export interface Files {
   list(path: string): Promise<string[]>;
   /** 'directory', 'file', 'other', or undefined where there is nothing. Follows links. */
   kind(path: string): Promise<'directory' | 'file' | 'other' | undefined>;
+  /** Whether we may write to a file, or make entries in a directory: permissions and read-only mounts (access(2)). */
+  canWrite(path: string): Promise<boolean>;
   /** Fails with EEXIST where it exists; the directories above must exist. */
   makeDirectory(path: string, mode: number): Promise<void>;
   removeDirectory(path: string): Promise<void>;

@@ -105,11 +105,11 @@ interface Source {
 
 async function openSource(host: Host, facts: Facts, request: PrepareRequest, undo: Undo): Promise<Source> {
   const { options, id, images, cancel } = request;
-  if ('host' in options) return { root: undefined };
-  if ('rootfs' in options) {
+  if (options.host !== undefined) return { root: undefined };
+  if (options.rootfs !== undefined) {
     return { root: await directory(host, absolute(host, options.rootfs), 'root file system', '/rootfs') };
   }
-  if ('bundle' in options) {
+  if (options.bundle !== undefined) {
     const path = await directory(host, absolute(host, options.bundle), 'bundle', '/bundle');
     const bundle = await readBundle(host, path);
     const root = bundle.root.path.startsWith('/') ? bundle.root.path : `${path}/${bundle.root.path}`;

@@ -60,7 +60,7 @@ async function cgroupFacts(host: Host): Promise<CgroupFacts> {
   if (mount === undefined) return { mode, parent: undefined, controllers: [] };
   const own = /^0::(\/.*)$/m.exec(await textOf(host, '/proc/self/cgroup'))?.[1] ?? '/';
   for (const parent of candidates(mount, own, host.environment.uid)) {
-    if (await canMakeBelow(host, parent))
+    if (await host.files.canWrite(parent).catch(() => false))
       return { mode, parent, controllers: await controllersOf(host, parent, mount) };
   }
   return { mode, parent: undefined, controllers: [] };
@@ -98,19 +98,6 @@ function candidates(mount: string, own: string, uid: number): string[] {
   const names = own.split('/').filter((name) => name !== '' && name !== '..');
   const paths = names.map((_, i) => `${mount}/${names.slice(0, i + 1).join('/')}`);
   return uid === 0 ? [mount, ...paths] : paths.length === 0 ? [mount] : paths;
-}
-
-/** By doing: permissions, read-only mounts and security modules all have a say. */
-async function canMakeBelow(host: Host, parent: string): Promise<boolean> {
-  const suffix = [...host.random(8)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
-  const path = `${parent}/runts-probe-${suffix}`;
-  try {
-    await host.files.makeDirectory(path, 0o755);
-    await host.files.removeDirectory(path);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** A cgroup with processes of its own can give its children only what it gives them already; the top is exempt. */

@@ -89,6 +89,12 @@ export const files: Files = {
     return stat.isDirectory() ? 'directory' : stat.isFile() ? 'file' : 'other';
   },
 
+  canWrite: (path) =>
+    fs.access(path, constants.W_OK).then(
+      () => true,
+      () => false,
+    ),
+
   async makeDirectory(path, mode) {
     await fs.mkdir(path, { mode });
   },

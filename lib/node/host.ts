@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { release, userInfo } from 'node:os';
 import { RuntsError } from '../errors.ts';
 import type { Clock, Environment, Host } from '../host/host.ts';
+import { debugged } from './debug.ts';
 import { files } from './files.ts';
 import { native } from './native.ts';
 import { dataDirectory, stateDirectory } from './paths.ts';
@@ -10,7 +11,8 @@ import { findProgram } from './programs.ts';
 
 /** The ports of the core over Node: the one adapter. Who and where we are is read here, once. */
 export function createHost(): Host {
-  return { files, processes, clock, random: (bytes) => new Uint8Array(randomBytes(bytes)), environment: environment() };
+  const random = (bytes: number) => new Uint8Array(randomBytes(bytes));
+  return debugged({ files, processes, clock, random, environment: environment() });
 }
 
 const clock: Clock = {

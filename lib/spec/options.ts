@@ -7,13 +7,26 @@ export { checkOptions, runOptionChecks } from './check-options.ts';
 /** What `createContainer` takes: one source, and options that mean the same for each. */
 export type ContainerOptions = Source & CommonOptions;
 
+/** Every source, by the name of its option. */
+interface Sources {
+  readonly image: string;
+  readonly rootfs: string;
+  readonly bundle: string;
+  /** This machine's own /usr and its companions, privately. */
+  readonly host: true;
+}
+
+/** One source and none of the others: two do not compile. */
+type Only<Name extends keyof Sources> = Pick<Sources, Name> & {
+  readonly [Other in Exclude<keyof Sources, Name>]?: never;
+};
+
 /** Where the root file system comes from. */
 export type Source =
-  | { readonly image: string; readonly pull?: 'missing' | 'always' | 'never' }
-  | { readonly rootfs: string }
-  | { readonly bundle: string }
-  /** This machine's own /usr and its companions, privately. */
-  | { readonly host: true };
+  | (Only<'image'> & { readonly pull?: 'missing' | 'always' | 'never' })
+  | Only<'rootfs'>
+  | Only<'bundle'>
+  | Only<'host'>;
 
 /** The options that do not depend on the source. */
 export interface CommonOptions {

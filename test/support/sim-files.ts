@@ -40,6 +40,10 @@ export class Tree {
     return entry === null ? 'directory' : 'file';
   }
 
+  canWrite(path: string): boolean {
+    return this.entries.has(path);
+  }
+
   read(path: string): string {
     if (isCgroup(path) && path.endsWith('/cgroup.events')) {
       const cgroup = path.slice(0, path.lastIndexOf('/'));

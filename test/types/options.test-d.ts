@@ -25,6 +25,8 @@ const bundle: ContainerOptions = { bundle: './bundle' };
 
 // @ts-expect-error: no source
 const none: ContainerOptions = { command: ['true'] };
+// @ts-expect-error: two sources
+const two: ContainerOptions = { host: true, rootfs: './rootfs' };
 // @ts-expect-error: `host` is not a choice of one's own; leave it out
 const notHost: ContainerOptions = { host: false, command: ['true'] };
 
@@ -45,7 +47,14 @@ const capability: ContainerOptions = { host: true, capabilities: { add: ['NET_AD
 // ---- results -----------------------------------------------------------------------------------------------------------
 
 async function results(): Promise<void> {
-  const result = await run({ host: true, command: ['true'], reject: false, input: 'x', timeout: 1000, maxOutput: '1m' });
+  const result = await run({
+    host: true,
+    command: ['true'],
+    reject: false,
+    input: 'x',
+    timeout: 1000,
+    maxOutput: '1m',
+  });
   assert<Same<typeof result, Result>>();
   assert<Same<typeof result.stdout, string>>();
   assert<Same<typeof result.exitCode, number | undefined>>();
@@ -81,4 +90,20 @@ function errors(error: unknown): ErrorCode | undefined {
   return error.code;
 }
 
-export { bind, bundle, capability, errors, host, image, limited, line, none, notHost, results, rootfs, size, unknown };
+export {
+  bind,
+  bundle,
+  capability,
+  errors,
+  host,
+  image,
+  limited,
+  line,
+  none,
+  notHost,
+  results,
+  rootfs,
+  size,
+  two,
+  unknown,
+};
