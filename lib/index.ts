@@ -1,5 +1,6 @@
 import type { Container } from './container/container.ts';
 import type { Result } from './container/result.ts';
+import { warmUp } from './container/warm.ts';
 import { createRuntime, type Runtime } from './runtime.ts';
 import type { ContainerOptions, RunOptions } from './spec/options.ts';
 
@@ -24,6 +25,12 @@ export type {
   Stdio,
 } from './spec/options.ts';
 export type { Spec } from './spec/types.ts';
+
+try {
+  warmUp();
+} catch {
+  // What is wrong with this host is told by the call that meets it.
+}
 
 let shared: Runtime | undefined;
 

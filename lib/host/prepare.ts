@@ -163,7 +163,7 @@ function withHome(spec: Spec, user: ResolvedUser | undefined): Spec {
 }
 
 /** Docker's profile for what the container may do: with CAP_SYS_ADMIN, say, mount(2) passes. */
-function defaultSeccomp({ arch, kernel }: Facts, { capabilities }: CommonOptions): SeccompProfile {
+export function defaultSeccomp({ arch, kernel }: Facts, { capabilities }: CommonOptions): SeccompProfile {
   const [major = 0, minor = 0] = kernel.split('.').map((part) => Number.parseInt(part, 10));
   const profile = defaultProfile({
     arch,

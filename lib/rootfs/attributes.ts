@@ -30,7 +30,7 @@ export interface Change {
 
 export const unchanged: Change = { set: 0, clear: 0 };
 
-/** One change after another: the later word wins. */
-export function then(first: Change, second: Change): Change {
+/** One change after another: the later word wins. (Not called `then`: a module that exports one is taken for a promise.) */
+export function followedBy(first: Change, second: Change): Change {
   return { set: (first.set & ~second.clear) | second.set, clear: (first.clear & ~second.set) | second.clear };
 }

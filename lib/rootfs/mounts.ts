@@ -1,6 +1,6 @@
 import { RuntsError } from '../errors.ts';
 import type { Mount } from '../spec/types.ts';
-import { attributes, propagations, then } from './attributes.ts';
+import { attributes, followedBy, propagations } from './attributes.ts';
 import { cleanPath } from './location.ts';
 import { type MountOptions, mountOptions } from './options.ts';
 import { at, type Clone, changeMount, type Site } from './site.ts';
@@ -65,7 +65,7 @@ function bindMount(site: Site, mount: Mount, options: MountOptions, bundle: stri
   const clone = site.clone({ stem: 'bind', source, recursive: options.bind === 'recursive', idmap, origin });
   const device = source === '/dev' || source.startsWith('/dev/');
   const forced = device ? 0 : site.forced;
-  changeMount(site, clone.register, then(options.attributes, { set: forced, clear: 0 }), false, origin);
+  changeMount(site, clone.register, followedBy(options.attributes, { set: forced, clear: 0 }), false, origin);
   return clone;
 }
 
@@ -101,7 +101,7 @@ function newMount(site: Site, mount: Mount, options: MountOptions, origin: strin
   }
   // A devpts is nothing but device nodes, and nobody can make others in it.
   const forced = type === 'devpts' ? 0 : site.forced;
-  const set = then(options.attributes, { set: forced, clear: 0 }).set;
+  const set = followedBy(options.attributes, { set: forced, clear: 0 }).set;
   const system = systemTypes[type];
   if (system !== undefined) {
     return systemMount(site, { fstype: system, options: options.data, attributes: set, origin });
@@ -148,4 +148,4 @@ export function receivesMounts(mount: Mount): boolean {
 }
 
 const isReadonly = (options: MountOptions) =>
-  (then(options.attributes, options.recursive).set & attributes.readonly) !== 0;
+  (followedBy(options.attributes, options.recursive).set & attributes.readonly) !== 0;

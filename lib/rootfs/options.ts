@@ -1,4 +1,4 @@
-import { attributes, type Change, type PropagationWord, propagations, then, unchanged } from './attributes.ts';
+import { attributes, type Change, followedBy, type PropagationWord, propagations, unchanged } from './attributes.ts';
 
 /** What the option words of a mount come to. */
 export interface MountOptions {
@@ -65,8 +65,8 @@ const words: ReadonlyMap<string, Word> = new Map(wordRows());
 
 function* wordRows(): Generator<[string, Word]> {
   for (const [word, change] of Object.entries(attributeWords)) {
-    yield [word, (o) => (o.attributes = then(o.attributes, change))];
-    yield [`r${word}`, (o) => (o.recursive = then(o.recursive, change))];
+    yield [word, (o) => (o.attributes = followedBy(o.attributes, change))];
+    yield [`r${word}`, (o) => (o.recursive = followedBy(o.recursive, change))];
   }
   for (const word of Object.keys(propagations) as PropagationWord[]) {
     yield [word, (o) => (o.propagation = { flags: propagations[word], recursive: false })];

@@ -1,7 +1,7 @@
 // The entry: everything that lib/node/native.ts declares.
 #include "channel.h"
 #include "exit.h"
-#include "files.h"
+#include "system.h"
 #include "handle.h"
 #include "primitives.h"
 #include "spawn.h"
@@ -20,7 +20,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   exports.Set("Exit", runts::Exit::define(env));
   exports.Set("Terminal", runts::Terminal::define(env));
   exports.Set("spawn", Napi::Function::New<runts::spawn>(env, "spawn"));
-  runts::define_files(env, exports);
+  runts::define_system(env, exports);
   runts::define_primitives(env, exports);
   return exports;
 }

@@ -5,7 +5,5 @@ const [, , file, header] = process.argv;
 const bytes = readFileSync(file);
 const lines = [];
 for (let at = 0; at < bytes.length; at += 32) lines.push(`    ${[...bytes.subarray(at, at + 32)].join(',')},`);
-writeFileSync(
-  header,
-  `#pragma once\n\nnamespace runts {\n\nalignas(8) constexpr unsigned char kInitImage[] = {\n${lines.join('\n')}\n};\n\n}  // namespace runts\n`,
-);
+const array = `alignas(8) constexpr unsigned char kInitImage[] = {\n${lines.join('\n')}\n};`;
+writeFileSync(header, `#pragma once\n\nnamespace runts {\n\n${array}\n\n}  // namespace runts\n`);

@@ -35,7 +35,8 @@ Exit::Exit(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Exit>(info), state
   if (IsEmpty()) return;  // not wrapped: the environment is being ended
   on_exit_ = Napi::Persistent(info[1].As<Napi::Function>());
   watch_ = Watch::open(
-      state_, info.Env(), take_from(info[0]), [](void* owner, int, int) { static_cast<Exit*>(owner)->ready(); }, this);
+      state_, info.Env(), take_from(info[0]),
+      [](void* owner, int, int) { static_cast<Exit*>(owner)->ready(); }, this);
   if (!watch_) return;
   state_.watchers.insert(this);
   Ref();

@@ -48,8 +48,8 @@ int sealed_memory(Where& at) {
   return above_standard(at, static_cast<Fd&&>(image));
 }
 
-// Where vm.memfd_noexec forbids executing memory: a file without a name, reopened for reading only, because what is open
-// for writing cannot be executed.
+// Where vm.memfd_noexec forbids executing memory: a file without a name, reopened for reading only, because what is
+// open for writing cannot be executed.
 int unnamed_file(Where& at, const char* directory) {
   Fd writable(
       check(at, kStepOpen, directory, sys(__NR_openat, AT_FDCWD, directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0500)));

@@ -22,7 +22,9 @@ Napi::Value new_mount(const Napi::CallbackInfo& info) {
   auto array = info[1].As<Napi::Array>();
   std::vector<std::string> list;
   for (uint32_t i = 0; i < array.Length(); i++) list.push_back(text_of(array.Get(i)));
-  auto at_index = [](const void* l, uint32_t i) { return (*static_cast<const std::vector<std::string>*>(l))[i].c_str(); };
+  auto at_index = [](const void* from, uint32_t i) {
+    return (*static_cast<const std::vector<std::string>*>(from))[i].c_str();
+  };
   Options options = {static_cast<uint32_t>(list.size()), at_index, &list};
   Where at;
   char message[256] = "";

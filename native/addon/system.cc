@@ -1,4 +1,4 @@
-#include "files.h"
+#include "system.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -113,7 +113,7 @@ Napi::Value is_privileged(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-void define_files(Napi::Env env, Napi::Object exports) {
+void define_system(Napi::Env env, Napi::Object exports) {
   exports.Set("duplicate", Napi::Function::New<duplicate_number>(env, "duplicate"));
   exports.Set("pipe", Napi::Function::New<make_pipe>(env, "pipe"));
   exports.Set("openFileBelow", Napi::Function::New<open_file>(env, "openFileBelow"));

@@ -1,4 +1,5 @@
-// Between JavaScript values and ours. lib/node checks what people pass: here a wrong type is a bug, and ends the process.
+// Between JavaScript values and ours. lib/node checks what people pass: here a wrong type is a bug, and ends the
+// process.
 #pragma once
 #include <napi.h>
 

@@ -24,8 +24,10 @@ test('what an init said before it died is received, though it died with messages
   const first = await session.receive();
   expect(first && decodeFrame(first.bytes)).toEqual({ kind: 'sync', tag: 7 });
   // It takes the first for a GO that makes no sense, and dies with the second unread.
+  host.processes.signal(session.process, 19);
   await session.send(garbage);
-  await session.send(garbage).catch(() => undefined);
+  await session.send(garbage);
+  host.processes.signal(session.process, 18);
   expect(await frames(session)).toMatchObject([{ kind: 'error', op: 'sync' }]);
   expect(await session.exit).toEqual({ code: 125, signal: undefined });
 });

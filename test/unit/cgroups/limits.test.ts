@@ -84,7 +84,7 @@ test('files of the unified hierarchy are written last, and never those about mem
 
 test.each([
   ['swappiness', { memory: { swappiness: 10 } }],
-  ['kernel memory', { memory: { kernel: 100 } }],
+  ['a limit of kernel memory', { memory: { kernel: 100 } }],
   ['a real-time budget', { cpu: { realtimeRuntime: 5 } }],
   ['a class of network packets', { network: { classID: 1 } }],
 ] as const)('what cgroup v2 has not is refused: %s', (what, resources) => {

@@ -24,7 +24,7 @@ test('of words about the same thing the last one counts', () => {
 });
 
 test('the access times are one field, which is always set whole', () => {
-  expect(mountOptions(['noatime', 'strictatime']).attributes).toEqual({ set: 0x20, clear: 0x50 });
+  expect(mountOptions(['noatime', 'strictatime']).attributes).toEqual({ set: 0x20, clear: 0x70 });
   expect(mountOptions(['noatime', 'relatime']).attributes).toEqual({ set: 0, clear: 0x70 });
 });
 

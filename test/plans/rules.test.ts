@@ -1,0 +1,175 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { RuntsError } from '../../lib/errors.ts';
+import { type ContainerRequest, planContainer } from '../../lib/plan/container.ts';
+import type { Plan } from '../../lib/plan/plan.ts';
+import { brokenRules, planRules } from '../../lib/plan/rules.ts';
+import { encode } from '../../lib/program/encode.ts';
+import type { Op, OpName } from '../../lib/program/ops.ts';
+import { verify } from '../../lib/program/verify.ts';
+import { defaultProfile } from '../../lib/seccomp/default.ts';
+import { capabilityNames, namespaceTypes } from '../../lib/spec/names.ts';
+import { type DraftSpec, facts, request } from './requests.ts';
+
+const name = fc.stringMatching(/^[a-z]{1,6}$/);
+const path = fc.array(name, { minLength: 1, maxLength: 3 }).map((parts) => `/${parts.join('/')}`);
+const capabilities = fc.subarray([...capabilityNames]);
+const word = fc.constantFrom('ro', 'rw', 'nosuid', 'rro', 'noatime', 'rslave', 'shared', 'private', 'dev');
+const mount = fc.oneof(
+  fc.record({ destination: path, type: fc.constant('tmpfs'), options: fc.array(word) }),
+  fc.record({ destination: path, type: fc.constant('bind'), source: path, options: fc.array(word) }),
+  fc.record({ destination: path, type: fc.constantFrom('proc', 'sysfs', 'cgroup', 'mqueue', 'devpts') }),
+);
+
+const edits = fc.record({
+  namespaces: fc.subarray(namespaceTypes.filter((type) => type !== 'mount' && type !== 'user')),
+  // Without one, little can be had on most hosts.
+  user: fc.constantFrom(true, true, true, false),
+  mounts: fc.array(mount, { maxLength: 5 }),
+  keepDefaults: fc.boolean(),
+  readonly: fc.boolean(),
+  noNewPrivileges: fc.boolean(),
+  filtered: fc.boolean(),
+  bounding: capabilities,
+  uid: fc.constantFrom(0, 1000),
+  masked: fc.array(path, { maxLength: 3 }),
+  rlimits: fc.subarray(['RLIMIT_NOFILE', 'RLIMIT_CORE']),
+  oomScoreAdj: fc.option(fc.integer({ min: 0, max: 1000 }), { nil: undefined }),
+  memory: fc.option(fc.integer({ min: 1 }), { nil: undefined }),
+});
+
+type Edits = typeof edits extends fc.Arbitrary<infer T> ? T : never;
+
+const profile = defaultProfile({ capabilities: [], arch: 'x64' }) as never;
+
+function apply(spec: DraftSpec, e: Edits): void {
+  const types = [...(e.user ? ['user' as const] : []), 'mount' as const, ...e.namespaces];
+  spec.linux.namespaces = types.map((type) => ({ type }));
+  spec.mounts = [...(e.keepDefaults ? (spec.mounts ?? []) : []), ...(e.mounts as never[])];
+  spec.root.readonly = e.readonly;
+  spec.process.noNewPrivileges = e.noNewPrivileges;
+  spec.process.capabilities = { bounding: e.bounding, permitted: e.bounding, effective: e.bounding };
+  spec.process.user = { uid: e.uid, gid: 0 };
+  spec.process.rlimits = e.rlimits.map((type) => ({ type, soft: 64, hard: 64 }));
+  if (e.oomScoreAdj !== undefined) spec.process.oomScoreAdj = e.oomScoreAdj;
+  if (e.memory !== undefined) spec.linux.resources = { memory: { limit: e.memory } };
+  if (e.filtered) spec.linux.seccomp = profile;
+  spec.linux.maskedPaths = e.masked;
+}
+
+const requests: fc.Arbitrary<ContainerRequest> = fc
+  .record({
+    e: edits,
+    host: fc.boolean(),
+    reap: fc.boolean(),
+    terminal: fc.boolean(),
+    ownStdio: fc.boolean(),
+    deathSignal: fc.boolean(),
+  })
+  .map(({ e, host, terminal, ...options }) => {
+    const root = host ? ({ kind: 'host' } as const) : ({ kind: 'directory', path: '/images/demo' } as const);
+    return request((spec) => apply(spec, e), { ...options, root, stdio: terminal ? 'terminal' : 'pipes' });
+  });
+const kinds = fc.constantFrom('root', 'rootless', 'single-id' as const);
+
+/** A plan, or undefined where what is asked cannot be had: then by an error that says so. */
+function planned(asked: ContainerRequest, kind: 'root' | 'rootless' | 'single-id'): Plan | undefined {
+  try {
+    return planContainer(asked, facts(kind));
+  } catch (error) {
+    if (RuntsError.is(error) && error.code === 'ERR_UNSUPPORTED') return undefined;
+    throw error;
+  }
+}
+
+const runs = { seed: 20, numRuns: 300 };
+
+describe('whatever is asked', () => {
+  test('a plan breaks no rule, and the verifier takes it', () => {
+    let made = 0;
+    fc.assert(
+      fc.property(requests, kinds, (asked, kind) => {
+        const plan = planned(asked, kind);
+        if (plan === undefined) return;
+        made++;
+        expect(brokenRules(plan)).toEqual([]);
+        expect(verify(encode(plan.segment))).toBeUndefined();
+      }),
+      runs,
+    );
+    expect(made).toBeGreaterThan(100);
+  });
+
+  test('the same request and facts give the same bytes', () => {
+    fc.assert(
+      fc.property(requests, kinds, (asked, kind) => {
+        const [one, two] = [planned(asked, kind), planned(asked, kind)];
+        expect(one && encode(one.segment)).toEqual(two && encode(two.segment));
+      }),
+      { ...runs, numRuns: 50 },
+    );
+  });
+
+  test('every mount is attached, in its order, and nothing of an ordinary user needs a helper', () => {
+    fc.assert(
+      fc.property(requests, kinds, (asked, kind) => {
+        const plan = planned(asked, kind);
+        if (plan === undefined) return;
+        const attached = plan.segment.ops.filter(({ op, origin }) => op === 'attach' && origin.startsWith('/mounts/'));
+        expect(attached.map(({ origin }) => origin)).toEqual(asked.spec.mounts?.map((_, i) => `/mounts/${i}`));
+        if (kind !== 'root') expect(plan.inputs.every((input) => input.kind === 'stdio')).toBe(true);
+      }),
+      runs,
+    );
+  });
+
+  test('no id of the host’s root is ever mapped by root', () => {
+    fc.assert(
+      fc.property(requests, (asked) => {
+        const maps = planned(asked, 'root')?.maps;
+        expect([...(maps?.uids ?? []), ...(maps?.gids ?? [])].every(({ host }) => host > 0)).toBe(true);
+      }),
+      { ...runs, numRuns: 50 },
+    );
+  });
+});
+
+const edited = (plan: Plan, edit: (ops: Op[]) => Op[]): Plan => ({
+  ...plan,
+  segment: { ...plan.segment, ops: edit([...plan.segment.ops]) },
+});
+const swapped = (ops: Op[], a: OpName, b: OpName): Op[] => {
+  const i = ops.findIndex(({ op }) => op === a);
+  const j = ops.findIndex(({ op }) => op === b);
+  [ops[i], ops[j]] = [ops[j]!, ops[i]!];
+  return ops;
+};
+
+const good = planContainer(
+  request((spec) => {
+    spec.linux.seccomp = profile;
+  }),
+  facts('rootless'),
+);
+
+test.each<[string, Plan]>([
+  ['there is one pivot', edited(good, (ops) => swapped(ops, 'pivot', 'open'))],
+  ['descriptors and the bounding set', edited(good, (ops) => swapped(ops, 'ids', 'capabilities'))],
+  ['a filter comes right before', edited(good, (ops) => swapped(ops, 'seccomp', 'capabilities'))],
+  ['exec is the last op', edited(good, (ops) => swapped(ops, 'seccomp', 'exec'))],
+  ['nothing is mounted over', edited(good, (ops) => swapped(ops, 'mask', 'attach'))],
+  ['mounts are cut off', edited(good, (ops) => swapped(ops, 'propagation', 'attach_host'))],
+  ['a user namespace comes with', { ...good, maps: undefined }],
+  ['mounts are the container’s own', { ...good, flags: 0x10000000 }],
+  ['the reaper is one', { ...good, reaps: false }],
+  ['what the host opens', { ...good, inputs: [] }],
+  ['every register is filled', edited(good, (ops) => ops.filter(({ op }) => op !== 'stdio'))],
+  ['the command is found', edited(good, (ops) => ops.filter(({ op }) => op !== 'find'))],
+  ['every op says where', edited(good, (ops) => ops.map((op) => ({ ...op, origin: '' })))],
+])('a plan that breaks it is caught: %s', (rule, plan) => {
+  expect(brokenRules(plan).some((name) => name.startsWith(rule))).toBe(true);
+});
+
+test('every rule has a test above', () => {
+  expect(planRules.length).toBe(13);
+});

@@ -1,0 +1,135 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { containerFlags } from '../../lib/cli/container-flags.ts';
+import { checkOptions, runOptionChecks } from '../../lib/spec/check-options.ts';
+import { testIf } from '../support/requires.ts';
+import { diagnose, root } from '../types/diagnostics.ts';
+
+const list = (folder: string, pattern: RegExp) =>
+  readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => pattern.test(name))
+    .map((name) => join(folder, name));
+const read = (path: string) => readFileSync(join(root, path), 'utf8');
+
+const pages = [
+  ...readdirSync(root).filter((name) => name.endsWith('.md')),
+  ...list('docs', /\.md$/),
+  ...list('bench', /\.md$/),
+];
+const examples = list('examples', /\.js$/);
+
+/** The blocks of a page in one language, with the line that each begins on. */
+function blocks(page: string, language: string): { readonly line: number; readonly text: string }[] {
+  const text = read(page);
+  return [...text.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, 'gms'))].map((match) => ({
+    line: text.slice(0, match.index).split('\n').length + 1,
+    text: match[1]!,
+  }));
+}
+
+// ---- pages -------------------------------------------------------------------------------------------------------------
+
+/** The anchor of a heading, as forges make it. */
+const anchor = (heading: string) =>
+  heading
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+    .trim()
+    .replace(/\s/g, '-');
+
+test('every relative link leads to a file, and to a heading where it names one', () => {
+  const broken = pages.flatMap((page) => {
+    const text = read(page).replace(/^```.*?^```/gms, '');
+    const links = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link]) => link!);
+    return links.flatMap((link) => {
+      if (/^[a-z]+:/.test(link)) return [];
+      const [path, name] = link.split('#') as [string, string?];
+      const target = path === '' ? page : join(dirname(page), path);
+      if (!existsSync(join(root, target))) return [`${page}: ${link}`];
+      if (name === undefined || !target.endsWith('.md')) return [];
+      const headings = [...read(target).matchAll(/^#+ (.*)$/gm)].map(([, heading]) => anchor(heading!));
+      return headings.includes(name) ? [] : [`${page}: ${link}`];
+    });
+  });
+  expect(broken).toEqual([]);
+});
+
+test('README begins with the two commands, which CI takes from it', () => {
+  const commands = read('README.md')
+    .split('\n')
+    .filter((line) => line.startsWith('npm '));
+  expect(commands.slice(0, 2)).toEqual([
+    "npm ci && node bin/runts.js run --host -- sh -c 'id; hostname; ps ax; ls /home'",
+    'npm ci && npm test',
+  ]);
+});
+
+test('docs/library.md names every option, and docs/command-line.md every flag', () => {
+  const library = read('docs/library.md');
+  const [unknown] = checkOptions({ host: true, ...runOptionChecks, '': 1 }, runOptionChecks);
+  expect(unknown).toBeDefined();
+  const source = read('lib/spec/options.ts');
+  const names = ['CommonOptions', 'RunOptions', 'Limits', 'IoLimit', 'Sources'].flatMap((type) => {
+    const body = new RegExp(`interface ${type} \\{\\n(.*?)^\\}`, 'ms').exec(source)?.[1] ?? '';
+    return [...body.matchAll(/^ {2}readonly (\w+)\??:/gm)].map(([, name]) => name!);
+  });
+  expect(names.length).toBeGreaterThan(30);
+  expect(names.filter((name) => !library.includes(`\`${name}\``))).toEqual([]);
+  const commandLine = read('docs/command-line.md');
+  const flags = Object.values(containerFlags).flatMap((flag) => flag.names);
+  expect(flags.filter((flag) => !commandLine.includes(`\`${flag}`))).toEqual([]);
+});
+
+// ---- code --------------------------------------------------------------------------------------------------------------
+
+test('the TypeScript of the pages, and the examples, type-check', () => {
+  const snippets = ['README.md', 'docs/library.md'].flatMap((page) =>
+    blocks(page, 'ts').map(({ line, text }): [string, string] => [join(root, `${page}-${line}.ts`), text]),
+  );
+  expect(snippets.length).toBeGreaterThan(5);
+  const files = new Map<string, string | undefined>([
+    ...snippets,
+    ...examples.map((path): [string, undefined] => [join(root, path), undefined]),
+  ]);
+  expect(diagnose(files)).toEqual([]);
+});
+
+/** Runs a program that imports `runts`, from our sources, in a Node of its own. */
+function runProgram(text: string) {
+  const scratch = mkdtempSync(join(tmpdir(), 'runts-docs-'));
+  try {
+    const file = join(scratch, 'program.ts');
+    writeFileSync(file, text.replace(/'runts'/g, `'${pathToFileURL(join(root, 'lib/index.ts'))}'`));
+    const hooks = pathToFileURL(join(root, 'test/support/typescript.mjs')).href;
+    const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', hooks, file], {
+      cwd: scratch,
+      encoding: 'utf8',
+      timeout: 25_000,
+    });
+    return { status, stdout, stderr };
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+describe('what is shown also runs', () => {
+  testIf('userns')('the first program of the README', () => {
+    const { status, stdout, stderr } = runProgram(blocks('README.md', 'ts')[0]!.text);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout).toContain('uid=0(root)');
+    expect(stdout).toContain('ready');
+  });
+
+  for (const path of examples) {
+    testIf('userns')(path, () => {
+      const { status, stdout, stderr } = runProgram(read(path));
+      expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+      const expected = /^\/\/ prints: (.*)$/gm;
+      for (const [, line] of read(path).matchAll(expected)) expect(stdout).toContain(line);
+    });
+  }
+});

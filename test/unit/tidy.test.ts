@@ -1,0 +1,211 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { opNames } from '../../lib/program/ops.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const read = (path: string) => readFileSync(join(root, path), 'utf8');
+
+/** Every file of the checkout that is ours, tracked or about to be. */
+function filesOf(folder = '.'): string[] {
+  const made = ['node_modules', 'build', 'dist', '.git', 'coverage'];
+  return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
+    const path = normalize(join(folder, entry.name));
+    if (entry.isDirectory()) return made.includes(entry.name) ? [] : filesOf(path);
+    return entry.isFile() ? [path] : [];
+  });
+}
+const files = filesOf();
+const lib = files.filter((path) => /^lib\/.*\.ts$/.test(path));
+
+interface Import {
+  readonly from: string;
+  /** A path of the checkout, or a package. */
+  readonly to: string;
+  readonly typeOnly: boolean;
+}
+
+function importsOf(from: string): Import[] {
+  const found = read(from).matchAll(/^(?:import|export)\s+(type\s)?(?:[^;'"]*?\sfrom\s+)?['"]([^'"]+)['"]/gm);
+  return [...found].map(([, type, to]) => {
+    const path = to!.startsWith('.') ? normalize(join(dirname(from), to!)) : to!;
+    return { from, to: path.replace(/^dist\/lib\/(.*)\.js$/, 'lib/$1.ts'), typeOnly: type !== undefined };
+  });
+}
+const imports = lib.flatMap(importsOf);
+const problems = (list: readonly (string | false | undefined)[]) => list.filter((each) => typeof each === 'string');
+
+// ---- who may import whom (ARCHITECTURE.md has the same table) ------------------------------------------------------------
+
+const leaf = ['errors', 'error-codes', 'spec', 'program'];
+const policies = ['namespaces', 'cgroups', 'rootfs', 'process', 'seccomp'];
+const mayImport: Readonly<Record<string, readonly string[]>> = {
+  'error-codes': [],
+  errors: ['error-codes'],
+  spec: ['errors'],
+  program: ['errors'],
+  hints: ['program'],
+  ...Object.fromEntries(policies.map((name) => [name, leaf])),
+  plan: [...leaf, ...policies],
+  // seccomp: the default profile is a value that options stand for.
+  host: [...leaf, 'hints', 'plan', 'seccomp'],
+  cli: [...leaf, 'plan', 'host'],
+  // ---- the line: everything above runs in plain ES2020 ----
+  layers: ['errors'],
+  images: [...leaf, 'host', 'layers'],
+  node: [...leaf, 'hints', 'host'],
+  container: [...leaf, 'plan', 'host', 'node', 'images'],
+  runtime: [...leaf, 'plan', 'host', 'node', 'container'],
+  unsafe: [...leaf, 'host', 'node'],
+  index: [...leaf, 'host', 'container', 'runtime'],
+};
+const core = [...leaf, 'hints', ...policies, 'plan', 'host', 'cli'];
+/** Words that every layer speaks: types without code. */
+const vocabulary = ['lib/plan/facts.ts', 'lib/plan/plan.ts'];
+/** Puts the Node host, the image archives and the command line together; nothing imports it but bin/. */
+const compositionRoot = 'lib/node/world.ts';
+const layerOf = (path: string) => path.replace(/^lib\//, '').replace(/(\.ts|\/.*)$/, '');
+
+test('layers import downwards only', () => {
+  const wrong = imports.map(({ from, to, typeOnly }) => {
+    const [layer, target] = [layerOf(from), layerOf(to)];
+    if (!to.startsWith('lib/') || layer === target || from === compositionRoot) return undefined;
+    if (mayImport[layer]?.includes(target) || (typeOnly && vocabulary.includes(to))) return undefined;
+    return `${from} imports ${to}`;
+  });
+  expect(problems(wrong)).toEqual([]);
+});
+
+test('the core imports nothing of Node, and nothing that is not ours', () => {
+  const foreign = imports.map(
+    ({ from, to }) => core.includes(layerOf(from)) && !to.startsWith('lib/') && `${from}: ${to}`,
+  );
+  expect(problems(foreign)).toEqual([]);
+});
+
+test('packages that lib imports are dependencies', () => {
+  const { dependencies } = JSON.parse(read('package.json'));
+  const foreign = imports.map(
+    ({ from, to }) => !/^(lib\/|node:)/.test(to) && !(to in dependencies) && `${from}: ${to}`,
+  );
+  expect(problems(foreign)).toEqual([]);
+});
+
+/** Files that nothing in lib imports, and why they are there. */
+const entries: Readonly<Record<string, string>> = {
+  'lib/index.ts': 'the package',
+  'lib/unsafe.ts': 'the package: runts/unsafe',
+  'lib/program/decode.ts': 'reads a program back: tests hold the encoder against it',
+};
+
+test('every file of lib is imported by another, or is an entry', () => {
+  const reached = new Set([...imports, ...importsOf('bin/runts.js')].map(({ to }) => to));
+  expect(lib.filter((path) => !reached.has(path) && !(path in entries))).toEqual([]);
+});
+
+// ---- words ---------------------------------------------------------------------------------------------------------------
+
+interface Ban {
+  readonly word: RegExp;
+  readonly instead: string;
+  readonly where: (path: string) => boolean;
+}
+const inCore = (path: string) => lib.includes(path) && core.includes(layerOf(path));
+const isSource = (path: string) => /^(lib|native|bin|scripts)\//.test(path);
+/** What the compiler lets pass: that the core has no timers, no Buffer and no console, tsconfig.core.json sees to. */
+const bans: readonly Ban[] = [
+  { word: /\bDate\.now\b|\bnew Date\b|\bMath\.random\b/, instead: 'the ports clock and random', where: inCore },
+  { word: /\b(exec|execFile|spawn)Sync\b/, instead: 'something that does not block', where: (p) => lib.includes(p) },
+  { word: /\bconsole\./, instead: 'an error, or an event: a library does not log', where: (p) => lib.includes(p) },
+  { word: /\bTODO\b|\bFIXME\b/, instead: 'the work itself, or an issue', where: isSource },
+  {
+    word: /\b[A-Za-z]*(Manager|Helper|Utils?|Impl)(?![a-z])/,
+    instead: 'the noun of the thing',
+    where: isSource,
+  },
+];
+
+/** Comments may speak of what code must not do. */
+const withoutComments = (line: string) => line.replace(/(^|\s)\/\/.*$|^\s*\/?\*.*$/, '');
+
+test('banned words are not used', () => {
+  const found = files.flatMap((path) => {
+    const here = bans.filter(({ where }) => where(path));
+    if (here.length === 0) return [];
+    return read(path)
+      .split('\n')
+      .flatMap((line, i) =>
+        here
+          .filter(({ word }) => word.test(word.source.includes('TODO') ? line : withoutComments(line)))
+          .map(({ word, instead }) => `${path}:${i + 1}: ${word.exec(line)?.[0]}; instead: ${instead}`),
+      );
+  });
+  expect(found).toEqual([]);
+});
+
+test('nothing in the checkout names this machine, or a registry', () => {
+  const own = root.replace(/\/$/, '');
+  const hosts = /registry\.npmjs\.|registry\.yarnpkg|[a-z0-9.-]*artifactory|npm\.pkg\.|verdaccio/;
+  const found = files.flatMap((path) => {
+    const text = read(path);
+    const machine = own.split('/').length > 2 && new RegExp(`${own}(?![\\w.-])`).test(text);
+    return [machine && `${path}: ${own}`, hosts.test(text) && `${path}: ${hosts.exec(text)?.[0]}`];
+  });
+  const { packages } = JSON.parse(read('package-lock.json'));
+  const resolved = Object.keys(packages).filter(
+    (name) => packages[name].resolved !== undefined && !packages[name].link,
+  );
+  expect([...problems(found.filter((each) => !String(each).startsWith('test/unit/tidy'))), ...resolved]).toEqual([]);
+});
+
+// ---- size, tests, generated files ------------------------------------------------------------------------------------------
+
+/** Files that may be longer than 400 lines, and why. */
+const long: Readonly<Record<string, string>> = {
+  'test/support/sim.ts': 'one model of a host: its parts call one another',
+};
+
+test('no source file is longer than 400 lines', () => {
+  const sources = files.filter((path) => /^(lib|native|test)\/.*\.(ts|cc|h)$/.test(path) && !path.includes('.gen.'));
+  const lengths = sources.map((path) => ({ path, lines: read(path).split('\n').length - 1 }));
+  expect(lengths.filter(({ path, lines }) => lines > 400 && !(path in long))).toEqual([]);
+});
+
+/** What has no test of its own folder, and where it is tested. */
+const testedElsewhere: Readonly<Record<string, string>> = {};
+
+test('every file of lib is tested: by its folder’s tests, or it is said by which', () => {
+  const tested = new Set(
+    files
+      .filter((path) => /^test\/.*\.ts$/.test(path))
+      .flatMap(importsOf)
+      .map(({ to }) => to),
+  );
+  // What a tested file takes from its own folder is tested with it; a Set goes on to what is added while it is read.
+  for (const path of tested) {
+    for (const { from, to } of imports) if (from === path && layerOf(from) === layerOf(to)) tested.add(to);
+  }
+  const isListed = (path: string) => Object.keys(testedElsewhere).some((start) => path.startsWith(start));
+  const hasCode = (path: string) => /^(export )?(async )?(const|let|function|class)\b/m.test(read(path));
+  expect(lib.filter((path) => !tested.has(path) && !isListed(path) && hasCode(path))).toEqual([]);
+  expect(Object.keys(testedElsewhere).filter((start) => !lib.some((path) => path.startsWith(start)))).toEqual([]);
+});
+
+test('every op is in docs/plan.md, and the generated files are fresh', () => {
+  const page = read('docs/plan.md');
+  expect(opNames.filter((name) => !page.includes(`\n## ${name}\n`))).toEqual([]);
+  const node = ['--import', './test/support/typescript.mjs', 'scripts/generate-ops.ts', '--check'];
+  const { status, stderr } = spawnSync(process.execPath, node, { cwd: root, encoding: 'utf8' });
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+});
+
+test('what the package ships exists', () => {
+  const { files: shipped, bin } = JSON.parse(read('package.json'));
+  const built = (path: string) => path.startsWith('dist');
+  const missing = [...shipped, ...Object.values<string>(bin)].filter(
+    (path) => !built(path) && !existsSync(join(root, path)),
+  );
+  expect(missing.map((path) => relative(root, join(root, path)))).toEqual([]);
+});
