@@ -80,7 +80,9 @@ function print(times: ReadonlyMap<string, readonly number[]>): void {
 
 function contenders(bundle: string): Contender[] {
   const rootfs = join(bundle, 'rootfs');
+  const state = join(bundle, 'state');
   let id = 0;
+  const oci = () => ['run', '-b', bundle, `runts-bench-${process.pid}-${id++}`];
   const peer = (name: string, args: () => string[]): Contender => ({
     name,
     missing: whyNot(name, args()),
@@ -93,9 +95,8 @@ function contenders(bundle: string): Contender[] {
       once: () => mustSucceed(process.execPath, [cli, 'run', '--rootfs', rootfs, '--', '/bin/true']),
     },
     peer('bwrap', () => ['--unshare-all', '--bind', rootfs, '/', '--proc', '/proc', '--dev', '/dev', '/bin/true']),
-    // Where cgroup v1 has controllers too, crun refuses to make cgroups; we make none here either.
-    peer('crun', () => ['--cgroup-manager=disabled', 'run', '-b', bundle, `runts-bench-${process.pid}-${id++}`]),
-    peer('runc', () => ['run', '-b', bundle, `runts-bench-${process.pid}-${id++}`]),
+    peer('crun', () => ['--root', state, '--cgroup-manager=disabled', ...oci()]),
+    peer('runc', () => ['--root', state, ...oci()]),
   ];
 }
 
@@ -128,6 +129,8 @@ function makeBundle(scratch: string): string {
     const config = JSON.parse(readFileSync(path, 'utf8'));
     config.process.args = ['/bin/true'];
     config.process.terminal = false;
+    // None of the others makes a cgroup for a container without limits.
+    delete config.linux.resources;
     writeFileSync(path, JSON.stringify(config));
   }
   return bundle;
