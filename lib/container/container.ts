@@ -10,7 +10,7 @@ import { Undo, withReleaseErrors } from '../host/undo.ts';
 import { imageArchives } from '../images/port.ts';
 import { openStdio, type Stdio } from '../node/stdio.ts';
 import { openTerminal, type TerminalStream } from '../node/terminal.ts';
-import { tags } from '../plan/plan.ts';
+import { type IdMap, tags } from '../plan/plan.ts';
 import type { ContainerOptions, Labels } from '../spec/options.ts';
 import { signalNumber } from '../spec/signals.ts';
 import type { Home } from './home.ts';
@@ -91,7 +91,9 @@ export class Container implements AsyncDisposable {
       const ownStdio = [options.stdout ?? 'pipe', options.stderr ?? 'pipe'].every((target) => target === 'pipe');
       const prepared = await prepare(host, facts, { options, id, ownStdio, images: imageArchives, cancel });
       undo.add(() => prepared.release());
-      const stdio = prepared.terminal ? undefined : await openStdio(targets(options));
+      const stdio = prepared.terminal
+        ? undefined
+        : await openStdio({ ...targets(options), owner: pipeOwner(prepared, facts.privileged) });
       if (stdio !== undefined) undo.add(() => stdio.close());
       const created = await createInHost(host, prepared.plan, { stdio: stdio?.handles, signal: cancel, facts });
       undo.add(() => remove(created));
@@ -303,6 +305,19 @@ const never = new Promise<never>(() => {});
 
 function targets({ stdin = 'ignore', stdout = 'pipe', stderr = 'pipe' }: ContainerOptions) {
   return { stdin, stdout, stderr };
+}
+
+/** The command's user in ids of the host, where we may give files to it; undefined where that is not ours to do. */
+function pipeOwner({ plan, spec }: Prepared, privileged: boolean): { uid: number; gid: number } | undefined {
+  if (!privileged || plan.maps === undefined) return undefined;
+  const { uid, gid } = spec.process!.user;
+  const [hostUid, hostGid] = [hostId(plan.maps.uids, uid), hostId(plan.maps.gids, gid)];
+  return hostUid === undefined || hostGid === undefined ? undefined : { uid: hostUid, gid: hostGid };
+}
+
+function hostId(maps: readonly IdMap[], id: number): number | undefined {
+  const map = maps.find(({ container, size }) => id >= container && id - container < size);
+  return map && map.host + id - map.container;
 }
 
 function numberOf(signal: string): number {

@@ -5,8 +5,13 @@ import type { Environment, Host } from './host.ts';
 /** What this host can do. Whatever cannot be read is taken for missing; nothing here fails. */
 export async function probeFacts(host: Host): Promise<Facts> {
   const { kernel, arch, uid, gid, privileged } = host.environment;
-  const [subordinate, cgroup, hostRoot] = await Promise.all([subordinateIds(host), cgroupFacts(host), topLevel(host)]);
-  return { kernel, arch, uid, gid, privileged, subordinate, cgroup, hostRoot };
+  const [subordinate, available, cgroup, hostRoot] = await Promise.all([
+    subordinateIds(host),
+    availableIds(host),
+    cgroupFacts(host),
+    topLevel(host),
+  ]);
+  return { kernel, arch, uid, gid, privileged, subordinate, ...(available && { available }), cgroup, hostRoot };
 }
 
 /** The text of a file; empty where it cannot be read. */
@@ -40,14 +45,30 @@ function rangesOf(text: string, { uid, userName }: Environment): readonly IdRang
   return accountsOfRoot.flatMap((name) => parseSubordinate(text, name, noUid));
 }
 
+/** Nothing on the host itself, where every id exists. */
+async function availableIds(host: Host): Promise<Facts['available']> {
+  const [uids, gids] = await Promise.all(['uid', 'gid'].map((kind) => textOf(host, `/proc/self/${kind}_map`)));
+  const found = { uids: idsInside(uids ?? ''), gids: idsInside(gids ?? '') };
+  const all = [found.uids, found.gids].every((ranges) => ranges.length === 0 || ranges[0]!.count >= 0xffff_ffff);
+  return all ? undefined : found;
+}
+
+/** The first column of an id map and its third: ids as this user namespace counts them. */
+function idsInside(idMap: string): IdRange[] {
+  return [...idMap.matchAll(/^\s*(\d+)\s+\d+\s+(\d+)\s*$/gm)].map((m) => ({
+    start: Number(m[1]),
+    count: Number(m[2]),
+  }));
+}
+
 /** The parts of the ranges that exist in the user namespace that we are in: others cannot be mapped from here. */
 export function mapped(ranges: readonly IdRange[], idMap: string): IdRange[] {
-  const lines = [...idMap.matchAll(/^\s*(\d+)\s+\d+\s+(\d+)\s*$/gm)].map((m) => [Number(m[1]), Number(m[2])] as const);
-  if (lines.length === 0) return [...ranges];
+  const inside = idsInside(idMap);
+  if (inside.length === 0) return [...ranges];
   const parts = ranges.flatMap(({ start, count }) =>
-    lines.map(([inside, size]) => {
-      const from = Math.max(start, inside);
-      return { start: from, count: Math.min(start + count, inside + size) - from };
+    inside.map((exists) => {
+      const from = Math.max(start, exists.start);
+      return { start: from, count: Math.min(start + count, exists.start + exists.count) - from };
     }),
   );
   return parts.filter((part) => part.count > 0);

@@ -1,4 +1,4 @@
-import { constants } from 'node:fs';
+import { constants, fchownSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
 import { RuntsError } from '../errors.ts';
@@ -14,6 +14,11 @@ export interface StdioSpec {
   readonly stdin: StdioTarget;
   readonly stdout: StdioTarget;
   readonly stderr: StdioTarget;
+  /**
+   * Who owns the pipes that are made, in ids of the host: a command that opens /dev/stdout anew needs to. Only root can
+   * give files away; for others the init does it, inside the user namespace.
+   */
+  readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
 }
 
 export interface Stdio {
@@ -39,7 +44,7 @@ export async function openStdio(spec: StdioSpec): Promise<Stdio> {
     }
   };
   try {
-    for (const [number, target] of targets.entries()) opened.push(await openStream(target, number));
+    for (const [number, target] of targets.entries()) opened.push(await openStream(target, number, spec.owner));
   } catch (error) {
     close();
     throw error;
@@ -59,8 +64,8 @@ interface Stream {
   readonly ours: Socket | undefined;
 }
 
-async function openStream(target: StdioTarget, number: number): Promise<Stream> {
-  if (target === 'pipe') return openPipe(number > 0);
+async function openStream(target: StdioTarget, number: number, owner: StdioSpec['owner']): Promise<Stream> {
+  if (target === 'pipe') return openPipe(number > 0, owner);
   const handle = target === 'ignore' ? await nullDevice(number) : duplicate(target === 'inherit' ? number : target);
   return { handle, ours: undefined };
 }
@@ -71,8 +76,9 @@ const nullDevice = (number: number): Promise<Handle> =>
 
 const duplicate = (fd: number) => orThrow(native.duplicate(fd), `descriptor ${fd}`);
 
-function openPipe(oursReads: boolean): Stream {
+function openPipe(oursReads: boolean, owner: StdioSpec['owner']): Stream {
   const { ours, theirs } = orThrow(native.pipe(oursReads));
+  if (owner !== undefined) fchownSync(theirs.fd, owner.uid, owner.gid);
   return { handle: theirs, ours: pipeStream(ours, oursReads) };
 }
 

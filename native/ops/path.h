@@ -22,7 +22,7 @@ int make_directory(Where& at, int root, const char* path, uint32_t mode);
 constexpr uint64_t kNoLinks = 4;
 
 // The file type bits of a mode (S_IFMT), which <linux/stat.h> withholds where a libc is in sight.
-enum : int { kTypeBits = 0170000, kDirectory = 0040000, kRegular = 0100000, kCharacter = 0020000 };
+enum : int { kTypeBits = 0170000, kDirectory = 0040000, kRegular = 0100000, kCharacter = 0020000, kFifo = 0010000 };
 
 // The type bits of a descriptor's file, or -errno.
 int type_of(Where& at, int fd);

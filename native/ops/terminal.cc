@@ -1,6 +1,7 @@
 #include "terminal.h"
 
 #include <linux/fcntl.h>
+#include <linux/stat.h>
 #include <asm/ioctls.h>
 
 #include "path.h"
@@ -40,7 +41,21 @@ int set_stdio(Where& at, int in, int out, int error) {
   return 0;
 }
 
+namespace {
+
+// Pipes and pseudo-terminals (majors 136 to 143, their slaves), which are made for one container. Any other file has an
+// owner already: /dev/null as stdin is the host's own (CVE-2026-88265).
+bool may_be_given(int fd) {
+  struct statx st;
+  if (sys(__NR_statx, fd, "", AT_EMPTY_PATH, STATX_TYPE, &st) < 0) return false;
+  int type = st.stx_mode & kTypeBits;
+  return type == kFifo || (type == kCharacter && st.stx_rdev_major >= 136 && st.stx_rdev_major <= 143);
+}
+
+}  // namespace
+
 int give_to(Where& at, int fd, uint32_t uid, uint32_t gid) {
+  if (!may_be_given(fd)) return check(at, kStepFchownat, -EPERM);
   return check(at, kStepFchownat, sys(__NR_fchown, fd, uid, gid));
 }
 

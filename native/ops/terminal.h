@@ -10,6 +10,7 @@ int open_pty(Where& at, int devpts, int* master, int* slave);
 int set_window(Where& at, int terminal, uint32_t columns, uint32_t rows);
 int controlling_terminal(Where& at, int terminal);
 int set_stdio(Where& at, int in, int out, int error);
+// Changes the owner of a pipe or a pseudo-terminal; -EPERM for anything else.
 int give_to(Where& at, int fd, uint32_t uid, uint32_t gid);
 
 }  // namespace runts
