@@ -31,6 +31,7 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
     replace: (path, text) => wait(`replacing ${path}`, () => files.replace(path, text)),
     list: (path) => wait(`listing ${path}`, () => files.list(path)),
     canWrite: (path) => wait(`looking at ${path}`, () => files.canWrite(path)),
+    isPrivate: (path) => wait(`looking at ${path}`, () => files.isPrivate(path)),
     kind: (path) => wait(`looking at ${path}`, () => files.kind(path)),
     makeDirectory: (path, mode) =>
       wait(

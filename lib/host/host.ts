@@ -11,7 +11,7 @@ export interface Host {
 export interface Environment {
   readonly uid: number;
   readonly gid: number;
-  /** CAP_SYS_ADMIN in the user namespace that we are in: whether mounts of the host can be cloned and id-mapped. */
+  /** CAP_SYS_ADMIN over the mounts that we see: they can be cloned, and where their file system lets us, id-mapped. */
   readonly privileged: boolean;
   /** The login name of `uid`, for /etc/subuid; undefined where there is none. */
   readonly userName: string | undefined;
@@ -43,6 +43,8 @@ export interface Files {
   kind(path: string): Promise<'directory' | 'file' | 'other' | undefined>;
   /** Whether we may write to a file, or make entries in a directory: permissions and read-only mounts (access(2)). */
   canWrite(path: string): Promise<boolean>;
+  /** Whether a directory is ours, and nobody else may put anything into it; a link that leads to it must be ours, too. */
+  isPrivate(path: string): Promise<boolean>;
   /** Fails with EEXIST where it exists; the directories above must exist. */
   makeDirectory(path: string, mode: number): Promise<void>;
   removeDirectory(path: string): Promise<void>;

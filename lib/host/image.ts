@@ -9,6 +9,7 @@ import type { Cancel } from './cancel.ts';
 import { errnoOf } from './failure.ts';
 import type { Host } from './host.ts';
 import { startKeeper } from './keeper.ts';
+import { mustBePrivate } from './private.ts';
 import { runProgram } from './program.ts';
 import { frameDeadlineMs } from './session.ts';
 import { Undo, withReleaseErrors } from './undo.ts';
@@ -55,6 +56,8 @@ export async function unpackImage(host: Host, facts: Facts, request: UnpackReque
     const flags = maps === undefined ? 0 : namespaceFlags.user;
     const parent = `${host.environment.dataDirectory}/containers`;
     await makeDirectories(host, parent);
+    const { dataDirectory } = host.environment;
+    for (const path of [dataDirectory, parent]) await mustBePrivate(host, path, 'a place for root file systems');
     const handle = await host.files.open(parent, 'directory');
     try {
       const cleanup = { trees: [{ directory: 0, name: id }], cgroups: [] };

@@ -1,6 +1,7 @@
 import { RuntsError, specError } from '../errors.ts';
 import { planContainer } from '../plan/container.ts';
 import type { Facts } from '../plan/facts.ts';
+import { containerMaps, isMapped } from '../plan/keeper.ts';
 import type { Plan } from '../plan/plan.ts';
 import { defaultProfile } from '../seccomp/default.ts';
 import { checkOptions } from '../spec/check-options.ts';
@@ -150,9 +151,11 @@ async function findUser(
     ['etc/passwd', 'etc/group'].map((path) => host.files.readBelow(root, path, accountsBytesMax)),
   );
   const user = resolveUser(asked === '' ? '0' : asked, passwd, group);
-  // The groups of an account are a convenience here; who has but one id cannot have them (setgroups is denied).
-  const single = !facts.privileged && facts.subordinate.gids.length === 0;
-  return single ? { ...user, additionalGids: [] } : user;
+  // The groups of an account are a convenience here: those that the container cannot have are left away.
+  const maps = source.bundle === undefined ? containerMaps(options.userns, facts) : undefined;
+  if (maps === undefined) return user;
+  const possible = user.additionalGids.filter((gid) => isMapped(maps.gids, gid));
+  return { ...user, additionalGids: maps.setgroups === 'deny' ? [] : possible };
 }
 
 function withHome(spec: Spec, user: ResolvedUser | undefined): Spec {

@@ -3,6 +3,7 @@ import { bounded } from './bounded.ts';
 import type { Cancel } from './cancel.ts';
 import { errnoOf } from './failure.ts';
 import type { Handle, Host } from './host.ts';
+import { mustBePrivate } from './private.ts';
 import { frameDeadlineMs } from './session.ts';
 import { Undo, withReleaseErrors } from './undo.ts';
 
@@ -32,6 +33,7 @@ export async function reserve(host: Host, id: string, cancel?: Cancel): Promise<
   const root = host.environment.stateDirectory;
   const directory = `${root}/${id}`;
   await makeIfMissing(ports, root);
+  await mustBePrivate(ports, root, 'the state directory');
   const lock = await inTurn(ports, () => take(ports, steady, directory, id));
   return { id, directory, release: () => inTurn(steady, () => letGo(steady, directory, lock)) };
 }

@@ -95,6 +95,12 @@ export const files: Files = {
       () => false,
     ),
 
+  async isPrivate(path) {
+    const ours = process.geteuid?.();
+    const [entry, directory] = await Promise.all([fs.lstat(path), fs.stat(path)]);
+    return entry.uid === ours && directory.isDirectory() && directory.uid === ours && (directory.mode & 0o022) === 0;
+  },
+
   async makeDirectory(path, mode) {
     await fs.mkdir(path, { mode });
   },

@@ -108,7 +108,7 @@ export interface Native {
   lock(file: NativeHandle): Failure | undefined;
   /** pidfd_send_signal: ESRCH when the process is gone. */
   signal(process: NativeHandle, signal: number): Failure | undefined;
-  /** Whether we have CAP_SYS_ADMIN in our user namespace. */
+  /** Whether we have CAP_SYS_ADMIN over our mount namespace. */
   isPrivileged(): boolean;
 
   // The primitives of lib/unsafe.ts: the functions that the init runs, on the calling thread.

@@ -5,7 +5,7 @@ export interface Facts {
   /** Ours, in the user namespace that we are in. */
   readonly uid: number;
   readonly gid: number;
-  /** CAP_SYS_ADMIN where we are: mounts can be cloned and id-mapped for a container. */
+  /** CAP_SYS_ADMIN over our mount namespace: mounts can be cloned for a container that may not do it by itself. */
   readonly privileged: boolean;
   /** Subordinate ids that a container may map, first range first; empty without newuidmap or without an entry. */
   readonly subordinate: { readonly uids: readonly IdRange[]; readonly gids: readonly IdRange[] };

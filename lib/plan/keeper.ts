@@ -55,10 +55,17 @@ export function ownershipProgram(rows: readonly Ownership[]): Segment {
   return p.segment();
 }
 
-/** The id maps that a container of these options will have; undefined where its ids are the host's own to give. */
+/** Where owners are to be given inside a user namespace, the maps of it; undefined where they are ours to give. */
 export function ownerMaps(userns: CommonOptions['userns'], facts: Facts): Maps | undefined {
-  if (facts.privileged || userns === 'host') return undefined;
+  return facts.privileged ? undefined : containerMaps(userns, facts);
+}
+
+/** The id maps that a container of these options will have; undefined with the ids of the host. */
+export function containerMaps(userns: CommonOptions['userns'], facts: Facts): Maps | undefined {
+  if (userns === 'host') return undefined;
   if (typeof userns !== 'object') return idMaps({}, facts);
   const mapping = ({ container, host, size }: IdMap) => ({ containerID: container, hostID: host, size });
   return idMaps({ uidMappings: userns.uids.map(mapping), gidMappings: userns.gids.map(mapping) }, facts);
 }
+
+export { isMapped } from '../namespaces/maps.ts';

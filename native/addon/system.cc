@@ -2,11 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include "../ops/mounts.h"
 #include "../ops/path.h"
 #include "handle.h"
 #include "value.h"
@@ -103,12 +103,12 @@ Napi::Value signal(const Napi::CallbackInfo& info) {
   return outcome(info.Env(), at, static_cast<int>(r));
 }
 
-// isPrivileged() -> boolean: CAP_SYS_ADMIN in our user namespace.
+// isPrivileged() -> boolean: whether mounts can be cloned where we are. CAP_SYS_ADMIN alone does not say so: in a new
+// user namespace we have it, and the mounts still belong to the one above.
 Napi::Value is_privileged(const Napi::CallbackInfo& info) {
-  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-  __user_cap_data_struct data[2] = {};
-  bool has = sys(__NR_capget, &header, data) == 0 && (data[0].effective >> CAP_SYS_ADMIN & 1) != 0;
-  return Napi::Boolean::New(info.Env(), has);
+  Where at;
+  Fd cloned(clone_mount(at, "/", false));
+  return Napi::Boolean::New(info.Env(), cloned.ok());
 }
 
 }  // namespace

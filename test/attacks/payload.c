@@ -324,6 +324,17 @@ static int writable(char **roots) {
   return 0;
 }
 
+/* How many bytes can be read of each. */
+static int print(char **paths) {
+  for (; *paths; paths++) {
+    char buffer[4096];
+    int fd = open(*paths, O_RDONLY | O_NONBLOCK);
+    printf("%s: %zd\n", *paths, fd < 0 ? -1 : read(fd, buffer, sizeof buffer));
+    if (fd >= 0) close(fd);
+  }
+  return 0;
+}
+
 /* ---- devices ----------------------------------------------------------------------------------------------------- */
 
 static int devices(char **directories) {
@@ -438,6 +449,7 @@ int main(int argc, char **argv) {
   if (strcmp(what, "terminal") == 0) return terminal();
   if (strcmp(what, "with-terminal") == 0) return with_terminal(argv + 2);
   if (strcmp(what, "writable") == 0) return writable(argv + 2);
+  if (strcmp(what, "print") == 0) return print(argv + 2);
   if (strcmp(what, "devices") == 0) return devices(argv + 2);
   if (strcmp(what, "outside") == 0) return outside(argv + 2);
   if (strcmp(what, "listen") == 0 && argc > 2) return listen_(argv[2]);

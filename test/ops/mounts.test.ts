@@ -163,10 +163,10 @@ userns('attach makes a directory for a directory and an empty file for a file', 
   expect(statSync(join(path, 'a/dir')).isDirectory()).toBe(true);
   expect(statSync(join(path, 'b/file')).size).toBe(0);
   expect(await fail([root, bind('f', join(source, 'file')), attach('f', 'r', 'a/dir')], { flags })).toBe(
-    'attach move_mount ENOTDIR a/dir',
+    'attach move_mount EINVAL a/dir',
   );
-  expect(await fail([root, bind('d', source), attach('d', 'r', 'b/file')], { flags })).toMatch(
-    /^attach move_mount E(NOTDIR|INVAL) b\/file/,
+  expect(await fail([root, bind('d', source), attach('d', 'r', 'b/file')], { flags })).toBe(
+    'attach move_mount EINVAL b/file',
   );
   expect(await fail([root, attach('r', 'r', 'a/dir')], { flags })).toBe('attach move_mount EINVAL a/dir');
 });

@@ -33,9 +33,7 @@ describe('a link in the image stays in the image', () => {
     expect(await fail([start, op('write', { root, path: inside, content: bytes('x') })])).toMatch(/ENOENT/);
     expect(await fail([start, op('chmod', { root, path: inside, mode: 0 })])).toMatch(/ENOENT/);
     await succeed([start, op('remove_tree', { root, path: inside })]);
-    await succeed([start, op('file', { root, path: 'up/../link/new', mode: 0o644, content: bytes('in') })]).catch(
-      () => undefined,
-    );
+    await succeed([start, op('file', { root, path: 'up/../link/new', mode: 0o644, content: bytes('in') })]);
     expect(readdirSync(outside)).toEqual(['secret']);
     expect(readFileSync(join(outside, 'secret'), 'utf8')).toBe('untouched');
     expect(lstatSync(join(outside, 'secret')).mode).toBe(kept);
@@ -69,7 +67,8 @@ test.each(['/proc/self/root', '/proc/1/root', '/proc/self/cwd', '/proc/self/fd/3
   'the magic link %s leads nowhere',
   async (path) => {
     const below = op('open_below', { dst: 'a', root, path: `${path}/etc`, directory: 0 });
-    expect(await fail([opened(root, '/'), below])).toBe(`open_below openat2 ELOOP ${path.slice(1)}/etc`);
+    // EACCES: or we may not even look.
+    expect(await fail([opened(root, '/'), below])).toMatch(/^open_below openat2 (ELOOP|EACCES) proc/);
   },
 );
 

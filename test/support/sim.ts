@@ -244,6 +244,7 @@ export class Sim {
       replace: (path, text) => call('replace', path, () => void tree.entries.set(path, text)),
       list: (path) => call('list', path, () => tree.list(path)),
       canWrite: (path) => call('canWrite', path, () => tree.canWrite(path)),
+      isPrivate: (path) => call('isPrivate', path, () => true),
       kind: (path) => call('kind', path, () => tree.kind(path)),
       makeDirectory: (path) => call('makeDirectory', path, () => tree.makeDirectory(path)),
       removeDirectory: (path) => call('removeDirectory', path, () => tree.removeDirectory(path)),
