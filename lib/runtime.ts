@@ -3,7 +3,7 @@ import { Container, type ContainerInfo } from './container/container.ts';
 import type { Home } from './container/home.ts';
 import type { Result } from './container/result.ts';
 import { runContainer } from './container/run.ts';
-import { type Issue, specError } from './errors.ts';
+import { type Issue, RuntsError, specError } from './errors.ts';
 import { type Check, examine } from './host/doctor.ts';
 import type { Host } from './host/host.ts';
 import { probeFacts } from './host/probe.ts';
@@ -23,7 +23,10 @@ export class Runtime implements AsyncDisposable {
   readonly #host: Host;
   readonly #containers = new Set<Container>();
   readonly #home: Home;
+  /** What is being made or run at the moment: a disposal waits for it. */
+  readonly #work = new Set<Promise<unknown>>();
   #facts: Promise<Facts> | undefined;
+  #disposed = false;
 
   constructor(host: Host) {
     this.#host = host;
@@ -34,13 +37,17 @@ export class Runtime implements AsyncDisposable {
         return this.#facts;
       },
       newId: () => Buffer.from(host.random(32)).toString('hex'),
-      adopt: (container) => void this.#containers.add(container),
+      adopt: (container) => {
+        this.#mustExist();
+        this.#containers.add(container);
+      },
       forget: (container) => void this.#containers.delete(container),
     };
   }
 
   /** Makes a container, which waits for its `start()`. */
-  readonly createContainer = (options: ContainerOptions): Promise<Container> => Container.create(this.#home, options);
+  readonly createContainer = (options: ContainerOptions): Promise<Container> =>
+    this.#follow(() => Container.create(this.#home, options));
 
   /** Runs a command in a container of its own, to its end. Rejects with ExitError unless `reject: false`. */
   readonly run = (
@@ -48,9 +55,11 @@ export class Runtime implements AsyncDisposable {
     command?: readonly string[],
     more?: RunOptions,
   ): Promise<Result> =>
-    runContainer(
-      this.#home,
-      typeof options === 'string' ? { image: options, ...(command && { command }), ...more } : options,
+    this.#follow(() =>
+      runContainer(
+        this.#home,
+        typeof options === 'string' ? { image: options, ...(command && { command }), ...more } : options,
+      ),
     );
 
   /** The containers that are there, in the order they were made. */
@@ -63,8 +72,26 @@ export class Runtime implements AsyncDisposable {
     return examine(this.#host);
   }
 
+  /** Removes every container, and those that are being made: they fail. Nothing can be made any more. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed = true;
     await Promise.all([...this.#containers].map((container) => container.remove({ force: true })));
+    await Promise.allSettled(this.#work);
+  }
+
+  #mustExist(): void {
+    if (this.#disposed) throw new RuntsError('ERR_STATE', 'cannot make a container: its runtime has been disposed');
+  }
+
+  async #follow<T>(work: () => Promise<T>): Promise<T> {
+    this.#mustExist();
+    const working = work();
+    this.#work.add(working);
+    try {
+      return await working;
+    } finally {
+      this.#work.delete(working);
+    }
   }
 }
 

@@ -19,8 +19,6 @@ export interface Parsed {
   readonly given: Readonly<Record<string, true | string | readonly string[]>>;
   /** What follows the options: from the first word that is none, or after `--`. */
   readonly rest: readonly string[];
-  /** Whether `--` stood before the rest. */
-  readonly separated: boolean;
 }
 
 /** Reads options by a table, as runc and docker do: they end at the first word that is none. Everything wrong is told. */
@@ -51,9 +49,8 @@ export function parseFlags(command: string, argv: readonly string[], flags: Flag
       else given[key] = value;
     }
   }
-  if (issues.length > 0) throw specError(`runts ${command}`, issues);
-  const separated = argv[at] === '--';
-  return { given, rest: argv.slice(separated ? at + 1 : at), separated };
+  if (issues.length > 0) throw specError(command, issues);
+  return { given, rest: argv.slice(argv[at] === '--' ? at + 1 : at) };
 }
 
 /** `--name=value` apart, and `-it` as `-i -t` where every letter is an option. */

@@ -1,4 +1,5 @@
-import { createContainer, type Created } from '../host/create.ts';
+import { RuntsError } from '../errors.ts';
+import { type Created, createContainer } from '../host/create.ts';
 import type { Exit } from '../host/host.ts';
 import { kill } from '../host/kill.ts';
 import { type Prepared, prepare } from '../host/prepare.ts';
@@ -6,9 +7,10 @@ import { probeFacts } from '../host/probe.ts';
 import { remove } from '../host/remove.ts';
 import { start } from '../host/start.ts';
 import { reserve } from '../host/state.ts';
-import { withReleaseErrors, Undo } from '../host/undo.ts';
+import { Undo, withReleaseErrors } from '../host/undo.ts';
 import { tags } from '../plan/plan.ts';
 import { containerFlags, containerOptions, newId } from './container-flags.ts';
+import { Interruption } from './interruption.ts';
 import { flagHelp, type Parsed, parseFlags } from './parse.ts';
 import type { World } from './world.ts';
 
@@ -23,7 +25,7 @@ const usage = `usage: runts run [OPTIONS] SOURCE [--] [COMMAND [ARG …]]
 
 Runs a command in a new container and removes it when the command ends. Its exit code is the command's, or 128 + n when
 signal n ended it; 125 says that the container could not be made, 126 that the command cannot be executed, 127 that it
-was not found.
+was not found. SOURCE is one of --host, --rootfs, --image and --bundle.
 
 ${flagHelp(flags)}
 `;
@@ -35,56 +37,107 @@ export async function run(argv: readonly string[], world: World): Promise<number
     world.print(usage);
     return 0;
   }
+  const interruption = new Interruption();
+  let hear = (signal: number): void => interruption.give(signal);
+  const silence = world.onSignal((signal) => hear(signal));
+  try {
+    const exit = await runToEnd(parsed, world, interruption, (created) => {
+      hear = (signal) => void kill(created, signal);
+    });
+    return exitCode(exit);
+  } catch (error) {
+    // Whoever sent the signal knows why there is no container.
+    if (RuntsError.is(error) && error.code === 'ERR_CANCELED') return 128 + (interruption.signal ?? 0);
+    throw error;
+  } finally {
+    silence();
+  }
+}
+
+/** `onStart` is called once the command runs: from then on signals are its own. */
+async function runToEnd(
+  parsed: Parsed,
+  world: World,
+  cancel: Interruption,
+  onStart: (created: Created) => void,
+): Promise<Exit> {
   const { host } = world;
-  const facts = await probeFacts(host);
   const undo = new Undo();
   let exit: Exit;
   try {
     const options = containerOptions(parsed, world.terminal.size());
+    if (parsed.given['tty'] === true && parsed.given['interactive'] === true) needTerminal(world.terminal.input);
+    const facts = await probeFacts(host);
     const id = options.name ?? newId(host);
     if (options.name !== undefined) {
-      const reservation = await reserve(host, id);
+      const reservation = await reserve(host, id, cancel);
       undo.add(() => reservation.release());
     }
-    const prepared = await prepare(host, facts, { options, id, ownStdio: false, images: world.images });
+    const prepared = await prepare(host, facts, { options, id, ownStdio: false, images: world.images, cancel });
     undo.add(() => prepared.release());
-    const created = await create(prepared, parsed, world);
+    if (prepared.terminal && parsed.given['tty'] !== true) needTerminalOfBundle(world.terminal.any);
+    const created = await create(prepared, parsed, world, cancel);
     undo.add(() => remove(created));
-    exit = await attend(created, world);
+    exit = await attend(created, world, cancel, onStart);
   } catch (error) {
     throw withReleaseErrors(error, await undo.run());
   }
   const [first, ...others] = await undo.run();
   if (first !== undefined) throw withReleaseErrors(first, others);
-  return exitCode(exit);
+  return exit;
 }
 
-async function create({ plan, terminal }: Prepared, parsed: Parsed, world: World): Promise<Created> {
+function needTerminal(present: boolean): void {
+  if (present) return;
+  throw new RuntsError('ERR_SPEC', 'the standard input is not a terminal, as -i and -t together want it', {
+    hint: 'Leave -t away: then the command reads what is piped to us.',
+  });
+}
+
+function needTerminalOfBundle(present: boolean): void {
+  if (present) return;
+  throw new RuntsError('ERR_SPEC', 'the bundle wants a terminal, and none of our standard streams is one', {
+    origin: '/process/terminal',
+    hint: 'Set process.terminal to false in its config.json, or give -t: then what is piped to us is typed there.',
+  });
+}
+
+async function create(
+  { plan, terminal }: Prepared,
+  parsed: Parsed,
+  world: World,
+  signal: Interruption,
+): Promise<Created> {
   const stdio = terminal ? undefined : world.stdio();
   const trace = (op: number, ns: bigint): void => {
     const { op: name, origin } = plan.segment.ops[op]!;
-    world.printError(`${String(Number(ns / 100n) / 10).padStart(9)} us  ${String(op).padStart(3)} ${name}  ; ${origin}\n`);
+    const us = String(Number(ns / 100n) / 10).padStart(9);
+    world.printError(`${us} us  ${String(op).padStart(3)} ${name}  ; ${origin}\n`);
   };
   try {
-    return await createContainer(world.host, plan, { stdio, ...(parsed.given['trace'] === true && { trace }) });
+    return await createContainer(world.host, plan, { stdio, signal, ...(parsed.given['trace'] === true && { trace }) });
   } finally {
     for (const handle of stdio ?? []) handle.close();
   }
 }
 
 /** Starts the command and stays with it: signals that come to us are its, and so is our terminal. */
-async function attend(created: Created, { terminal, onSignal }: World): Promise<Exit> {
-  const silence = onSignal((signal) => void kill(created, signal));
+async function attend(
+  created: Created,
+  { terminal }: World,
+  signal: Interruption,
+  onStart: (created: Created) => void,
+): Promise<Exit> {
   const master = created.handles.get(tags.console);
   const joined = master === undefined ? undefined : terminal.join(master);
   try {
-    const running = await start(created);
+    const running = await start(created, { signal });
+    onStart(created);
     const exit = await running.exit;
     await joined?.done;
     return exit;
   } finally {
     joined?.release();
-    silence();
   }
 }
 

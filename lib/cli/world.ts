@@ -18,7 +18,9 @@ export interface World {
 /** The terminal that we are run from. */
 export interface Terminal {
   /** Whether our standard input is one. */
-  readonly present: boolean;
+  readonly input: boolean;
+  /** Whether one of our three standard streams is one. */
+  readonly any: boolean;
   readonly size: () => { columns: number; rows: number };
   /**
    * Joins it to the master of a container's terminal: raw mode, both directions, every change of size. `done` is

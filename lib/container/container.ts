@@ -84,6 +84,7 @@ export class Container implements AsyncDisposable {
   static async create(home: Home, options: ContainerOptions): Promise<Container> {
     const undo = new Undo();
     const cancel = options.signal as AbortSignal | undefined;
+    let container: Container | undefined;
     try {
       const { host } = home;
       const facts = await home.facts();
@@ -100,13 +101,14 @@ export class Container implements AsyncDisposable {
       for (const handle of stdio?.handles ?? []) handle.close();
       // A program that makes a container and does not start it may end.
       created.session.hold(false);
-      const container = new Container({ id, options, prepared, created, stdio, undo });
+      container = new Container({ id, options, prepared, created, stdio, undo });
       home.adopt(container);
-      undo.add(() => home.forget(container));
+      const adopted = container;
+      undo.add(() => home.forget(adopted));
       container.#obey(cancel);
       return container;
     } catch (error) {
-      throw withReleaseErrors(error, await undo.run());
+      throw withReleaseErrors(error, await (container === undefined ? undo.run() : container.#release()));
     }
   }
 

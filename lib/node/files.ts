@@ -13,6 +13,8 @@ const readBytesMax = 16 * 1024 * 1024;
 
 /** What a path that leads nowhere is refused with. */
 const nowhere = ['ENOENT', 'ENOTDIR'];
+/** And one that leads to something that is no file, or in a circle. */
+const noFile = [...nowhere, 'EISDIR', 'ENXIO', 'ELOOP'];
 
 // O_PATH is no constant of Node's.
 const openFlags = {
@@ -37,7 +39,7 @@ export const files: Files = {
     try {
       const file = await native.openFileBelow(directory, path);
       if (isFailure(file)) {
-        if (['ENOENT', 'ENOTDIR', 'EISDIR', 'ENXIO'].includes(systemError(file.errno, '').code)) return undefined;
+        if (noFile.includes(systemError(file.errno, '').code)) return undefined;
         return orThrow<never>(file, `${root}/${path}`);
       }
       try {

@@ -98,6 +98,8 @@ export interface Native {
     cgroup: NativeHandle | undefined,
     done: (result: Spawned | Failure) => void,
   ): Failure | undefined;
+  /** Takes all processing of input and output from a terminal, also what Node's raw mode leaves. */
+  rawTerminal(fd: number): Failure | undefined;
   /** A new descriptor for the file of one that somebody else owns. */
   duplicate(fd: number): NativeHandle | Failure;
   /** A pipe; only our end is non-blocking. */

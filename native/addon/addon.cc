@@ -19,6 +19,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   exports.Set("Channel", runts::Channel::define(env));
   exports.Set("Exit", runts::Exit::define(env));
   exports.Set("Terminal", runts::Terminal::define(env));
+  exports.Set("rawTerminal", Napi::Function::New<runts::raw_terminal>(env, "rawTerminal"));
   exports.Set("spawn", Napi::Function::New<runts::spawn>(env, "spawn"));
   runts::define_system(env, exports);
   runts::define_primitives(env, exports);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "../ops/terminal.h"
@@ -117,5 +118,17 @@ void Terminal::keep_alive(const Napi::CallbackInfo& info) {
 }
 
 void Terminal::close(const Napi::CallbackInfo&) { shut(); }
+
+Napi::Value raw_terminal(const Napi::CallbackInfo& info) {
+  int fd = static_cast<int>(flags_of(info[0]));
+  struct termios mode;
+  Where at;
+  int r = check(at, kStepIoctl, tcgetattr(fd, &mode) < 0 ? -errno : 0);
+  if (r == 0) {
+    cfmakeraw(&mode);
+    r = check(at, kStepIoctl, tcsetattr(fd, TCSADRAIN, &mode) < 0 ? -errno : 0);
+  }
+  return outcome(info.Env(), at, r);
+}
 
 }  // namespace runts

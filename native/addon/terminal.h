@@ -34,4 +34,8 @@ class Terminal final : public Napi::ObjectWrap<Terminal>, public Watcher {
   bool reading_ = false, writing_ = false;
 };
 
+// rawTerminal(fd) -> undefined, or a failure: every byte as it is, in both directions. Node's own raw mode still makes two
+// bytes of a line feed on its way out, and that is for the terminal inside to decide.
+Napi::Value raw_terminal(const Napi::CallbackInfo& info);
+
 }  // namespace runts

@@ -384,6 +384,16 @@ static int outside(char **canaries) {
   return 0;
 }
 
+/* On the host: exchanges two names, again and again, until standard input ends. */
+static int exchange(const char *a, const char *b) {
+  fcntl(0, F_SETFL, O_NONBLOCK);
+  char byte;
+  while (read(0, &byte, 1) < 0) {
+    for (int i = 0; i < 64; i++) syscall(SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, 2 /* RENAME_EXCHANGE */);
+  }
+  return 0;
+}
+
 /* ---- between processes ------------------------------------------------------------------------------------------- */
 
 /* `listen`: makes the things, says so, and waits. `reach`: looks for them. */
@@ -452,6 +462,7 @@ int main(int argc, char **argv) {
   if (strcmp(what, "print") == 0) return print(argv + 2);
   if (strcmp(what, "devices") == 0) return devices(argv + 2);
   if (strcmp(what, "outside") == 0) return outside(argv + 2);
+  if (strcmp(what, "exchange") == 0 && argc > 3) return exchange(argv[2], argv[3]);
   if (strcmp(what, "listen") == 0 && argc > 2) return listen_(argv[2]);
   if (strcmp(what, "reach") == 0 && argc > 2) return reach(argv[2]);
   if (strcmp(what, "privileges") == 0) return privileges();

@@ -24,10 +24,13 @@ for (const options of [{}, { user: '5' }, ...(isRoot ? [{ userns: 'host' }] : []
   });
 }
 
-inner('who may trace process 1 finds a sealed program, no path of the host, and a channel that it can lie on', async () => {
-  const outcome = await attack({ capabilities: { add: ['CAP_SYS_PTRACE'] } }, 'traced');
-  expect(outcome).toMatchObject({ won: [], control: ['exe', 'channel'] });
-});
+inner(
+  'who may trace process 1 finds a sealed program, no path of the host, and a channel that it can lie on',
+  async () => {
+    const outcome = await attack({ capabilities: { add: ['CAP_SYS_PTRACE'] } }, 'traced');
+    expect(outcome).toMatchObject({ won: [], control: ['exe', 'channel'] });
+  },
+);
 
 // The runtime's own program, run as the container's command or as the interpreter of a script (CVE-2019-5736).
 for (const command of ['/proc/self/exe', '/proc/1/exe', '/proc/self/fd/3', '/script']) {

@@ -16,7 +16,12 @@ function withTerminal(...command: string[]) {
 inner("the command can neither type into its caller's terminal nor make it its own", () => {
   const loader = at('../support/typescript.mjs');
   const { won, control } = withTerminal(
-    process.execPath, '--no-warnings', '--import', loader, at('fixtures/inherit-terminal.ts'), payload(),
+    process.execPath,
+    '--no-warnings',
+    '--import',
+    loader,
+    at('fixtures/inherit-terminal.ts'),
+    payload(),
   );
   expect(control).toEqual(['tty 0', 'tty 1', 'tty 2']);
   expect(won).toEqual([]);

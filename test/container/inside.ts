@@ -5,7 +5,8 @@ export async function inside(
   script: string,
   options: Partial<Omit<ContainerOptions, 'command'>> & RunOptions = {},
 ): Promise<string> {
-  const { stdout } = await run({ host: true, command: ['sh', '-c', script], ...options } as ContainerOptions & RunOptions);
+  const { stdout } = await run({ host: true, command: ['sh', '-c', script], ...options } as ContainerOptions &
+    RunOptions);
   return stdout;
 }
 

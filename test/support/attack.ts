@@ -56,7 +56,8 @@ export function payload(): string {
 /** The hostile program, as a mount of a container: it is at `/attack` there. */
 export const payloadMount = (): MountOption => ({ type: 'bind', source: payload(), target: '/attack', readonly: true });
 
-type Options = Omit<Partial<ContainerOptions & RunOptions>, 'command'> & Record<string, unknown>;
+/** Options of `run`, unchecked: some attacks are none. */
+type Options = Readonly<Record<string, unknown>>;
 
 export interface Outcome {
   /** What the attack won; nothing, if all is well. */
@@ -70,7 +71,7 @@ export interface Outcome {
 /** Runs an attack of test/attacks/payload.c in a container, by default one that has this machine as its root. */
 export async function attack(options: Options, ...args: string[]): Promise<Outcome> {
   const source = 'rootfs' in options || 'bundle' in options ? {} : { host: true };
-  const mounts = [payloadMount(), ...((options.mounts as MountOption[] | undefined) ?? [])];
+  const mounts = [payloadMount(), ...((options['mounts'] as MountOption[] | undefined) ?? [])];
   const command = ['/attack', ...args];
   const all = { ...source, reject: false, timeout: 20_000, ...options, mounts, command };
   const { stdout, stderr, exitCode } = await run(all as unknown as ContainerOptions & RunOptions);

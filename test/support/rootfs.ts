@@ -30,7 +30,8 @@ export function busyboxRoot(): TemporaryDirectory {
   const at = (path: string) => join(directory.path, path);
   // The containers' other users are to get in.
   chmodSync(directory.path, 0o755);
-  for (const path of ['bin', 'etc', 'root', 'home/app', 'proc', 'sys', 'dev', 'tmp']) mkdirSync(at(path), { recursive: true });
+  for (const path of ['bin', 'etc', 'root', 'home/app', 'proc', 'sys', 'dev', 'tmp'])
+    mkdirSync(at(path), { recursive: true });
   copyFileSync(busybox, at('bin/busybox'));
   chmodSync(at('bin/busybox'), 0o755);
   for (const name of execFileSync(busybox, ['--list'], { encoding: 'utf8' }).trim().split('\n')) {

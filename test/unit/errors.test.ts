@@ -59,7 +59,10 @@ test('one issue is told on one line, several on a line each', () => {
     { path: '/env', message: 'must be an object' },
     { path: '', message: 'give one of image, rootfs, bundle, host; got none' },
   ];
-  expect(specError('cannot run', [a!])).toMatchObject({ message: 'cannot run: /env: must be an object', origin: '/env' });
+  expect(specError('cannot run', [a!])).toMatchObject({
+    message: 'cannot run: /env: must be an object',
+    origin: '/env',
+  });
   const both = specError('cannot run', [a!, b!]);
   expect(both.message).toBe(`cannot run:\n  /env: must be an object\n  ${b!.message}`);
   expect(both.issues).toEqual([a, b]);
