@@ -7,7 +7,11 @@ import type { Flags, Parsed } from './parse.ts';
 export const containerFlags: Flags = {
   host: { names: ['--host'], doc: "this machine's /usr and its companions as root file system, privately" },
   rootfs: { names: ['--rootfs'], value: 'DIR', doc: 'a directory as root file system' },
-  image: { names: ['--image'], value: 'FILE', doc: 'an image: docker save, an OCI archive, or an OCI layout directory' },
+  image: {
+    names: ['--image'],
+    value: 'FILE',
+    doc: 'an image: docker save, an OCI archive, or an OCI layout directory',
+  },
   bundle: { names: ['--bundle', '-b'], value: 'DIR', doc: 'an OCI bundle: config.json and a root file system' },
   interactive: { names: ['--interactive', '-i'], doc: 'keep standard input open (it always is)' },
   tty: { names: ['--tty', '-t'], doc: 'a terminal for the command' },
@@ -25,7 +29,11 @@ export const containerFlags: Flags = {
   capAdd: { names: ['--cap-add'], value: 'CAP', repeat: true, doc: 'add a capability' },
   capDrop: { names: ['--cap-drop'], value: 'CAP', repeat: true, doc: 'drop a capability, or ALL' },
   readonly: { names: ['--read-only'], doc: 'no writing to the root file system' },
-  network: { names: ['--network'], value: 'none|host', doc: 'own network with only lo (default), or the one of the host' },
+  network: {
+    names: ['--network'],
+    value: 'none|host',
+    doc: 'own network with only lo (default), or the one of the host',
+  },
   seccomp: { names: ['--seccomp'], value: 'default|unconfined', doc: 'the system call filter' },
   noInit: { names: ['--no-init'], doc: 'the command itself is process 1' },
 };
@@ -43,7 +51,19 @@ export function containerOptions(parsed: Parsed, terminal: { columns: number; ro
   const set = (name: string, value: unknown): void => {
     if (value !== undefined) options[name] = value;
   };
-  for (const name of ['rootfs', 'image', 'bundle', 'cwd', 'user', 'hostname', 'name', 'network', 'seccomp', 'readonly', 'host']) {
+  for (const name of [
+    'rootfs',
+    'image',
+    'bundle',
+    'cwd',
+    'user',
+    'hostname',
+    'name',
+    'network',
+    'seccomp',
+    'readonly',
+    'host',
+  ]) {
     set(name, given[name]);
   }
   if (given['tty'] === true) options['tty'] = terminal;

@@ -1,5 +1,5 @@
-import { messageOf } from '../host/undo.ts';
 import { RuntsError } from '../errors.ts';
+import { messageOf } from '../host/undo.ts';
 import { nearest } from '../spec/nearest.ts';
 import { doctor } from './doctor.ts';
 import { plan } from './plan.ts';
@@ -48,7 +48,7 @@ async function dispatch(argv: readonly string[], world: World): Promise<number> 
     world.print(help);
     return name === undefined ? 125 : 0;
   }
-  const command = Object.prototype.hasOwnProperty.call(commands, name) ? commands[name] : undefined;
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (command === undefined) {
     const close = nearest(name, Object.keys(commands));
     throw new RuntsError('ERR_SPEC', `unknown command ${JSON.stringify(name)}`, {

@@ -25,7 +25,9 @@ export interface Parsed {
 export function parseFlags(command: string, argv: readonly string[], flags: Flags): Parsed {
   const given: Record<string, true | string | string[]> = {};
   const issues: Issue[] = [];
-  const byName = new Map(Object.entries(flags).flatMap(([key, flag]) => flag.names.map((n) => [n, { key, flag }] as const)));
+  const byName = new Map(
+    Object.entries(flags).flatMap(([key, flag]) => flag.names.map((n) => [n, { key, flag }] as const)),
+  );
   let at = 0;
   for (; at < argv.length; at++) {
     const word = argv[at] as string;
@@ -38,7 +40,8 @@ export function parseFlags(command: string, argv: readonly string[], flags: Flag
       }
       const { key, flag } = found;
       if (flag.value === undefined) {
-        if (inline !== undefined) issues.push({ path: '', message: `${name} takes no value, got ${JSON.stringify(inline)}` });
+        if (inline !== undefined)
+          issues.push({ path: '', message: `${name} takes no value, got ${JSON.stringify(inline)}` });
         given[key] = true;
         continue;
       }
@@ -57,7 +60,9 @@ export function parseFlags(command: string, argv: readonly string[], flags: Flag
 function options(word: string, byName: ReadonlyMap<string, unknown>): { name: string; inline: string | undefined }[] {
   const equals = word.indexOf('=');
   if (word.startsWith('--')) {
-    return [{ name: equals < 0 ? word : word.slice(0, equals), inline: equals < 0 ? undefined : word.slice(equals + 1) }];
+    return [
+      { name: equals < 0 ? word : word.slice(0, equals), inline: equals < 0 ? undefined : word.slice(equals + 1) },
+    ];
   }
   const letters = [...word.slice(1)].map((letter) => `-${letter}`);
   if (letters.length > 1 && letters.every((name) => byName.has(name))) {

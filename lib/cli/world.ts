@@ -1,5 +1,5 @@
-import type { ImagePort } from '../host/prepare.ts';
 import type { Handle, Host } from '../host/host.ts';
+import type { ImagePort } from '../host/prepare.ts';
 
 /** What the command line needs of the world beside the ports of the core; bin/runts.js hands it in. */
 export interface World {

@@ -8,7 +8,7 @@ import { remove } from '../host/remove.ts';
 import { type Running, start } from '../host/start.ts';
 import { Undo, withReleaseErrors } from '../host/undo.ts';
 import { imageArchives } from '../images/port.ts';
-import { openStdio, type Stdio } from '../node/stdio.ts';
+import { type Holding, openStdio, type Stdio } from '../node/stdio.ts';
 import { openTerminal, type TerminalStream } from '../node/terminal.ts';
 import { type IdMap, tags } from '../plan/plan.ts';
 import type { ContainerOptions, Labels } from '../spec/options.ts';
@@ -59,6 +59,7 @@ export class Container implements AsyncDisposable {
   readonly #stdout: Output | undefined;
   readonly #stderr: Output | undefined;
   readonly #terminal: TerminalStream | undefined;
+  readonly #streams: readonly Holding[];
   #running: Running | undefined;
   #exit: Exit | undefined;
   #ended: Promise<Exit> | undefined;
@@ -73,7 +74,11 @@ export class Container implements AsyncDisposable {
     this.#host = created;
     this.#undo = undo;
     const master = created.handles.get(tags.console);
-    this.#terminal = master === undefined ? undefined : openTerminal(master).unref();
+    this.#terminal = master === undefined ? undefined : openTerminal(master);
+    const streams = [this.#terminal, stdio?.stdin, stdio?.stdout, stdio?.stderr];
+    this.#streams = streams.filter((stream) => stream !== undefined);
+    // A program that makes a container and does not start it may end.
+    this.#hold(false);
     this.#stdin = this.#terminal ?? stdio?.stdin;
     const [stdout, stderr] = [this.#terminal ?? stdio?.stdout, stdio?.stderr];
     this.#stdout = stdout && new Output(stdout);
@@ -99,8 +104,6 @@ export class Container implements AsyncDisposable {
       const created = await createInHost(host, prepared.plan, { stdio: stdio?.handles, signal: cancel, facts });
       undo.add(() => remove(created));
       for (const handle of stdio?.handles ?? []) handle.close();
-      // A program that makes a container and does not start it may end.
-      created.session.hold(false);
       container = new Container({ id, options, prepared, created, stdio, undo });
       home.adopt(container);
       const adopted = container;
@@ -143,8 +146,7 @@ export class Container implements AsyncDisposable {
     const signals = [signal, limit].filter((s) => s !== undefined);
     const cancel = signals.length === 0 ? undefined : AbortSignal.any(signals);
     try {
-      const session = this.#host.session;
-      session.hold(true);
+      this.#hold(true);
       this.#running = await start(this.#host, { signal: cancel });
       this.#ended = this.#follow(this.#running.exit);
       await this.#becomeReady(cancel);
@@ -239,9 +241,18 @@ export class Container implements AsyncDisposable {
     // All that had the other ends died with process 1: what is still in the pipes is all there is.
     await Promise.all([this.#stdout?.ended, this.#stderr?.ended]);
     this.#exit = ended;
-    this.#host.session.hold(false);
+    this.#hold(false);
     this.#book.end();
     return ended;
+  }
+
+  /** Whether the program stays for this container: while its command runs, and until all it wrote has been read. */
+  #hold(alive: boolean): void {
+    this.#host.session.hold(alive);
+    for (const stream of this.#streams) {
+      if (alive) stream.ref();
+      else stream.unref();
+    }
   }
 
   async #ranOutOfMemory(exit: Promise<ProcessExit>): Promise<boolean> {

@@ -42,6 +42,8 @@ export interface UnpackRequest {
   readonly userns: CommonOptions['userns'];
   readonly images: ImagePort;
   readonly cancel: Cancel | undefined;
+  /** Throws where an image of this configuration is not wanted; nothing has been made by then. */
+  readonly refuse: (config: ImageConfig) => void;
 }
 
 /** Unpacks an image into a root file system of its own, which goes when it is released, or when this process dies. */
@@ -52,6 +54,7 @@ export async function unpackImage(host: Host, facts: Facts, request: UnpackReque
   try {
     const image = await images.open(path);
     undo.add(() => image.close());
+    request.refuse(image.config);
     const maps = ownerMaps(request.userns, facts);
     const flags = maps === undefined ? 0 : namespaceFlags.user;
     const parent = `${host.environment.dataDirectory}/containers`;

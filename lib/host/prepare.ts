@@ -1,5 +1,5 @@
 import { RuntsError, specError } from '../errors.ts';
-import { planContainer } from '../plan/container.ts';
+import { type ContainerRequest, planContainer } from '../plan/container.ts';
 import type { Facts } from '../plan/facts.ts';
 import { containerMaps, isMapped } from '../plan/keeper.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -48,42 +48,14 @@ export async function prepare(host: Host, facts: Facts, request: PrepareRequest)
   const undo = new Undo();
   try {
     const source = await openSource(host, facts, request, undo);
-    const { options, id } = request;
-    const user = await findUser(host, facts, options, source);
-    const spec = withHome(
-      specFromOptions(options, {
-        image: source.image,
-        bundle: source.bundle,
-        root: source.root,
-        id,
-        user,
-        cwd: host.environment.cwd,
-        seccomp: defaultSeccomp(facts, options),
-      }),
-      user,
-    );
-    const terminal = spec.process?.terminal === true;
-    // In a bundle, as the OCI has it, the command itself is process 1; with the library a reaper is.
-    const reap = options.init ?? source.bundle === undefined;
-    const plan = planContainer(
-      {
-        id,
-        spec,
-        bundle: source.directory,
-        root: source.root === undefined ? { kind: 'host' } : { kind: 'directory', path: source.root },
-        reap,
-        stdio: terminal ? 'terminal' : 'pipes',
-        ownStdio: request.ownStdio,
-        deathSignal: !reap,
-      },
-      facts,
-    );
+    const user = await findUser(host, facts, request.options, source);
+    const { spec, plan } = planned(host, facts, request, source, user);
     return {
       spec,
       plan,
       command: spec.process?.args ?? [],
-      stopSignal: stopSignal(options, source.image),
-      terminal,
+      stopSignal: stopSignal(request.options, source.image),
+      terminal: spec.process?.terminal === true,
       release: async () => {
         const [first, ...others] = await undo.run();
         if (first !== undefined) throw withReleaseErrors(first, others);
@@ -92,6 +64,33 @@ export async function prepare(host: Host, facts: Facts, request: PrepareRequest)
   } catch (error) {
     throw withReleaseErrors(error, await undo.run());
   }
+}
+
+/** What can be said without touching anything: the specification and the plan. */
+function planned(
+  host: Host,
+  facts: Facts,
+  { options, id, ownStdio }: PrepareRequest,
+  source: Source,
+  user: ResolvedUser | undefined,
+): { readonly spec: Spec; readonly plan: Plan } {
+  const { image, bundle, root, directory } = source;
+  const { cwd } = host.environment;
+  const seccomp = defaultSeccomp(facts, options);
+  const spec = withHome(specFromOptions(options, { image, bundle, root, id, user, cwd, seccomp }), user);
+  // In a bundle, as the OCI has it, the command itself is process 1; with the library a reaper is.
+  const reap = options.init ?? bundle === undefined;
+  const request: ContainerRequest = {
+    id,
+    spec,
+    bundle: directory,
+    root: root === undefined ? { kind: 'host' } : { kind: 'directory', path: root },
+    reap,
+    stdio: spec.process?.terminal === true ? 'terminal' : 'pipes',
+    ownStdio,
+    deathSignal: !reap,
+  };
+  return { spec, plan: planContainer(request, facts) };
 }
 
 /** Where the root file system comes from, and what came with it. */
@@ -117,7 +116,14 @@ async function openSource(host: Host, facts: Facts, request: PrepareRequest, und
     return { root: await directory(host, root, 'root file system', '/root/path'), bundle, directory: path };
   }
   const path = absolute(host, options.image);
-  const unpacked = await unpackImage(host, facts, { path, id, userns: options.userns, images, cancel });
+  const { spec: _edit, ...unedited } = options;
+  // Unpacking takes long, and no command, or a limit that cannot be set, can be told before: by a plan that is not used.
+  // The caller's own edit of the specification is left out, for it is to be called once.
+  const refuse = (image: ImageConfig): void => {
+    stopSignal(options, image);
+    planned(host, facts, { ...request, options: unedited }, { root: '/', image }, undefined);
+  };
+  const unpacked = await unpackImage(host, facts, { path, id, userns: options.userns, images, cancel, refuse });
   undo.add(() => unpacked.release());
   return { root: unpacked.root, image: unpacked.config };
 }

@@ -24,12 +24,18 @@ export interface StdioSpec {
 export interface Stdio {
   /** For the registers of stdin, stdout and stderr; the caller's to close once they are sent. */
   readonly handles: readonly [Handle, Handle, Handle];
-  /** Our ends, where the target was `pipe`. */
-  readonly stdin: Writable | undefined;
-  readonly stdout: Readable | undefined;
-  readonly stderr: Readable | undefined;
+  /** Our ends, where the target was `pipe`. They hold the event loop unless `unref` is called. */
+  readonly stdin: (Writable & Holding) | undefined;
+  readonly stdout: (Readable & Holding) | undefined;
+  readonly stderr: (Readable & Holding) | undefined;
   /** Closes all of it: for a container that did not come to be. */
   close(): void;
+}
+
+/** A stream that can hold the event loop, or let it end. */
+export interface Holding {
+  ref(): unknown;
+  unref(): unknown;
 }
 
 /** The descriptors of a new process's standard streams, and the streams at our end. */

@@ -135,7 +135,7 @@ function stdioInputs(draft: Draft): Stdio {
 }
 
 function enterNamespaces({ draft, shape, receives }: Scene): void {
-  const { ops } = draft;
+  const { opening: ops } = draft;
   if (shape.created.has('user')) ops.op('become_root', {}, 'default: user namespace');
   else ops.op('undumpable', {}, 'default: no attaching');
   if (shape.joined.length > 0) {
@@ -160,13 +160,13 @@ function buildRoot(scene: Scene): Site {
     placed: [],
   };
   if (request.root.kind === 'directory') return { ...bare, root: directoryRoot(bare, request.root.path) };
-  const sources = (request.spec.mounts ?? []).map(({ source = '' }) => source);
-  return { ...bare, root: hostRoot(bare, { readonly: request.spec.root.readonly === true, sources }) };
+  return { ...bare, root: hostRoot(bare, { readonly: request.spec.root.readonly === true }) };
 }
 
 /**
  * In a helper that keeps the host's rights where those are needed: to reach a directory that root of the container may
- * not enter, and to map owners. Otherwise in the init itself.
+ * not enter, and to map owners. Otherwise in the init itself, before anything is mounted: the new root stands on the old
+ * one, and a bind of "/" is to show the host's.
  */
 function cloneMount({ facts, shape, draft, receives }: Scene, mount: HostMount) {
   const { stem, source, recursive, idmap, origin } = mount;
@@ -174,7 +174,7 @@ function cloneMount({ facts, shape, draft, receives }: Scene, mount: HostMount) 
     return { register: addInput(draft, stem, { kind: 'mount', source, recursive, idmap, origin }), shared: true };
   }
   const dst = draft.ops.register(stem);
-  draft.ops.op('clone_mount', { dst, path: source, recursive: recursive ? 1 : 0 }, origin);
+  draft.opening.op('clone_mount', { dst, path: source, recursive: recursive ? 1 : 0 }, origin);
   return { register: dst, shared: receives };
 }
 
@@ -274,7 +274,7 @@ function finish({ request, facts, shape, maps, draft }: Scene): Plan {
     maps,
     cgroup: cgroupPlan(request.spec.linux, facts, request.id),
     inputs: draft.inputs,
-    segment: draft.ops.segment(),
+    segment: { inputs: draft.ops.segment().inputs, ops: [...draft.opening.segment().ops, ...draft.ops.segment().ops] },
     reaps: request.reap,
   };
   checkPlan(plan);

@@ -3,11 +3,13 @@ import type { Input } from './plan.ts';
 
 /** A plan in the making: ops, and what the host opens for them. */
 export interface Draft {
+  /** What comes first: the way into the namespaces, and clones of whatever the container gets of the host's mounts. */
+  readonly opening: Builder;
   readonly ops: Builder;
   readonly inputs: Input[];
 }
 
-export const newDraft = (): Draft => ({ ops: new Builder(), inputs: [] });
+export const newDraft = (): Draft => ({ opening: new Builder(), ops: new Builder(), inputs: [] });
 
 type WithoutRegister<T> = T extends unknown ? Omit<T, 'register'> : never;
 

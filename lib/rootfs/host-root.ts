@@ -1,6 +1,5 @@
 import type { Facts } from '../plan/facts.ts';
 import { attributes, propagations } from './attributes.ts';
-import { cleanPath } from './location.ts';
 import { standRoot } from './root.ts';
 import type { Site } from './site.ts';
 
@@ -33,8 +32,6 @@ const empty: readonly (readonly [path: string, mode: number])[] = [
 export interface HostRootOptions {
   /** Nothing of the host's can be written over, not even privately. */
   readonly readonly: boolean;
-  /** Paths of the host that will be asked for later: the stage must not stand in their way. */
-  readonly sources: readonly string[];
 }
 
 /**
@@ -60,7 +57,7 @@ export function hostRoot(site: Omit<Site, 'root'>, options: HostRootOptions): st
     else ops.op('symlink', { root, path: name, target: entry.link }, origin);
   }
   if (options.readonly) for (const name of directories) attachLower(built, name, root, name);
-  else addOverlays(built, directories, stagePlace(facts, options.sources));
+  else addOverlays(built, directories, stagePlace(facts));
   return root;
 }
 
@@ -108,12 +105,10 @@ function addOverlay(site: Site, dst: string, stage: string, name: string): void 
   ops.op('clone_below', { dst, root: stage, path: `${name}/lower`, recursive: 1 }, `${origin} (instead of overlay)`);
 }
 
-/** Directories that every machine has, and that hardly anybody mounts from. The last is always there: we need it. */
-const stagePlaces = ['mnt', 'media', 'srv', 'proc'];
+/** Directories that every machine has. Whatever is wanted from below them has been cloned by now. */
+const stagePlaces = ['mnt', 'media', 'srv'];
 
-/** A directory of the host that the stage may hide from the rest of our program. */
-function stagePlace(facts: Facts, sources: readonly string[]): string {
-  const used = new Set(sources.map((source) => cleanPath(source).split('/')[0]));
-  const free = stagePlaces.find((name) => facts.hostRoot[name] === 'directory' && !used.has(name));
-  return `/${free ?? 'proc'}`;
+/** A directory of the host that the stage may hide from the rest of our program; there is always a /proc, we need it. */
+function stagePlace(facts: Facts): string {
+  return `/${stagePlaces.find((name) => facts.hostRoot[name] === 'directory') ?? 'proc'}`;
 }

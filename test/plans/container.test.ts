@@ -92,7 +92,11 @@ test('what root plans otherwise: a root from a helper, with mapped owners', () =
 test('this machine as the root', () => {
   const rows = text(small({ root: { kind: 'host' } }), 'single-id').split('\n');
   expect(rows.filter((row) => row.includes('; default: host root')).join('\n')).toMatchInlineSnapshot(`
-    "fsmount  dst=root3 fstype=tmpfs options=[mode=755]  ; default: host root
+    "clone_mount  dst=usr5 path=/usr recursive  ; default: host root
+    clone_mount  dst=bin6 path=/bin recursive  ; default: host root
+    clone_mount  dst=lib7 path=/lib recursive  ; default: host root
+    clone_mount  dst=etc8 path=/etc recursive  ; default: host root
+    fsmount  dst=root3 fstype=tmpfs options=[mode=755]  ; default: host root
     attach_host  src=root3 path=/  ; default: host root
     directory  root=root3 path=home mode=0755  ; default: host root
     directory  root=root3 path=root mode=0700  ; default: host root
@@ -108,22 +112,18 @@ test('this machine as the root', () => {
     directory  root=root3 path=dev mode=0755  ; default: host root
     fsmount  dst=stage4 fstype=tmpfs options=[mode=700]  ; default: host root
     attach_host  src=stage4 path=/proc  ; default: host root
-    clone_mount  dst=usr5 path=/usr recursive  ; default: host root
     mount_attributes  src=usr5 set=ro,nosuid,nodev propagation=private recursive  ; default: host root
     attach  src=usr5 root=stage4 path=usr/lower  ; default: host root
     directory  root=stage4 path=usr/upper mode=0755  ; default: host root
     directory  root=stage4 path=usr/work mode=0755  ; default: host root
-    clone_mount  dst=bin6 path=/bin recursive  ; default: host root
     mount_attributes  src=bin6 set=ro,nosuid,nodev propagation=private recursive  ; default: host root
     attach  src=bin6 root=stage4 path=bin/lower  ; default: host root
     directory  root=stage4 path=bin/upper mode=0755  ; default: host root
     directory  root=stage4 path=bin/work mode=0755  ; default: host root
-    clone_mount  dst=lib7 path=/lib recursive  ; default: host root
     mount_attributes  src=lib7 set=ro,nosuid,nodev propagation=private recursive  ; default: host root
     attach  src=lib7 root=stage4 path=lib/lower  ; default: host root
     directory  root=stage4 path=lib/upper mode=0755  ; default: host root
     directory  root=stage4 path=lib/work mode=0755  ; default: host root
-    clone_mount  dst=etc8 path=/etc recursive  ; default: host root
     mount_attributes  src=etc8 set=ro,nosuid,nodev propagation=private recursive  ; default: host root
     attach  src=etc8 root=stage4 path=etc/lower  ; default: host root
     directory  root=stage4 path=etc/upper mode=0755  ; default: host root

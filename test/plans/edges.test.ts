@@ -147,19 +147,19 @@ test('a joined network is entered first, and its loopback left alone', () => {
   expect(plan.inputs[plan.inputs.length - 1]).toMatchObject({ kind: 'namespace', path: '/run/netns/x' });
 });
 
-test('the stage of overlays stands where nothing is mounted from', () => {
-  const place = (source: string) =>
-    where(
-      ops(
-        (spec) => {
-          spec.mounts?.push({ destination: '/x', source, options: ['bind'] });
-        },
-        { root: { kind: 'host' } },
-      ),
-      'attach_host',
-    ).map((operands) => 'path' in operands && operands.path);
-  expect(place('/home/me')).toEqual(['/', '/mnt']);
-  expect(place('/mnt/disk')).toEqual(['/', '/media']);
+test('whatever is bound of the host is cloned before anything is mounted: a bind of "/" shows the host', () => {
+  const plan = ops(
+    (spec) => {
+      spec.mounts?.push({ destination: '/host', source: '/', options: ['rbind'] });
+    },
+    { root: { kind: 'host' } },
+  );
+  const names = plan.map(({ op }) => op);
+  expect(where(plan, 'clone_mount')).toContainEqual(expect.objectContaining({ path: '/' }));
+  const ofRoot = plan.findIndex(
+    ({ op, operands }) => op === 'clone_mount' && 'path' in operands && operands.path === '/',
+  );
+  expect(ofRoot).toBeLessThan(names.indexOf('attach_host'));
 });
 
 test('what is not mapped is an error with the remedy, not a failure in the init', () => {

@@ -28,9 +28,12 @@ interface Import {
 }
 
 function importsOf(from: string): Import[] {
-  const found = read(from).matchAll(/^(?:import|export)\s+(type\s)?(?:[^;'"]*?\sfrom\s+)?['"]([^'"]+)['"]/gm);
-  return [...found].map(([, type, to]) => {
-    const path = to!.startsWith('.') ? normalize(join(dirname(from), to!)) : to!;
+  const found = read(from).matchAll(
+    /^(?:import|export)\s+(type\s)?(?:[^;'"]*?\sfrom\s+)?['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]/gm,
+  );
+  return [...found].map(([, type, fixed, dynamic]) => {
+    const to = (fixed ?? dynamic) as string;
+    const path = to.startsWith('.') ? normalize(join(dirname(from), to)) : to;
     return { from, to: path.replace(/^dist\/lib\/(.*)\.js$/, 'lib/$1.ts'), typeOnly: type !== undefined };
   });
 }
@@ -179,7 +182,7 @@ const testedElsewhere: readonly (readonly [start: string, folder: string, why: s
   ['lib/process/', 'test/plans', 'ops mean something in their order only'],
   ['lib/plan/keeper.ts', 'test/lifetime', 'it is for owners that were killed'],
   ['lib/host/prepare.ts', 'test/container', 'what it prepares is a whole container'],
-  ['lib/host/bundle.ts', 'test/cli', 'runc has bundles on its command line'],
+  ['lib/host/bundle.ts', 'test/container', 'a bundle is a source like another'],
   ['lib/host/image.ts', 'test/container', 'an image becomes a container, and goes with it'],
   ['lib/images/port.ts', 'test/container', 'it joins images to containers'],
   ['lib/container/', 'test/container', 'through the public entry, as users do'],
