@@ -1,6 +1,7 @@
 import { RuntsError } from '../errors.ts';
 import { messageOf } from '../host/undo.ts';
 import { nearest } from '../spec/nearest.ts';
+import { hasOwn } from '../spec/own.ts';
 import { doctor } from './doctor.ts';
 import { plan } from './plan.ts';
 import { run } from './run.ts';
@@ -48,7 +49,7 @@ async function dispatch(argv: readonly string[], world: World): Promise<number> 
     world.print(help);
     return name === undefined ? 125 : 0;
   }
-  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  const command = hasOwn(commands, name) ? commands[name] : undefined;
   if (command === undefined) {
     const close = nearest(name, Object.keys(commands));
     throw new RuntsError('ERR_SPEC', `unknown command ${JSON.stringify(name)}`, {

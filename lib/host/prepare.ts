@@ -121,7 +121,7 @@ async function openSource(host: Host, facts: Facts, request: PrepareRequest, und
   // The caller's own edit of the specification is left out, for it is to be called once.
   const refuse = (image: ImageConfig): void => {
     stopSignal(options, image);
-    planned(host, facts, { ...request, options: unedited }, { root: '/', image }, undefined);
+    planned(host, facts, { ...request, options: unedited }, { root: '/image', image }, undefined);
   };
   const unpacked = await unpackImage(host, facts, { path, id, userns: options.userns, images, cancel, refuse });
   undo.add(() => unpacked.release());

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { isatty } from 'node:tty';
@@ -13,9 +13,6 @@ import { openTerminal } from './terminal.ts';
 /** The command line's world over Node. */
 export function createWorld(): World {
   let host: Host | undefined;
-  process.stdout.on('error', cannotWrite);
-  // There is nowhere left to say it.
-  process.stderr.on('error', () => {});
   return {
     get host() {
       host ??= createHost();
@@ -25,8 +22,8 @@ export function createWorld(): World {
     get version() {
       return JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')).version;
     },
-    print: (text) => void process.stdout.write(text),
-    printError: (text) => void process.stderr.write(text),
+    print: (text) => print(1, text),
+    printError: (text) => print(2, text),
     stdio: () => [duplicate(0), duplicate(1), duplicate(2)],
     terminal,
     onSignal,
@@ -43,12 +40,32 @@ const images: ImagePort = {
 
 const duplicate = (fd: number): Handle => orThrow(native.duplicate(fd), `descriptor ${fd}`);
 
-// ---- the end ---------------------------------------------------------------------------------------------------------
+// ---- output and the end ----------------------------------------------------------------------------------------------
 
-/** A reader that has had enough (`| head`) and a terminal that was closed need not be told. */
-function cannotWrite({ code, message }: NodeJS.ErrnoException): void {
-  process.exitCode = 125;
-  if (code !== 'EPIPE' && code !== 'EIO') process.stderr.write(`runts: cannot write the output: ${message}\n`);
+/** As a shell shows the end by SIGPIPE, which Node ignores. */
+const brokenPipe = 128 + constants.signals.SIGPIPE;
+
+/**
+ * Not by process.stdout and process.stderr: to open them makes a pipe non-blocking, and it is the very pipe that the
+ * command writes to, which would then be told EAGAIN.
+ */
+function print(fd: number, text: string): void {
+  let bytes = Buffer.from(text);
+  while (bytes.length > 0) {
+    try {
+      bytes = bytes.subarray(writeSync(fd, bytes));
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      // Somebody else has made it non-blocking.
+      if (code === 'EAGAIN') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+      else {
+        // A reader that has had enough (`| head`) and a terminal that was closed need not be told.
+        process.exitCode = code === 'EPIPE' ? brokenPipe : 125;
+        if (fd !== 2 && code !== 'EPIPE' && code !== 'EIO') print(2, `runts: cannot write the output: ${message}\n`);
+        return;
+      }
+    }
+  }
 }
 
 const terminals = [0, 1, 2].filter((fd) => isatty(fd));
@@ -76,13 +93,11 @@ function onSignal(listener: (signal: number) => void): () => void {
 // ---- the terminal ----------------------------------------------------------------------------------------------------
 
 const terminal: Terminal = {
-  get input() {
-    return process.stdin.isTTY === true;
-  },
+  input: terminals.includes(0),
   any: terminals.length > 0,
   size() {
-    const { columns, rows } = [process.stdout, process.stderr].find(({ isTTY }) => isTTY) ?? { columns: 80, rows: 24 };
-    return { columns, rows };
+    const shown = terminals.includes(1) ? process.stdout : terminals.includes(2) ? process.stderr : undefined;
+    return { columns: shown?.columns ?? 80, rows: shown?.rows ?? 24 };
   },
   join(master) {
     const stream = openTerminal(master);

@@ -11,7 +11,7 @@ const harmless = ['open /proc/pressure/io', 'open /proc/pressure/cpu', 'open /pr
 const writableDirectories = ['/', '/tmp', '/var/tmp', '/usr', '/etc', '/dev', '/dev/shm', '/dev/pts', '/proc', '/sys'];
 
 // Without a user namespace, only the mounts keep root from these.
-for (const options of [{}, { user: '5' }, ...(isRoot ? [{ userns: 'host' }] : [])]) {
+for (const options of [{}, { user: '5' }, { network: 'host' }, ...(isRoot ? [{ userns: 'host' }] : [])]) {
   const how = JSON.stringify(options);
   inner(`nothing in /proc and /sys that is the machine's can be written to: ${how}`, async () => {
     const { won, exitCode } = await attack(options, 'writable', '/proc', '/sys');

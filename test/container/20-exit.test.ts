@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect } from 'vitest';
 import { createContainer, run } from '../../lib/index.ts';
 import { isAlive, until } from '../support/look.ts';
@@ -109,7 +110,7 @@ test('a container that has stopped takes no signal, and one that was not started
 test('a stopped process goes on and its end is seen', async () => {
   await using container = await up('echo up; kill -STOP $$; exit 6');
   await container.kill('SIGCONT');
-  let exit = await Promise.race([container.wait(), new Promise<undefined>((done) => setTimeout(done, 300))]);
+  let exit = await Promise.race([container.wait(), sleep(300, undefined)]);
   // SIGCONT may come before the SIGSTOP: then once more.
   if (exit === undefined) await container.kill('SIGCONT');
   exit ??= await container.wait();

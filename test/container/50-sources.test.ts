@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
-import { type ContainerOptions, createContainer, type RunOptions, run } from '../../lib/index.ts';
+import { type CommonOptions, createContainer, type RunOptions, run } from '../../lib/index.ts';
 import { defaultSpec } from '../../lib/spec/defaults.ts';
 import { expectUnchanged, look } from '../support/look.ts';
 import { can, testIf } from '../support/requires.ts';
@@ -23,8 +23,8 @@ afterAll(() => {
   work.remove();
 });
 
-const shell = (script: string, options: Partial<Omit<ContainerOptions, 'command'>> & RunOptions = {}) =>
-  run({ rootfs: rootfs.path, command: ['sh', '-c', script], ...options } as ContainerOptions & RunOptions);
+const shell = (script: string, options: CommonOptions & RunOptions & { readonly rootfs?: string } = {}) =>
+  run({ rootfs: rootfs.path, command: ['sh', '-c', script], ...options });
 
 describe('a root file system', () => {
   test('is the root of the container, and keeps what is written to it', async () => {
@@ -132,7 +132,7 @@ describe('mounts', () => {
   });
 
   test('a tmpfs has the size and mode that were asked, and goes with the container', async () => {
-    const mounts = [{ type: 'tmpfs' as const, target: '/scratch', size: '1m', mode: 0o700 }];
+    const mounts = [{ type: 'tmpfs' as const, target: '/scratch', size: '1m' as const, mode: 0o700 }];
     const script = 'stat -c %a /scratch; head -c 2000000 /dev/zero > /scratch/x 2>/dev/null || wc -c < /scratch/x';
     expect((await shell(script, { mounts })).stdout).toBe('700\n1048576\n');
     expect(readdirSync(join(rootfs.path, 'scratch'))).toEqual([]);

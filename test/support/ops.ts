@@ -1,4 +1,4 @@
-import { mkdtempSync, readlinkSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -6,6 +6,7 @@ import { onTestFinished } from 'vitest';
 import type { Exit, Handle, Session } from '../../lib/host/host.ts';
 import { openHandle } from '../../lib/node/handle.ts';
 import { createHost } from '../../lib/node/host.ts';
+import type { NativeHandle } from '../../lib/node/native.ts';
 import { openStdio } from '../../lib/node/stdio.ts';
 import type { Conditions } from '../../lib/program/builder.ts';
 import { encode } from '../../lib/program/encode.ts';
@@ -55,7 +56,8 @@ export interface Running {
 export interface Ran {
   /** But for `handle` and `trace`. */
   readonly frames: readonly Frame[];
-  /** Paths by which this process reaches what the handles mean, by tag. */
+  readonly handles: ReadonlyMap<number, Handle>;
+  /** Paths by which this process reaches what the handles mean, by tag; of those that are still open. */
   readonly paths: ReadonlyMap<number, string>;
   readonly exit: Exit;
 }
@@ -89,11 +91,13 @@ export async function run(ops: readonly Op[], surroundings: Surroundings = {}): 
   }
   const exit = await session.exit;
   onTestFinished(() => handles.forEach((handle) => handle.close()));
-  return { frames, exit, paths: new Map([...handles].map(([tag, handle]) => [tag, reach(handle)])) };
+  return { frames, exit, handles, paths: pathsOf(handles) };
 }
 
-/** The path by which this process reaches what a handle means. */
-export const reach = (handle: Handle) => `/proc/self/fd/${openHandle(handle).fd}`;
+function pathsOf(handles: ReadonlyMap<number, Handle>): Map<number, string> {
+  const open = [...handles].filter(([, handle]) => (handle as NativeHandle).fd >= 0);
+  return new Map(open.map(([tag, handle]) => [tag, `/proc/self/fd/${openHandle(handle).fd}`]));
+}
 
 async function mapRoot(pid: number): Promise<void> {
   const { uid, gid } = host.environment;
@@ -141,9 +145,9 @@ export async function output(ops: readonly Op[], argv: readonly string[], surrou
   return { text: await written, ...ran };
 }
 
-/** An empty directory that goes when the test does. */
-export function directory(): string {
-  const path = mkdtempSync(join(tmpdir(), 'runts-ops-'));
+/** An empty directory that goes when the test does; for thousands of files, in memory where that can be had. */
+export function directory({ inMemory = false } = {}): string {
+  const path = mkdtempSync(join(inMemory && existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'runts-ops-'));
   onTestFinished(() => rmSync(path, { recursive: true, force: true }));
   return path;
 }

@@ -188,8 +188,8 @@ const testedElsewhere: readonly (readonly [start: string, folder: string, why: s
   ['lib/container/', 'test/container', 'through the public entry, as users do'],
   ['lib/runtime.ts', 'test/container', 'through the public entry, as users do'],
   ['lib/node/arguments.ts', 'test/addon', 'through runts/unsafe'],
-  ['lib/node/world.ts', 'test/cli', 'it is the world of the command line'],
-  ['lib/cli/', 'test/cli', 'as a process, and in a terminal'],
+  ['lib/node/world.ts', 'test/unit', 'docs.test.ts runs the command line as its page describes it'],
+  ['lib/cli/', 'test/unit', 'docs.test.ts runs the command line as its page describes it'],
 ];
 
 test('every file of lib is tested by its folder, or it is said where', () => {
