@@ -130,7 +130,21 @@ async function controllersOf(host: Host, parent: string, mount: string): Promise
 
 // ---- the host as a root ------------------------------------------------------------------------------------------------
 
-const topNames = ['usr', 'bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32', 'etc', 'opt', 'mnt', 'media', 'srv'];
+const topNames = [
+  'usr',
+  'usr/local',
+  'bin',
+  'sbin',
+  'lib',
+  'lib32',
+  'lib64',
+  'libx32',
+  'etc',
+  'opt',
+  'mnt',
+  'media',
+  'srv',
+];
 
 async function topLevel(host: Host): Promise<Facts['hostRoot']> {
   const found: Record<string, Facts['hostRoot'][string]> = {};

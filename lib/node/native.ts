@@ -43,6 +43,8 @@ export interface NativeExit {
   keepAlive(alive: boolean): void;
   /** The process is collected by nobody then. */
   close(): void;
+  /** Kills the process when this thread ends before it does. */
+  endWithUs(): void;
 }
 
 /** The master of a pseudo-terminal, on the event loop, with writes that never block. Open, it is not collected. */

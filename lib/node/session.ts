@@ -110,6 +110,7 @@ export class NodeSession implements Session {
     const before = this.#watch;
     this.#watch = this.#watchExit(openHandle(process, 'process'));
     this.#watch.keepAlive(this.#alive);
+    if (this.#ended && !this.#closed) this.#watch.endWithUs();
     // The one before is still collected when it ends, but nobody waits for it.
     before.keepAlive(false);
     this.#process.close();
@@ -170,6 +171,8 @@ export class NodeSession implements Session {
   /** The channel is gone, by either end. The exit comes first: a reader of the end may want to know it. */
   #finish(): void {
     this.#ended = true;
+    // A command without a reaper has no channel whose end would tell it that this thread is gone.
+    if (!this.#closed) this.#watch.endWithUs();
     this.#settleExit();
     for (const { reject } of this.#unsent.splice(0)) reject(systemError(errnoNumber('EPIPE'), 'sendmsg'));
     const [first, ...others] = this.#readers.splice(0);

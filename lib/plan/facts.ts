@@ -15,7 +15,7 @@ export interface Facts {
    */
   readonly available?: { readonly uids: readonly IdRange[]; readonly gids: readonly IdRange[] } | undefined;
   readonly cgroup: CgroupFacts;
-  /** For `host: true`: what the host has at its top level. */
+  /** For `host: true`: what the host has at its top level, and `usr/local`. */
   readonly hostRoot: Readonly<Record<string, 'directory' | { readonly link: string }>>;
 }
 

@@ -8,10 +8,10 @@ const origin = 'default: host root';
 /** Programs and what they are made of: links into /usr on a merged system, directories elsewhere. */
 const programs = ['usr', 'bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32', 'libexec'] as const;
 /**
- * Settings, and what came from elsewhere. Their owners are never mapped: a file that only root of the host may read
- * (/etc/shadow, the host keys of ssh, TLS keys) must be one that root of the container may not.
+ * Settings, and what did not come from a distribution. Their owners are never mapped: a file that only root of the host
+ * may read (/etc/shadow, the host keys of ssh, TLS keys) must be one that root of the container may not.
  */
-const unmapped = ['etc', 'opt'] as const;
+const unmapped = ['usr/local', 'etc', 'opt'] as const;
 
 /** Directories that begin empty: whose they are outside is no business of the container's. */
 const empty: readonly (readonly [path: string, mode: number])[] = [
@@ -64,7 +64,7 @@ export function hostRoot(site: Omit<Site, 'root'>, options: HostRootOptions): st
 /** Makes a clone of the host's directory, restricted, and attaches it. */
 function attachLower(site: Site, name: string, root: string, path: string): string {
   const idmap = site.facts.privileged && site.own.has('user') && !(unmapped as readonly string[]).includes(name);
-  const { register } = site.clone({ stem: name, source: `/${name}`, recursive: true, idmap, origin });
+  const { register } = site.clone({ stem: name.replace('/', '_'), source: `/${name}`, recursive: true, idmap, origin });
   const set = attributes.readonly | attributes.nosuid | attributes.nodev;
   const change = { src: register, set, clear: 0, propagation: propagations.private, recursive: 1 };
   site.ops.op('mount_attributes', change, origin);

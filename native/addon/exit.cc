@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -28,7 +29,8 @@ long collect(int process, siginfo_t* info) {
 
 Napi::Function Exit::define(Napi::Env env) {
   return DefineClass(env, "Exit",
-                     {InstanceMethod<&Exit::keep_alive>("keepAlive"), InstanceMethod<&Exit::close>("close")});
+                     {InstanceMethod<&Exit::keep_alive>("keepAlive"), InstanceMethod<&Exit::close>("close"),
+                      InstanceMethod<&Exit::end_with_us>("endWithUs")});
 }
 
 Exit::Exit(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Exit>(info), state_(State::of(info.Env())) {
@@ -47,7 +49,11 @@ Exit::~Exit() { shut(); }
 
 void Exit::shut() {
   if (!watch_) return;
-  if (state_.ending) process_ = duplicate(watch_->fd());
+  if (state_.ending) {
+    // Now, before anybody's last look takes its time. It fails where the process has ended.
+    if (ends_with_us_) (void)sys(__NR_pidfd_send_signal, watch_->fd(), SIGKILL, nullptr, 0);
+    process_ = duplicate(watch_->fd());
+  }
   watch_->close();
   watch_ = nullptr;
   state_.watchers.erase(this);
@@ -84,5 +90,7 @@ void Exit::keep_alive(const Napi::CallbackInfo& info) {
 }
 
 void Exit::close(const Napi::CallbackInfo&) { shut(); }
+
+void Exit::end_with_us(const Napi::CallbackInfo&) { ends_with_us_ = true; }
 
 }  // namespace runts

@@ -18,11 +18,13 @@ class Exit final : public Napi::ObjectWrap<Exit>, public Watcher {
  private:
   void keep_alive(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
+  void end_with_us(const Napi::CallbackInfo& info);
   void ready();
 
   Napi::FunctionReference on_exit_;
   Watch* watch_ = nullptr;
   State& state_;
+  bool ends_with_us_ = false;
   Fd process_;  // for the last look, when the watch is gone
 };
 

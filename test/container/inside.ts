@@ -2,8 +2,7 @@ import { type CommonOptions, type RunOptions, run } from '../../lib/index.ts';
 
 /** What a shell script says inside a container that is this machine's /usr. */
 export async function inside(script: string, options: Partial<CommonOptions> & RunOptions = {}): Promise<string> {
-  const { stdout } = await run({ host: true, command: ['sh', '-c', script], ...options } as ContainerOptions &
-    RunOptions);
+  const { stdout } = await run({ host: true, command: ['sh', '-c', script], ...options });
   return stdout;
 }
 

@@ -4,9 +4,11 @@ import { describe, expect, test } from 'vitest';
 import { planContainer } from '../../lib/plan/container.ts';
 import { keeperProgram } from '../../lib/plan/keeper.ts';
 import { type Encodable, encode } from '../../lib/program/encode.ts';
+import { opNames } from '../../lib/program/ops.ts';
 import { verify } from '../../lib/program/verify.ts';
 import { verifyProgram } from '../../lib/unsafe.ts';
 import { facts, request } from '../plans/requests.ts';
+import { halt, op } from '../support/ops.ts';
 
 const golden = (name: string) => readFileSync(new URL(`goldens/${name}`, import.meta.url), 'utf8');
 const small = () => new Uint8Array(Buffer.from(golden('small.hex').replaceAll('\n', ''), 'hex'));
@@ -24,10 +26,26 @@ test.each(golden('refused.txt').trimEnd().split('\n'))('both refuse: %s', (line)
   expect(verify(mutant)).toEqual({ op: Number(op), reason });
 });
 
+test.each(['with', 'without'])('both agree on what may run after a filter %s no_new_privs', (how) => {
+  const start = how === 'with' ? [op('no_new_privs', {})] : [];
+  const filter = op('seccomp', { filter: new Uint8Array(8), flags: 0 });
+  const program = encode({ inputs: [], ops: [...start, filter, filter, halt] });
+  const second = 64 * (1 + start.length + 1);
+  for (let code = 0; code <= opNames.length; code++) {
+    const mutant = program.slice();
+    new DataView(mutant.buffer).setUint16(second, code, true);
+    expect(verifyProgram(mutant), opNames[code]).toEqual(verify(mutant));
+  }
+});
+
 const programs: Readonly<Record<string, Encodable>> = {
   'of root': planContainer(request(), facts('root')).segment,
   rootless: planContainer(request(() => {}, { stdio: 'terminal', ownStdio: false }), facts('rootless')).segment,
   'on the host’s root': planContainer(request(() => {}, { root: { kind: 'host' } }), facts('single-id')).segment,
+  'that is filtered early': planContainer(
+    request((spec) => (spec.process.noNewPrivileges = false), { reap: false, deathSignal: true }),
+    facts('root'),
+  ).segment,
   'of a keeper': keeperProgram(
     { trees: [{ directory: 0, name: 'a' }], cgroups: [{ directory: 1, name: 'b' }] },
     { mapped: true },
