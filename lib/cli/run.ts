@@ -43,6 +43,8 @@ export async function run(argv: readonly string[], world: World): Promise<number
   try {
     const exit = await runToEnd(parsed, world, interruption, (created) => {
       hear = (signal) => void kill(created, signal);
+      // One that came when it was too late to cancel.
+      if (interruption.signal !== undefined) hear(interruption.signal);
     });
     return exitCode(exit);
   } catch (error) {

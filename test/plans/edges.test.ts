@@ -198,7 +198,10 @@ test('a default container is planned in well under a millisecond', () => {
 
 test('secrets of the host stay unreadable: owners below /etc, /opt and /usr/local are never mapped', () => {
   const hostRoot = { usr: 'directory', 'usr/local': 'directory', etc: 'directory', opt: 'directory' } as const;
-  const { inputs } = planContainer(request(() => {}, { root: { kind: 'host' } }), { ...facts('root'), hostRoot });
+  const { inputs } = planContainer(
+    request(() => {}, { root: { kind: 'host' } }),
+    { ...facts('root'), hostRoot },
+  );
   const mapped = inputs.flatMap((input) => (input.kind === 'mount' ? [[input.source, input.idmap]] : []));
   expect(mapped).toEqual([
     ['/usr', true],
