@@ -8,6 +8,7 @@ import { checkOptions } from '../spec/check-options.ts';
 import { defaultCapabilities } from '../spec/defaults.ts';
 import { boundingSet, specFromOptions, stopSignal } from '../spec/from-options.ts';
 import type { ImageConfig } from '../spec/image-config.ts';
+import { refuseNotYet } from '../spec/not-yet.ts';
 import type { CommonOptions, ContainerOptions } from '../spec/options.ts';
 import type { SeccompProfile, Spec } from '../spec/types.ts';
 import { type ResolvedUser, resolveUser } from '../spec/users.ts';
@@ -45,6 +46,7 @@ export interface Prepared {
 export async function prepare(host: Host, facts: Facts, request: PrepareRequest): Promise<Prepared> {
   const issues = checkOptions(request.options);
   if (issues.length > 0) throw specError('cannot make a container of these options', issues);
+  refuseNotYet(request.options);
   const undo = new Undo();
   try {
     const source = await openSource(host, facts, request, undo);

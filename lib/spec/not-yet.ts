@@ -1,0 +1,47 @@
+import { RuntsError } from '../errors.ts';
+import type { CommonOptions, ContainerOptions } from './options.ts';
+
+interface NotYet {
+  readonly path: string;
+  readonly asked: (options: ContainerOptions & CommonOptions) => boolean;
+  readonly what: string;
+  readonly hint: string;
+}
+
+/** Options that have their place, and not their work yet: whoever asks for one is told, and not served without. */
+const notYet: readonly NotYet[] = [
+  {
+    path: '/ports',
+    asked: ({ ports = [] }) => ports.length > 0,
+    what: 'ports cannot be published yet',
+    hint: "Use network: 'host', or a socket in a bind mount.",
+  },
+  {
+    path: '/network',
+    asked: ({ network }) => network === 'private' || typeof network === 'object',
+    what: 'there are no networks yet but those of the host and none',
+    hint: "Use network: 'none' (the default: a network with nothing but lo), or 'host'.",
+  },
+  {
+    path: '/mounts',
+    asked: ({ mounts = [] }) => mounts.some(({ type }) => type === 'volume'),
+    what: 'there are no volumes yet',
+    hint: 'Use a bind mount, or a tmpfs.',
+  },
+  {
+    path: '/pull',
+    asked: (options) => options.image !== undefined && options.pull === 'always',
+    what: 'nothing can be pulled from a registry yet',
+    hint: 'Give the path of an archive: docker save, or an OCI archive or layout.',
+  },
+];
+
+/** Throws ERR_UNSUPPORTED for the first option that this version cannot serve. */
+export function refuseNotYet(options: ContainerOptions & CommonOptions): void {
+  const found = notYet.find(({ asked }) => asked(options));
+  if (found === undefined) return;
+  throw new RuntsError('ERR_UNSUPPORTED', `cannot make a container of these options: ${found.what}`, {
+    origin: found.path,
+    hint: found.hint,
+  });
+}
