@@ -62,5 +62,12 @@ async function dispatch(argv: readonly string[], world: World): Promise<number> 
 /** An error for a person: its message, and what to do about it. Never a stack: that is for bugs, and ours carry a code. */
 function explain(error: unknown): string {
   if (!RuntsError.is(error)) return `internal error: ${messageOf(error)}`;
-  return error.hint === undefined ? error.message : `${error.message}\n  hint: ${error.hint}`;
+  const { message, origin, hint } = error;
+  // What this version cannot do is named by its place in the configuration, since nobody wrote it on the command line.
+  const place = error.code === 'ERR_UNSUPPORTED' && origin !== undefined && !message.includes(origin);
+  return [
+    message,
+    ...(place ? [`  at config ${origin}`] : []),
+    ...(hint === undefined ? [] : [`  hint: ${hint}`]),
+  ].join('\n');
 }

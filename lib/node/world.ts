@@ -103,22 +103,22 @@ const terminal: Terminal = {
     const stream = openTerminal(master);
     const { stdin, stdout } = process;
     const resize = (): void => stream.resize(terminal.size());
-    // What nobody can see any more is let go: a command that waits for us to read would wait for ever.
-    const discard = (): void => void stream.resume();
-    const ignore = (): void => {};
+    // Our terminal is gone, and so is the one inside: the kernel tells the command by SIGHUP.
+    const hangUp = (): void => void stream.destroy();
     const done = new Promise<void>((resolve) => {
       stream.once('close', resolve);
       stream.once('error', () => resolve());
     });
-    stdin.on('error', ignore);
+    stdin.on('error', hangUp);
     if (stdin.isTTY) {
+      stdin.on('end', hangUp);
       // Raw: every key goes inside, Ctrl-C too; the terminal in there makes of it what it does. Node's part remembers how
       // it was before. That a terminal cannot be set means that it is gone, which its streams find out by themselves.
       stdin.setRawMode(true);
       native.rawTerminal(0);
     }
     stdin.pipe(stream, { end: false });
-    stdout.on('error', discard);
+    stdout.on('error', hangUp);
     stream.pipe(stdout, { end: false });
     if (stdout.isTTY) {
       stdout.on('resize', resize);
@@ -128,7 +128,6 @@ const terminal: Terminal = {
       done,
       release() {
         stdout.off('resize', resize);
-        stdout.off('error', discard);
         stdin.unpipe(stream);
         stdin.pause();
         if (stdin.isTTY) stdin.setRawMode(false);

@@ -42,7 +42,8 @@ asm(".globl _start\n_start:\n  mov x29, #0\n  bl init_main\n  brk #0\n");
 namespace runts {
 
 void leave(int code) {
-  for (;;) (void)sys(__NR_exit_group, code);
+  (void)sys(__NR_exit_group, code);
+  for (;;) __builtin_trap();  // a filter denies even this: then by the signal of an illegal instruction
 }
 
 }  // namespace runts

@@ -97,7 +97,7 @@ int wait_for_go(uint32_t tag) {
   return header.kind == kMessageGo && header.value == tag && fd_count == 0 ? 0 : -EBADMSG;
 }
 
-void send_failure(const Failure& failure) {
+Frame frame_of(const Failure& failure) {
   Frame frame = {};
   frame.kind = kFrameError;
   frame.op = failure.op;
@@ -108,7 +108,7 @@ void send_failure(const Failure& failure) {
   if (length > sizeof frame.detail) length = sizeof frame.detail;
   memcpy(frame.detail, failure.where.detail, length);
   frame.detail_length = static_cast<uint32_t>(length);
-  (void)send_frame(frame, -1);  // the host may be gone, and then nobody asks
+  return frame;
 }
 
 }  // namespace runts

@@ -18,6 +18,6 @@ struct Received {
 // Waits for the next program. False when the channel ends, or says what we do not understand.
 bool receive_program(Received* received);
 
-void send_failure(const Failure& failure);
+Frame frame_of(const Failure& failure);
 
 }  // namespace runts

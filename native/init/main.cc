@@ -7,6 +7,7 @@
 #include "../program/verify.h"
 #include "bare.h"
 #include "channel.h"
+#include "reap.h"
 
 namespace runts {
 
@@ -14,10 +15,15 @@ namespace {
 
 enum { kFailed = 125 };  // as docker run says it: the runtime failed, not the command
 
+[[noreturn]] void fail(const Failure& failure) {
+  Frame frame = frame_of(failure);
+  if (!leave_to_reaper(frame)) (void)send_frame(frame, -1);  // the host may be gone, and then nobody asks
+  leave(kFailed);
+}
+
 [[noreturn]] void refuse(const Verdict& verdict) {
   auto op = static_cast<uint32_t>(verdict.op < 0 ? 0 : verdict.op);
-  send_failure(Failure{op, 0, EBADMSG, Where{kStepVerify, verdict.reason}});
-  leave(kFailed);
+  fail(Failure{op, 0, EBADMSG, Where{kStepVerify, verdict.reason}});
 }
 
 [[noreturn]] void serve() {
@@ -41,9 +47,7 @@ enum { kFailed = 125 };  // as docker run says it: the runtime failed, not the c
     (void)send_frame(done, -1);
     leave(0);
   }
-  send_failure(failure);
-  note_failure();
-  leave(kFailed);
+  fail(failure);
 }
 
 }  // namespace

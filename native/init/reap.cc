@@ -1,13 +1,20 @@
 // Process 1 of a container with `init: true`. It forwards signals to the command, collects what the command orphans,
 // tells the host how the command ended, and ends everything when the host is gone: the kernel kills a pid namespace with
 // its process 1 (pid_namespaces(7)).
+#include "reap.h"
+
+#include <linux/audit.h>
 #include <linux/fcntl.h>
+#include <linux/filter.h>
+#include <linux/mman.h>
 #include <linux/poll.h>
+#include <linux/seccomp.h>
 #include <linux/signal.h>
 #include <linux/wait.h>
 
 #include "../ops/identity.h"
 #include "../ops/namespaces.h"
+#include "../ops/process.h"
 #include "../program/link.h"
 #include "bare.h"
 #include "channel.h"
@@ -16,10 +23,19 @@ namespace runts {
 
 namespace {
 
-enum { kSigchld = 17, kSetBytes = 8 };
+enum { kSigchld = 17, kSigkill = 9, kSetBytes = 8 };
 
-// The command's end of a pipe that closes at its exec. A byte in it says that the exec failed.
+// The command's end of a pipe that closes at its exec, or with its death.
 int exec_notice = -1;
+// The command's end of another, under a reaper that is traced: a byte comes when it is confined.
+int confined_notice = -1;
+
+// A page that both sides see until the exec takes it from the command.
+struct Shared {
+  volatile bool failed;
+  Frame failure;
+};
+Shared* shared = nullptr;
 
 void tell(FrameKind kind, uint64_t value) {
   Frame frame = {};
@@ -28,17 +44,20 @@ void tell(FrameKind kind, uint64_t value) {
   (void)send_frame(frame, -1);  // a host that is gone is seen by poll
 }
 
-// Collects every zombie. True when the command was among them.
-bool collect(int command, int* status) {
-  for (;;) {
+enum Collected { kNone, kMore, kCommand };
+
+// Collects zombies, but not for ever: a command that makes them without end must not keep us from the host.
+Collected collect(int command, int* status) {
+  for (int i = 0; i < 64; i++) {
     int ended = 0;
     long pid = sys(__NR_wait4, -1, &ended, WNOHANG, nullptr);
-    if (pid <= 0) return false;
+    if (pid <= 0) return kNone;
     if (pid == command) {
       *status = ended;
-      return true;
+      return kCommand;
     }
   }
+  return kMore;
 }
 
 [[noreturn]] void end(int status) {
@@ -58,46 +77,116 @@ void forward(int signals, int command) {
   }
 }
 
-// Tells the host that the command was exec'd, once the command's end of the pipe is closed without a word.
+// Tells the host how the setting up of the command ended, once its end of the pair is closed.
 void tell_started(struct pollfd* notice) {
-  char byte;
-  if (notice->fd >= 0 && sys(__NR_read, notice->fd, &byte, 1) == 0) tell(kFrameStarted, 0);
+  if (notice->fd < 0) return;
+  (void)sys(__NR_close, notice->fd);
   notice->fd = -1;
+  if (shared->failed) {
+    (void)send_frame(shared->failure, -1);
+  } else {
+    tell(kFrameStarted, 0);
+  }
 }
 
 [[noreturn]] void reap(int command, int notice, int signals) {
   struct pollfd watched[3] = {{kChannel, POLLIN, 0}, {signals, POLLIN, 0}, {notice, POLLIN, 0}};
+  const uint64_t at_once[2] = {0, 0};
+  Collected last = kNone;
   for (;;) {
-    long n = sys(__NR_ppoll, watched, 3, nullptr, nullptr, 0);
+    long n = sys(__NR_ppoll, watched, 3, last == kMore ? at_once : nullptr, nullptr, 0);
     if (n < 0 && n != -EINTR) leave(125);
     // Nothing is to be said to us any more: readable means that the host has closed its end.
-    if (watched[0].revents) leave(137);
+    if (watched[0].revents) {
+      (void)sys(__NR_kill, command, kSigkill);  // the kernel does, unless we are not process 1
+      leave(137);
+    }
     if (watched[2].revents) tell_started(&watched[2]);
     if (watched[1].revents) forward(signals, command);
     int status;
-    if (collect(command, &status)) {
-      tell_started(&watched[2]);  // the pipe is closed by now: the command is dead
+    last = collect(command, &status);
+    if (last == kCommand) {
+      tell_started(&watched[2]);  // its end is closed by now: the command is dead
       end(status);
     }
   }
 }
 
-// Closes every descriptor but the channel and two others: a pipe of the command must end with the command.
-void close_all_but(int one, int other) {
-  auto low = static_cast<uint32_t>(one < other ? one : other), high = static_cast<uint32_t>(one < other ? other : one);
-  const uint32_t ranges[4][2] = {{0, kChannel - 1}, {kChannel + 1, low - 1}, {low + 1, high - 1}, {high + 1, ~0u}};
-  for (auto& range : ranges) {
-    if (range[0] <= range[1]) (void)sys(__NR_close_range, range[0], range[1], 0);
+// Closes the descriptors from `first` on but some, which are in order.
+long close_except(uint32_t first, const int* kept, int count) {
+  long r = 0;
+  for (int i = 0; i < count && r >= 0; i++) {
+    if (kept[i] < 0 || static_cast<uint32_t>(kept[i]) < first) continue;
+    auto keep = static_cast<uint32_t>(kept[i]);
+    if (keep > first) r = sys(__NR_close_range, first, keep - 1, 0);
+    first = keep + 1;
   }
+  return r < 0 ? r : sys(__NR_close_range, first, ~0u, 0);
+}
+
+#if defined(__x86_64__)
+constexpr uint32_t kArchitecture = AUDIT_ARCH_X86_64;
+#else
+constexpr uint32_t kArchitecture = AUDIT_ARCH_AARCH64;
+#endif
+
+// Nothing is left to a command with CAP_SYS_PTRACE, which can make us do what it likes, but what a reaper does. It has a
+// filter of its own to get out of.
+int confine(Where& at) {
+  constexpr uint32_t kCalls[] = {__NR_ppoll,  __NR_read,    __NR_wait4,      __NR_kill,
+                                 __NR_write,  __NR_close,   __NR_sendmsg,    __NR_exit_group,
+                                 __NR_restart_syscall};
+  constexpr uint8_t kCount = sizeof kCalls / sizeof *kCalls;
+  sock_filter filter[kCount + 5] = {
+      {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, arch)},
+      {BPF_JMP | BPF_JEQ | BPF_K, 0, kCount + 1, kArchitecture},
+      {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)},
+  };
+  for (uint8_t i = 0; i < kCount; i++) {
+    filter[3 + i] = {BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint8_t>(kCount - i), 0, kCalls[i]};
+  }
+  filter[3 + kCount] = {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | EPERM};
+  filter[4 + kCount] = {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW};
+  int r = load_seccomp(at, filter, sizeof filter, 0);
+  return r == -ENOSYS || r == -EINVAL ? 0 : r;  // a kernel without filters has none for the command either
+}
+
+// A command that gets hold of us gets nothing: no capability but the one to signal other users.
+int give_up_rights(Where& at, uint64_t capabilities) {
+  int r = no_new_privs(at);
+  if (r >= 0) r = drop_bounding(at, capabilities);
+  return r < 0 ? r : set_capabilities(at, Capabilities{capabilities, capabilities, 0, 0});
+}
+
+struct Pipe {
+  int open(Where& at) {
+    int ends[2];
+    int r = check(at, kStepPipe, sys(__NR_pipe2, ends, O_CLOEXEC));
+    if (r >= 0) out = Fd(ends[0]), in = Fd(ends[1]);
+    return r;
+  }
+  Fd out, in;
+};
+
+int share_page(Where& at) {
+  constexpr size_t kPage = 4096;
+  static_assert(sizeof(Shared) <= kPage, "one page");
+  long page = sys(__NR_mmap, nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (page < 0) return check(at, kStepClone, "a page to share", page);
+  shared = reinterpret_cast<Shared*>(page);
+  return 0;
 }
 
 }  // namespace
 
-int stay_as_reaper(Where& at, uint64_t capabilities) {
-  int ends[2];
-  int r = check(at, kStepPipe, sys(__NR_pipe2, ends, O_CLOEXEC));
+int stay_as_reaper(Where& at, uint64_t capabilities, bool traced) {
+  // Before there is anybody who could look into us.
+  int r = undumpable(at);
+  if (r >= 0) r = share_page(at);
+  Pipe notice, confined;
+  if (r >= 0) r = notice.open(at);
+  if (r >= 0 && traced) r = confined.open(at);
   if (r < 0) return r;
-  Fd notice(ends[0]), exec_end(ends[1]);
   uint64_t all = ~0ull;
   Fd signals(check(at, kStepSignalfd, sys(__NR_signalfd4, -1, &all, kSetBytes, O_CLOEXEC | O_NONBLOCK)));
   if (!signals.ok()) return signals.get();
@@ -105,23 +194,38 @@ int stay_as_reaper(Where& at, uint64_t capabilities) {
   int command = fork_process(at, false, &pidfd);
   if (command < 0) return command;
   if (command == 0) {
-    exec_notice = exec_end.release();
+    exec_notice = notice.in.release();
+    confined_notice = confined.out.release();
     return 0;
   }
 
-  exec_end.release();
-  close_all_but(notice.get(), signals.get());
-  // A command that gets hold of us gets nothing: no ptrace, and no capability but the one to signal other users.
-  r = undumpable(at);
-  if (r >= 0) r = no_new_privs(at);
-  if (r >= 0) r = drop_bounding(at, capabilities);
-  if (r >= 0) r = set_capabilities(at, Capabilities{capabilities, capabilities, 0, 0});
-  if (r < 0) leave(125);
-  reap(command, notice.release(), signals.release());
+  // A pipe of the command must end with the command. Descriptors are given out from below, so these are in order.
+  const int kept[] = {kChannel, notice.out.get(), confined.in.get(), signals.get()};
+  (void)close_except(0, kept, 4);
+  if (give_up_rights(at, capabilities) < 0 || (traced && confine(at) < 0)) leave(125);
+  if (traced) (void)sys(__NR_write, confined.in.get(), "", 1);  // a command that is dead needs none
+  confined.in.reset();
+  reap(command, notice.out.release(), signals.release());
 }
 
-void note_failure() {
-  if (exec_notice >= 0) (void)sys(__NR_write, exec_notice, "", 1);
+int reaper_is_ready(Where& at) {
+  if (confined_notice < 0) return 0;
+  Fd notice(confined_notice);
+  confined_notice = -1;
+  char byte;
+  return sys(__NR_read, notice.get(), &byte, 1) == 1 ? 0 : check(at, kStepPipe, "process 1", -EPIPE);
+}
+
+int close_from(Where& at, uint32_t first) {
+  const int kept[] = {kChannel, exec_notice, confined_notice};
+  return check(at, kStepCloseRange, close_except(first, kept, 3));
+}
+
+bool leave_to_reaper(const Frame& failure) {
+  if (exec_notice < 0) return false;
+  shared->failure = failure;
+  shared->failed = true;
+  return true;
 }
 
 }  // namespace runts

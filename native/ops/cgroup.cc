@@ -3,6 +3,7 @@
 #include <linux/fcntl.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
+#include <string.h>
 
 namespace runts {
 
@@ -70,12 +71,15 @@ int write_cgroup(Where& at, int cgroup, const char* file, const void* value, siz
 }
 
 int kill_cgroup(Where& at, int parent, const char* name) {
+  // `.` and `..` would be the cgroup that we were to find it in, and others.
+  if (*name == 0 || *name == '.' || strchr(name, '/')) return check(at, kStepOpenat2, name, -EINVAL);
   long r = -EBUSY;
   for (uint32_t tries = 0, ms = 1; tries < 220; tries++) {
     Fd dir(open_control(at, parent, name, O_RDONLY | O_DIRECTORY));
     if (dir.get() == -ENOENT) return 0;
     if (!dir.ok()) return dir.get();
     r = write_cgroup(at, dir.get(), "cgroup.kill", "1", 1);
+    if (r == -ENODEV) continue;  // somebody else has just removed it
     if (r < 0 && r != -ENOENT) return static_cast<int>(r);
     (void)remove_children(at, dir.get(), 16);
     r = sys(__NR_unlinkat, parent, name, AT_REMOVEDIR);

@@ -41,7 +41,8 @@ int make_node(Where& at, int root, const char* path, const Node& node) {
   const char* last;
   Fd parent(open_parent(at, root, path, &last));
   if (!parent.ok()) return parent.get();
-  // The kernel's encoding of a device number in 32 bits (new_encode_dev).
+  // The kernel's encoding of a device number in 32 bits (new_encode_dev). A larger one would be another device.
+  if (node.major > 0xfff || node.minor > 0xfffff) return check(at, kStepMknodat, path, -EINVAL);
   uint32_t device = (node.minor & 0xff) | (node.major << 8) | ((node.minor & ~0xffu) << 12);
   int r = check(at, kStepMknodat, path, sys(__NR_mknodat, parent.get(), last, node.mode, device));
   if (r < 0) return r;
@@ -50,7 +51,8 @@ int make_node(Where& at, int root, const char* path, const Node& node) {
 }
 
 int write_file(Where& at, int root, const char* path, const void* content, size_t size) {
-  Fd file(open_below(at, root, path, O_WRONLY));
+  // Neither waits for the reader of a fifo nor takes a terminal for its own: the image may have put one there.
+  Fd file(open_below(at, root, path, O_WRONLY | O_NONBLOCK | O_NOCTTY));
   return file.ok() ? write_once(at, file.get(), content, size) : file.get();
 }
 
@@ -61,11 +63,19 @@ int change_owner(Where& at, int root, const char* path, uint32_t uid, uint32_t g
 }
 
 int change_mode(Where& at, int root, const char* path, uint32_t mode) {
-  // Only what can be opened has a mode worth setting here: files and directories. O_NONBLOCK: not to wait for a fifo's
-  // other end.
-  Fd entry(open_below(at, root, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
-  if (!entry.ok()) return entry.get();
-  return check(at, kStepFchmodat, sys(__NR_fchmod, entry.get(), mode));
+  constexpr long kFchmodat2 = 452;  // Linux 6.6
+  Fd entry(open_below(at, root, path, O_PATH | O_NOFOLLOW));
+  int type = entry.ok() ? type_of(at, entry.get()) : entry.get();
+  if (type < 0) return type;
+  if (type == kLink) return check(at, kStepFchmodat, -ELOOP);
+  // To open a device may already do something to it.
+  if (type != kDirectory && type != kRegular && type != kFifo) {
+    return check(at, kStepFchmodat, sys(kFchmodat2, entry.get(), "", mode, AT_EMPTY_PATH));
+  }
+  // O_NONBLOCK: not to wait for a fifo's other end.
+  Fd file(open_below(at, root, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+  if (!file.ok()) return file.get();
+  return check(at, kStepFchmodat, sys(__NR_fchmod, file.get(), mode));
 }
 
 namespace {
@@ -77,6 +87,14 @@ struct Entry {  // linux_dirent64
   uint8_t type;
   char name[1];
 };
+
+// Removes a file or an empty directory.
+long unlink_any(int dir, const char* name) {
+  long r = sys(__NR_unlinkat, dir, name, 0);
+  if (r != -EISDIR && r != -EPERM) return r;
+  long directory = sys(__NR_unlinkat, dir, name, AT_REMOVEDIR);
+  return directory == -ENOTDIR ? r : directory;  // a file after all, and one that may not go
+}
 
 bool is_dot(const char* name) { return name[0] == '.' && (name[1] == 0 || (name[1] == '.' && name[2] == 0)); }
 
@@ -120,8 +138,7 @@ class Remover {
 
   // 0: the entry is gone. 1: we went down into it, or moved it. Negative: an error.
   int remove(int dir, const char* name) {
-    long r = sys(__NR_unlinkat, dir, name, 0);
-    if (r == -EISDIR || r == -EPERM) r = sys(__NR_unlinkat, dir, name, AT_REMOVEDIR);
+    long r = unlink_any(dir, name);
     if (r == -ENOTEMPTY || r == -EEXIST) return descend(dir, name);
     return r < 0 && r != -ENOENT ? check(at_, kStepUnlinkat, r) : 0;
   }
@@ -155,16 +172,18 @@ class Remover {
 
 int remove_tree(Where& at, int root, const char* path) {
   const char* last;
-  Fd parent(open_parent(at, root, path, &last));
-  if (!parent.ok()) return parent.get();
-  long r = sys(__NR_unlinkat, parent.get(), last, 0);
+  Fd parent(find_parent(at, root, path, &last));
+  if (!parent.ok()) return parent.get() == -ENOENT ? 0 : parent.get();
+  long r = unlink_any(parent.get(), last);
   if (r == 0 || r == -ENOENT) return 0;
-  if (r != -EISDIR && r != -EPERM) return check(at, kStepUnlinkat, path, r);
-  int top = open_below(at, parent.get(), last, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (r != -ENOTEMPTY && r != -EEXIST) return check(at, kStepUnlinkat, path, r);
+  int top = open_below(at, parent.get(), last, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, kNoMounts);
   if (top < 0) return top;
   int emptied = Remover(at, top).run();
+  at.detail = path;
   if (emptied < 0) return emptied;
-  return check(at, kStepUnlinkat, path, sys(__NR_unlinkat, parent.get(), last, AT_REMOVEDIR));
+  r = sys(__NR_unlinkat, parent.get(), last, AT_REMOVEDIR);
+  return r == -ENOENT ? 0 : check(at, kStepUnlinkat, r);
 }
 
 }  // namespace runts

@@ -47,6 +47,14 @@ int set_capabilities(Where& at, const Capabilities& sets) {
   return r < 0 ? r : set_ambient(at, sets.ambient);
 }
 
+int nothing_inheritable(Where& at) {
+  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2] = {};
+  int r = check(at, kStepCapset, sys(__NR_capget, &header, data));
+  for (auto& half : data) half.inheritable = 0;
+  return r < 0 ? r : check(at, kStepCapset, sys(__NR_capset, &header, data));
+}
+
 int no_new_privs(Where& at) { return check(at, kStepPrctl, sys(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)); }
 
 int death_signal(Where& at, uint32_t signal) {

@@ -88,9 +88,12 @@ int attach(Where& at, int mount, int root, const char* path, bool ordinary) {
   at.detail = path;
   int type = type_of(at, mount);
   if (type < 0) return type;
-  Fd target(mount_point(at, root, path, type == kDirectory));
-  if (target.ok() && ordinary) target = Fd(open_below(at, root, path, O_PATH | O_DIRECTORY, 0, kNoLinks));
+  Fd target(mount_point(at, root, path, type == kDirectory, ordinary ? kNoLinks : 0));
   if (!target.ok()) return target.get();
+  if (ordinary) {
+    int under = type_of(at, target.get());
+    if (under != kDirectory) return under < 0 ? under : check(at, kStepOpenat2, path, -ENOTDIR);
+  }
   at.detail = path;
   return check(at, kStepMoveMount, sys(__NR_move_mount, mount, "", target.get(), "",
                                        MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));

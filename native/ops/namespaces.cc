@@ -3,6 +3,8 @@
 #include <linux/prctl.h>
 #include <linux/sched.h>
 
+#include "identity.h"
+
 namespace runts {
 
 namespace {
@@ -18,8 +20,9 @@ int become_root(Where& at) {
   if (groups < 0 && groups != -EPERM) return check(at, kStepSetgroups, groups);
   int r = check(at, kStepSetresgid, sys(__NR_setresgid, 0, 0, 0));
   if (r >= 0) r = check(at, kStepSetresuid, sys(__NR_setresuid, 0, 0, 0));
-  // The ambient set carried the capabilities over the exec of the init (capabilities(7)); it must not carry them further.
-  if (r >= 0) r = check(at, kStepPrctl, sys(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0));
+  // The ambient set, and the inheritable one that it needs, carried the capabilities over the exec of the init
+  // (capabilities(7)); they must not carry them further.
+  if (r >= 0) r = nothing_inheritable(at);
   return r < 0 ? r : undumpable(at);
 }
 

@@ -12,17 +12,27 @@ int open_below(Where& at, int root, const char* path, uint64_t flags, uint64_t m
 // that component. -EINVAL when the last component is empty, `.` or `..`.
 int open_parent(Where& at, int root, const char* path, const char** last);
 
+// The same, and makes nothing: -ENOENT when a directory on the way is missing.
+int find_parent(Where& at, int root, const char* path, const char** last);
+
+// For `resolve`: no component may be a link (RESOLVE_NO_SYMLINKS); no mount may be entered (RESOLVE_NO_XDEV).
+constexpr uint64_t kNoLinks = 4, kNoMounts = 1;
+
 // Opens what is to be mounted over; when nothing is there, makes a directory or an empty file first.
-int mount_point(Where& at, int root, const char* path, bool directory);
+int mount_point(Where& at, int root, const char* path, bool directory, uint64_t resolve = 0);
 
 // Opens a directory below root, making it and the missing ones above it.
-int make_directory(Where& at, int root, const char* path, uint32_t mode);
-
-// For `resolve`: no component may be a link (RESOLVE_NO_SYMLINKS).
-constexpr uint64_t kNoLinks = 4;
+int make_directory(Where& at, int root, const char* path, uint32_t mode, uint64_t resolve = 0);
 
 // The file type bits of a mode (S_IFMT), which <linux/stat.h> withholds where a libc is in sight.
-enum : int { kTypeBits = 0170000, kDirectory = 0040000, kRegular = 0100000, kCharacter = 0020000, kFifo = 0010000 };
+enum : int {
+  kTypeBits = 0170000,
+  kFifo = 0010000,
+  kCharacter = 0020000,
+  kDirectory = 0040000,
+  kRegular = 0100000,
+  kLink = 0120000,
+};
 
 // The type bits of a descriptor's file, or -errno.
 int type_of(Where& at, int fd);

@@ -56,11 +56,6 @@ int new_keyring(Where& at, const char* name) {
   return check(at, kStepKeyctl, sys(__NR_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name, 0, 0, 0));
 }
 
-int close_on_exec_from(Where& at, uint32_t fd) {
-  constexpr uint32_t kCloexec = 4;  // CLOSE_RANGE_CLOEXEC
-  return check(at, kStepCloseRange, sys(__NR_close_range, fd, ~0u, kCloexec));
-}
-
 int executable(Where& at, const char* path) {
   constexpr int kExecute = 1;           // X_OK
   constexpr long kFaccessat2 = 439;     // newer than some headers we are built with
@@ -79,6 +74,8 @@ int executable(Where& at, const char* path) {
 
 int load_seccomp(Where& at, const void* filter, size_t size, uint64_t flags) {
   constexpr uint32_t kSetModeFilter = 1;
+  // A length that does not fit would be the filter's beginning only; the kernel takes 4096 at most anyway.
+  if (size % 8 || size / 8 > 0xffff) return check(at, kStepSeccomp, -EINVAL);
   struct {
     uint16_t length;
     const void* filter;

@@ -11,7 +11,6 @@ int set_rlimit(Where& at, uint32_t resource, uint64_t soft, uint64_t hard);
 // chdir(2), and the proof that we are below our root (CVE-2024-21626).
 int change_directory(Where& at, const char* path);
 int new_keyring(Where& at, const char* name);
-int close_on_exec_from(Where& at, uint32_t fd);
 // Whether a path can be executed by somebody, and is reached through no magic link: 0, -ENOENT or -EACCES.
 int executable(Where& at, const char* path);
 int load_seccomp(Where& at, const void* filter, size_t size, uint64_t flags);

@@ -12,9 +12,14 @@ int send_frame(const Frame& frame, int fd);
 int wait_for_go(uint32_t tag);
 
 // Forks: returns 0 in the child, which goes on with the program. The parent stays behind as process 1 and never returns.
-int stay_as_reaper(Where& at, uint64_t capabilities);
+// traced: the command will be able to get hold of process 1 (CAP_SYS_PTRACE), which then confines itself.
+int stay_as_reaper(Where& at, uint64_t capabilities, bool traced);
 
-// After the failure of a program that runs under a reaper: the reaper must not take the end for an exec.
-void note_failure();
+// Under a reaper that will be traced: waits until it is confined, as it must be before code that is not ours runs.
+int reaper_is_ready(Where& at);
+
+// Closes every descriptor from a number on, but those that say by closing at the exec that it has happened. Marked
+// close-on-exec only, a path to execute could still go through them (/proc/self/fd: CVE-2024-21626).
+int close_from(Where& at, uint32_t first);
 
 }  // namespace runts

@@ -90,13 +90,34 @@ Frame frame_of(FrameKind kind, uint32_t tag, uint64_t value) {
 }
 
 int run_fork(Where& at) {
+  int ends[2];
+  int r = check(at, kStepPipe, sys(__NR_pipe2, ends, O_CLOEXEC));
+  if (r < 0) return r;
+  Fd hear(ends[0]), say(ends[1]);
   int pidfd = -1;
   int pid = fork_process(at, true, &pidfd);
-  if (pid <= 0) return pid;
+  if (pid < 0) return pid;
+  if (pid == 0) {
+    // The host is to know of us before it hears from us, or we are on our own: a word when it does.
+    say.reset();
+    char word;
+    return check(at, kStepPipe, sys(__NR_read, hear.get(), &word, 1) == 1 ? 0 : -EPIPE);
+  }
   // Our child is the host's child now, and all that is left for us to do is to say so.
   int sent = send_frame(frame_of(kFrameForked, 0, static_cast<uint64_t>(pid)), pidfd);
+  if (sent >= 0) (void)sys(__NR_write, say.get(), "", 1);  // a child that was killed meanwhile needs no word
   sys(__NR_exit_group, sent < 0 ? 125 : 0);
   __builtin_unreachable();
+}
+
+// Whether what follows leaves CAP_SYS_PTRACE to the command.
+bool keeps_ptrace(const Op* op) {
+  constexpr uint64_t kPtrace = 1u << 19;
+  for (; !kOps[op->code].end; op++) {
+    if (op->code != kOpBounding || op->on_error != kOnErrorFail) continue;
+    if (!(op->arg[slots_bounding::capabilities_] & kPtrace)) return false;
+  }
+  return true;
 }
 
 int run_ids(Where& at, const Operands& o) {
@@ -138,7 +159,9 @@ int run_find(Where& at, const Operands& o) {
 int run_exec(Where& at, const Operands& o) {
   using s = slots_exec;
   uint64_t argc = o.count(s::argv_), envc = o.count(s::env_);
-  at.detail = o.text_at(s::files_, 0);
+  at.detail = o.count(s::files_) ? o.text_at(s::files_, 0) : "";
+  int ready = reaper_is_ready(at);
+  if (ready < 0) return ready;
   if (argc + envc + 2 > kArgumentsMax) return check(at, kStepExecve, -E2BIG);
   const char** argv = pointers;
   const char** envp = pointers + argc + 1;
@@ -173,7 +196,7 @@ int run_op(Where& at, const Op& op, const uint8_t* data) {
     case kOpUnshare: return unshare_namespaces(at, o.number(slots_unshare::flags_));
     case kOpJoin: return run_join(at, o);
     case kOpFork: return run_fork(at);
-    case kOpReap: return stay_as_reaper(at, o.number(slots_reap::capabilities_));
+    case kOpReap: return stay_as_reaper(at, o.number(slots_reap::capabilities_), keeps_ptrace(&op));
     case kOpPropagation: return set_propagation(at, o.number(slots_propagation::flags_), true);
     case kOpRootPropagation: {
       using s = slots_root_propagation;
@@ -276,10 +299,12 @@ int run_op(Where& at, const Op& op, const uint8_t* data) {
       using s = slots_stdio;
       return set_stdio(at, o.fd(s::stdin_), o.fd(s::stdout_), o.fd(s::stderr_));
     }
-    case kOpCloseFrom: return close_on_exec_from(at, o.small(slots_close_from::fd_));
+    case kOpCloseFrom: return close_from(at, o.small(slots_close_from::fd_));
     case kOpFind: return run_find(at, o);
     case kOpSeccomp: {
       using s = slots_seccomp;
+      int ready = reaper_is_ready(at);  // the filter may deny the call that asks
+      if (ready < 0) return ready;
       return load_seccomp(at, o.bytes(s::filter_), o.count(s::filter_), o.number(s::flags_));
     }
     case kOpExec: return run_exec(at, o);

@@ -15,15 +15,22 @@ test('programs and settings of this machine are there', async () => {
 
 test('writes are private, and gone with the container', async () => {
   const name = `runts-test-${process.pid}`;
-  const before = statSync('/usr/bin').mtimeMs;
-  const script = `for d in /usr/bin /etc /usr/lib; do echo x > $d/${name} && cat $d/${name}; done; rm /usr/bin/env; echo y > /usr/bin/stat; cat /usr/bin/stat; ls /usr/bin/env`;
+  const script = `for d in /usr /etc /opt; do echo x > $d/${name} && cat $d/${name}; done`;
+  expect(await inside(script)).toBe('x\nx\nx\n');
+  for (const directory of ['/usr', '/etc', '/opt']) expect(existsSync(join(directory, name))).toBe(false);
+  expect(await inside(`ls /usr/${name} || true`, { stderr: 'ignore' })).toBe('');
+});
+
+// The files belong to root of this machine, whom an ordinary user cannot map.
+testIf('root')('as root, programs can be replaced, privately', async () => {
+  const before = statSync('/usr/bin');
+  const size = statSync('/usr/bin/stat').size;
+  const script = 'rm /usr/bin/env; echo y > /usr/bin/stat; cat /usr/bin/stat; echo x > /usr/bin/x; ls /usr/bin/env';
   const { stdout } = await run({ host: true, command: ['sh', '-c', script], reject: false, stderr: 'ignore' });
-  expect(stdout).toBe('x\nx\nx\ny\n');
-  for (const directory of ['/usr/bin', '/etc', '/usr/lib']) expect(existsSync(join(directory, name))).toBe(false);
+  expect(stdout).toBe('y\n');
   expect(existsSync('/usr/bin/env')).toBe(true);
-  expect(statSync('/usr/bin/stat').size).toBeGreaterThan(2);
-  expect(statSync('/usr/bin').mtimeMs).toBe(before);
-  expect(await inside(`ls /usr/bin/${name} || true`, { stderr: 'ignore' })).toBe('');
+  expect(statSync('/usr/bin/stat').size).toBe(size);
+  expect(statSync('/usr/bin').mtimeMs).toBe(before.mtimeMs);
 });
 
 test('a read-only host root takes no writes at all', async () => {

@@ -94,9 +94,9 @@ test('a program that made a container and did not start it may end, and the cont
   expect(await until(() => !pids.some(isAlive), 1000)).toBe(true);
 });
 
-test('a program stays while its container runs', async () => {
-  const node = new Fixture('running');
-  expect(await node.says()).toBe('end\n');
+test.each(['pipes', 'tty'])('a program stays while its container runs, and gets all of its output: %s', async (how) => {
+  const node = new Fixture('running', [how]);
+  expect(await node.says()).toBe('end');
   expect(await node.ends()).toEqual({ code: 0, signal: null });
 });
 

@@ -39,7 +39,12 @@ test('sync ends with the channel', async () => {
 
 test('until_hangup goes on when the channel ends, and at a GO', async () => {
   const path = directory();
-  const ops = [opened('d', path), op('sync', { tag: 1 }), op('until_hangup', {}), op('remove_tree', { root: 'd', path: 'file' })];
+  const ops = [
+    opened('d', path),
+    op('sync', { tag: 1 }),
+    op('until_hangup', {}),
+    op('remove_tree', { root: 'd', path: 'file' }),
+  ];
   const file = op('file', { root: 'd', path: 'file', mode: 0o644, content: bytes('') });
   const after = [ops[0]!, file, ...ops.slice(1)];
   const hungUp = await started(after);

@@ -1,5 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { attribute, bytes, directory, fail, isolated, op, opened, ownMounts, succeed } from '../support/ops.ts';
@@ -59,7 +68,7 @@ testIf('root')('node makes devices and fifos with their owner', async () => {
   expect(lstatSync(join(path, 'b')).isBlockDevice()).toBe(true);
   const { rdev, uid, gid } = lstatSync(join(path, 'c'));
   // As glibc's makedev has it.
-  expect([rdev, uid, gid]).toEqual([(0x12345 & 0xff) | (511 << 8) | (0x12345 & 0xfff00) * 2 ** 12, 7, 8]);
+  expect([rdev, uid, gid]).toEqual([(0x12345 & 0xff) | (511 << 8) | ((0x12345 & 0xfff00) * 2 ** 12), 7, 8]);
   expect(await fail([opened(root, path), node('c', character, 1, 3)])).toBe('node mknodat EEXIST c');
 });
 
@@ -126,7 +135,11 @@ test('chmod changes files, directories and fifos, and no links', async () => {
 testIf('root')('chmod does not open a device', async () => {
   const path = directory();
   // Nothing has this number: to open it would say ENXIO.
-  await succeed([opened(root, path), node('device', character, 511, 7), op('chmod', { root, path: 'device', mode: 0o606 })]);
+  await succeed([
+    opened(root, path),
+    node('device', character, 511, 7),
+    op('chmod', { root, path: 'device', mode: 0o606 }),
+  ]);
   expect(mode(join(path, 'device'))).toBe(0o606);
 });
 
@@ -179,7 +192,8 @@ test('remove_tree takes down many entries, deep or not, whatever their names', a
     for (let k = 0; k < 100; k++) writeFileSync(join(path, `tree/${i}/${k}`), '');
   }
   // Such a name is what the op gives to a directory that it moves up.
-  for (let i = 0; i < 3; i++) mkdirSync(join(path, `tree/.runts-000000000000000${i}/${'d/'.repeat(40)}`), { recursive: true });
+  for (let i = 0; i < 3; i++)
+    mkdirSync(join(path, `tree/.runts-000000000000000${i}/${'d/'.repeat(40)}`), { recursive: true });
   await succeed([opened(root, path), remove('tree')]);
   expect(readdirSync(path)).toEqual([]);
 });
@@ -199,7 +213,12 @@ testIf('userns')('remove_tree does not enter another file system, at the top or 
   const wrapped = { unless: ['EBUSY', 'EXDEV'] };
   const look = op('open_below', { dst: 'a', root: 'inner', path: 'file', directory: 0 });
   await succeed(
-    [...start, op('remove_tree', { root, path: 'tree' }, wrapped), op('remove_tree', { root, path: 'tree/sub/mounted' }, wrapped), look],
+    [
+      ...start,
+      op('remove_tree', { root, path: 'tree' }, wrapped),
+      op('remove_tree', { root, path: 'tree/sub/mounted' }, wrapped),
+      look,
+    ],
     { flags },
   );
 });

@@ -46,7 +46,10 @@ async function mountsAt(ops: readonly Op[], path: string): Promise<string[]> {
 // ---- fsmount -----------------------------------------------------------------------------------------------------------
 
 userns('fsmount makes a file system with options and attributes', async () => {
-  const ops = [tmpfs('m', ['mode=0750', 'nr_inodes=4'], attribute.noexec), op('directory', { root: 'm', path: 'a', mode: 0o711 })];
+  const ops = [
+    tmpfs('m', ['mode=0750', 'nr_inodes=4'], attribute.noexec),
+    op('directory', { root: 'm', path: 'a', mode: 0o711 }),
+  ];
   const { paths } = await succeed([...ops, send('m')], { flags });
   expect(statSync(paths.get(1)!).mode & 0o7777).toBe(0o750);
   expect(statSync(`${paths.get(1)}/a`).mode & 0o7777).toBe(0o711);
@@ -130,7 +133,9 @@ userns('the atime attributes are values of one field', async () => {
 });
 
 userns('attributes of a descriptor that is no mount are refused', async () => {
-  expect(await fail([opened('d', directory()), readonly('d')], { flags })).toBe('mount_attributes mount_setattr EINVAL');
+  expect(await fail([opened('d', directory()), readonly('d')], { flags })).toBe(
+    'mount_attributes mount_setattr EINVAL',
+  );
 });
 
 testIf('root')('idmap maps the owners of a clone through a user namespace', async () => {
@@ -276,9 +281,12 @@ userns('pivot makes a mount the root and leaves nothing of the old one', async (
   expect(await mountsAt([...newRoot(at), pivot], '/')).toHaveLength(1);
   const up = op('open_below', { dst: 'a', root: 'r', path: '../../../etc', directory: 0 });
   expect(await fail([...newRoot(at), pivot, up], { flags })).toMatch(/ENOENT/);
-  await succeed([...newRoot(at), pivot, op('chdir', { path: '/../..' }), op('root_propagation', { flags: 0x40000, recursive: 1 })], {
-    flags,
-  });
+  await succeed(
+    [...newRoot(at), pivot, op('chdir', { path: '/../..' }), op('root_propagation', { flags: 0x40000, recursive: 1 })],
+    {
+      flags,
+    },
+  );
 });
 
 userns('a mount on the old root, which would keep it in reach, is seen', async () => {

@@ -55,18 +55,23 @@ userns('join enters the namespaces of another init, and fork its pid namespace, 
       const theirs = Object.fromEntries(types.map((type) => [type, namespaceOf(session.pid, type)]));
       // Their /proc files are root's; who made the user namespace may open them for all that.
       const inputs = Object.fromEntries(
-        await Promise.all(types.map(async (type) => [type, await host.files.open(`/proc/${session.pid}/ns/${type}`, 'read')])),
+        await Promise.all(
+          types.map(async (type) => [type, await host.files.open(`/proc/${session.pid}/ns/${type}`, 'read')]),
+        ),
       );
       const namespaces = types.filter((type) => type !== 'user');
-      const ran = await run([op('undumpable', {}), op('join', { namespaces, user: 'user' }), op('fork', {}), sync, halt], {
-        inputs,
-        at: (_tag, { session: { pid } }) => {
-          joined = Object.fromEntries(types.map((type) => [type, namespaceOf(pid, type)]));
-          expect(joined).toEqual(theirs);
-          expect(parentOf(pid)).toBe(process.pid);
-          expect(readlinkSync(`/proc/${pid}/ns/pid`)).toBe(theirs['pid']);
+      const ran = await run(
+        [op('undumpable', {}), op('join', { namespaces, user: 'user' }), op('fork', {}), sync, halt],
+        {
+          inputs,
+          at: (_tag, { session: { pid } }) => {
+            joined = Object.fromEntries(types.map((type) => [type, namespaceOf(pid, type)]));
+            expect(joined).toEqual(theirs);
+            expect(parentOf(pid)).toBe(process.pid);
+            expect(readlinkSync(`/proc/${pid}/ns/pid`)).toBe(theirs['pid']);
+          },
         },
-      });
+      );
       forked = ran.frames.find((frame) => frame.kind === 'forked')?.pid;
       expect(ran.frames.map(({ kind }) => kind)).toEqual(['forked', 'sync', 'done']);
       for (const handle of Object.values(inputs)) handle.close();

@@ -30,7 +30,9 @@ inUserns('hostname and domainname are those of the UTS namespace', async () => {
   expect(text).toBe('inside\nexample\n');
   const long = op('hostname', { name: 'n'.repeat(65) });
   expect(await fail([long], { flags: isolated.user | isolated.uts })).toMatch(/^hostname sethostname EINVAL n+/);
-  expect(await fail([op('domainname', { name: 'x' })], { flags: isolated.user })).toBe('domainname setdomainname EPERM x');
+  expect(await fail([op('domainname', { name: 'x' })], { flags: isolated.user })).toBe(
+    'domainname setdomainname EPERM x',
+  );
 });
 
 inUserns('link_up brings an interface up', async () => {
@@ -92,7 +94,9 @@ withRoot('ids sets groups, gid and uid', async () => {
 });
 
 withRoot('ids can keep the groups that there are, or have none', async () => {
-  const before = readFileSync('/proc/self/status', 'utf8').match(/^Groups:[ \t]*(.*)$/m)?.[1]?.trim();
+  const before = readFileSync('/proc/self/status', 'utf8')
+    .match(/^Groups:[ \t]*(.*)$/m)?.[1]
+    ?.trim();
   const ids = (keep_groups: number) => op('ids', { uid: 1, gid: 1, groups: u32(), keep_groups });
   expect((await status([ids(1)]))['Groups']?.trim()).toBe(before);
   expect((await status([ids(0)]))['Groups']?.trim()).toBe('');
@@ -149,18 +153,23 @@ test('an undumpable init belongs to root of the host', async () => {
   });
 });
 
-
 // ---- descriptors -------------------------------------------------------------------------------------------------------
 
 busybox('a command has its three descriptors and no other', async () => {
   const ops = [opened('a', '/'), opened('b', '/etc')];
   const { text } = await output(ops, ['sh', '-c', 'ls /proc/$$/fd; true']);
-  expect(text.split('\n').filter((fd) => fd !== '').map(Number)).toEqual([0, 1, 2]);
+  expect(
+    text
+      .split('\n')
+      .filter((fd) => fd !== '')
+      .map(Number),
+  ).toEqual([0, 1, 2]);
 });
 
 busybox('close_from closes for good: no path to execute goes through a register', async () => {
   const at = [4, 5, 6, 7, 8, 9].map((fd) => `/proc/self/fd/${fd}/bin/busybox`);
-  const files = (ops: Op[]) => run([opened('host', '/'), ...ops, op('exec', { files: at, argv: ['busybox', 'true'], env: [] })]);
+  const files = (ops: Op[]) =>
+    run([opened('host', '/'), ...ops, op('exec', { files: at, argv: ['busybox', 'true'], env: [] })]);
   expect((await files([])).exit).toEqual({ code: 0, signal: undefined });
   const { frames } = await files([op('close_from', { fd: 3 })]);
   expect(frames).toMatchObject([{ kind: 'error', op: 'exec', step: 'execve', errno: 2 }]);
@@ -169,7 +178,9 @@ busybox('close_from closes for good: no path to execute goes through a register'
 busybox('close_from leaves what is below its number', async () => {
   const ops = [opened('a', '/'), op('close_from', { fd: 5 }), op('enter', { dir: 'a' })];
   await succeed(ops);
-  expect(await fail([opened('a', '/'), op('close_from', { fd: 4 }), op('enter', { dir: 'a' })])).toBe('enter fchdir EBADF');
+  expect(await fail([opened('a', '/'), op('close_from', { fd: 4 }), op('enter', { dir: 'a' })])).toBe(
+    'enter fchdir EBADF',
+  );
 });
 
 test('own gives a pipe to a user, and stdio refuses nothing that is open', async () => {
@@ -182,7 +193,12 @@ test('own gives a pipe to a user, and stdio refuses nothing that is open', async
 
 testIf('userns')('a pty of a devpts of ours: its slave is the terminal of the session', async () => {
   const ops = [
-    op('fsmount', { dst: 'pts', fstype: 'devpts', options: ['newinstance', 'ptmxmode=0666', 'mode=0620'], attributes: 0 }),
+    op('fsmount', {
+      dst: 'pts',
+      fstype: 'devpts',
+      options: ['newinstance', 'ptmxmode=0666', 'mode=0620'],
+      attributes: 0,
+    }),
     op('pty', { master: 'master', slave: 'slave', devpts: 'pts' }),
     op('window', { src: 'slave', columns: 132, rows: 43 }),
     op('new_session', {}),
@@ -204,7 +220,9 @@ testIf('userns')('a pty of a devpts of ours: its slave is the terminal of the se
   expect(columns).toEqual([{ columns: 132, rows: 43 }]);
   const notATerminal = opened('null', '/dev/null');
   expect(await fail([notATerminal, op('window', { src: 'null', columns: 1, rows: 1 })])).toBe('window ioctl EBADF');
-  expect(await fail([notATerminal, op('controlling_terminal', { src: 'null' })])).toBe('controlling_terminal ioctl EBADF');
+  expect(await fail([notATerminal, op('controlling_terminal', { src: 'null' })])).toBe(
+    'controlling_terminal ioctl EBADF',
+  );
   expect(await fail([opened('dir', directory()), op('pty', { master: 'm', slave: 's', devpts: 'dir' })])).toBe(
     'pty openat2 ENOENT ptmx',
   );
@@ -229,7 +247,10 @@ function filter(call: number, action: number): Uint8Array {
   });
   return new Uint8Array(view.buffer);
 }
-const calls = arch === 'x64' ? { mkdirat: 258, mkdir: 83, sendmsg: 46, exit_group: 231, write: 1 } : { mkdirat: 34, mkdir: 34, sendmsg: 211, exit_group: 94, write: 64 };
+const calls =
+  arch === 'x64'
+    ? { mkdirat: 258, mkdir: 83, sendmsg: 46, exit_group: 231, write: 1 }
+    : { mkdirat: 34, mkdir: 34, sendmsg: 211, exit_group: 94, write: 64 };
 const refuse = (errno: number) => 0x00050000 | errno;
 const privileges = op('no_new_privs', {});
 const install = (bytes: Uint8Array) => op('seccomp', { filter: bytes, flags: 0 });

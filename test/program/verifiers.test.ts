@@ -40,8 +40,14 @@ test.each(['with', 'without'])('both agree on what may run after a filter %s no_
 
 const programs: Readonly<Record<string, Encodable>> = {
   'of root': planContainer(request(), facts('root')).segment,
-  rootless: planContainer(request(() => {}, { stdio: 'terminal', ownStdio: false }), facts('rootless')).segment,
-  'on the host’s root': planContainer(request(() => {}, { root: { kind: 'host' } }), facts('single-id')).segment,
+  rootless: planContainer(
+    request(() => {}, { stdio: 'terminal', ownStdio: false }),
+    facts('rootless'),
+  ).segment,
+  'on the host’s root': planContainer(
+    request(() => {}, { root: { kind: 'host' } }),
+    facts('single-id'),
+  ).segment,
   'that is filtered early': planContainer(
     request((spec) => (spec.process.noNewPrivileges = false), { reap: false, deathSignal: true }),
     facts('root'),

@@ -90,7 +90,9 @@ export async function run(ops: readonly Op[], surroundings: Surroundings = {}): 
     }
   }
   const exit = await session.exit;
-  onTestFinished(() => handles.forEach((handle) => handle.close()));
+  onTestFinished(() => {
+    for (const handle of handles.values()) handle.close();
+  });
   return { frames, exit, handles, paths: pathsOf(handles) };
 }
 
