@@ -96,13 +96,14 @@ const capability = (name: string): string => {
 
 function environment(pairs: readonly string[], issues: Issue[]): Record<string, string> | undefined {
   if (pairs.length === 0) return undefined;
-  const env: Record<string, string> = {};
-  for (const pair of pairs) {
-    const equals = pair.indexOf('=');
-    if (equals <= 0) issues.push({ path: '--env', message: `wants NAME=VALUE, got ${JSON.stringify(pair)}` });
-    else env[pair.slice(0, equals)] = pair.slice(equals + 1);
-  }
-  return env;
+  // Object.fromEntries defines: a variable named __proto__ is a variable like any other.
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const equals = pair.indexOf('=');
+      if (equals <= 0) issues.push({ path: '--env', message: `wants NAME=VALUE, got ${JSON.stringify(pair)}` });
+      return [pair.slice(0, equals), pair.slice(equals + 1)];
+    }),
+  );
 }
 
 function mounts(volumes: readonly string[], tmpfs: readonly string[], issues: Issue[]): unknown[] | undefined {

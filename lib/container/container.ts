@@ -238,11 +238,12 @@ export class Container implements AsyncDisposable {
     this.#stdout?.record(this.#book, 'stdout');
     this.#stderr?.record(this.#book, 'stderr');
     const ended = exitOf(await exit, await this.#ranOutOfMemory(exit));
-    // All that had the other ends died with process 1: what is still in the pipes is all there is.
-    await Promise.all([this.#stdout?.ended, this.#stderr?.ended]);
+    // All that had the other ends died with process 1: what is still in the pipes is all there is. Who listens, and does
+    // not read, holds back the log, but not the news of the exit.
+    void Promise.all([this.#stdout?.ended, this.#stderr?.ended]).then(() => this.#book.end());
+    await Promise.all([this.#stdout?.settled(), this.#stderr?.settled()]);
     this.#exit = ended;
     this.#hold(false);
-    this.#book.end();
     return ended;
   }
 

@@ -10,6 +10,8 @@ export class Output {
   #tap: PassThrough | undefined;
   /** Fulfilled when no more will come. */
   readonly ended: Promise<void>;
+  #heldBack = false;
+  #onHeldBack: (() => void) | undefined;
 
   constructor(source: Readable) {
     this.#source = source;
@@ -37,15 +39,27 @@ export class Output {
     return this.#tap;
   }
 
+  /** Fulfilled when all has been read that can be without waiting for whoever listens. */
+  async settled(): Promise<void> {
+    if (this.#heldBack) return;
+    const heldBack = new Promise<void>((resolve) => {
+      this.#onHeldBack = resolve;
+    });
+    await Promise.race([this.ended, heldBack]);
+  }
+
   close(): void {
     this.#source.destroy();
   }
 
   #wait(tap: PassThrough): void {
     this.#source.pause();
+    this.#heldBack = true;
+    this.#onHeldBack?.();
     const go = (): void => {
       tap.off('drain', go);
       tap.off('close', go);
+      this.#heldBack = false;
       this.#source.resume();
     };
     // Who stops listening lets the container go on.

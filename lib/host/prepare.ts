@@ -10,7 +10,7 @@ import { boundingSet, specFromOptions, stopSignal } from '../spec/from-options.t
 import type { ImageConfig } from '../spec/image-config.ts';
 import { refuseNotYet } from '../spec/not-yet.ts';
 import type { CommonOptions, ContainerOptions } from '../spec/options.ts';
-import type { SeccompProfile, Spec } from '../spec/types.ts';
+import type { IdMapping, SeccompProfile, Spec } from '../spec/types.ts';
 import { type ResolvedUser, resolveUser } from '../spec/users.ts';
 import { readBundle } from './bundle.ts';
 import type { Cancel } from './cancel.ts';
@@ -160,10 +160,19 @@ async function findUser(
   );
   const user = resolveUser(asked === '' ? '0' : asked, passwd, group);
   // The groups of an account are a convenience here: those that the container cannot have are left away.
-  const maps = source.bundle === undefined ? containerMaps(options.userns, facts) : undefined;
+  const maps = containerMaps(options.userns ?? (source.bundle && bundleUserns(source.bundle)), facts);
   if (maps === undefined) return user;
   const possible = user.additionalGids.filter((gid) => isMapped(maps.gids, gid));
   return { ...user, additionalGids: maps.setgroups === 'deny' ? [] : possible };
+}
+
+/** What a bundle says of its user namespace, in the words of our options. */
+function bundleUserns({ linux }: Spec): NonNullable<CommonOptions['userns']> {
+  if (!linux.namespaces.some(({ type, path }) => type === 'user' && path === undefined)) return 'host';
+  const { uidMappings = [], gidMappings = [] } = linux;
+  if (uidMappings.length === 0 && gidMappings.length === 0) return 'auto';
+  const map = ({ containerID, hostID, size }: IdMapping) => ({ container: containerID, host: hostID, size });
+  return { uids: uidMappings.map(map), gids: gidMappings.map(map) };
 }
 
 function withHome(spec: Spec, user: ResolvedUser | undefined): Spec {

@@ -164,3 +164,11 @@ describe('a terminal', () => {
     expect(() => container.resize({ columns: 1, rows: 1 })).toThrow('has no terminal');
   });
 });
+
+test('the exit is known also to who asked for the output and does not read it', async () => {
+  await using container = await createContainer(shell('head -c 100000 /dev/zero; exit 4'));
+  const output = container.stdout as Readable;
+  await container.start();
+  expect(await container.wait()).toMatchObject({ exitCode: 4 });
+  expect(output.readableEnded).toBe(false);
+});

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, rmdirSync, statfsSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmdirSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { directory, fail, op, opened, succeed } from '../support/ops.ts';
@@ -41,10 +41,12 @@ withCgroups('a cgroup that is gone is fine', async () => {
   await succeed([parent, kill('runts-test-missing')]);
 });
 
-withCgroups.each(['', '.', '..', 'a/..', 'a/b'])('%j does not name a cgroup to kill', async (name) => {
+withCgroups('a name that leads elsewhere does not name a cgroup to kill', async () => {
   const { path, name: own } = cgroup();
-  expect(await fail([opened('parent', path), kill(name)])).toBe(`kill_cgroup openat2 EINVAL ${name}`.trimEnd());
-  expect(readFileSync(join(path, 'cgroup.procs'), 'utf8')).toBe('');
+  for (const name of ['', '.', '..', 'a/..', 'a/b']) {
+    expect(await fail([opened('parent', path), kill(name)])).toBe(`kill_cgroup openat2 EINVAL ${name}`.trimEnd());
+  }
+  expect(existsSync(path)).toBe(true);
   await succeed([parent, kill(own)]);
 });
 

@@ -1,0 +1,95 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const bin = join(root, 'bin', 'runts.js');
+
+if (!existsSync(join(root, 'dist', 'lib', 'cli', 'main.js'))) {
+  throw new Error('the command line is tested as it is built, and dist is missing: run `npx tsc -b`');
+}
+
+export interface Ended {
+  /** 128 + n where signal n ended the command line itself. */
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface Options {
+  readonly input?: string;
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** Runs the command line to its end. Its standard input is empty unless something is given. */
+export async function runts(args: readonly string[], { input = '', ...options }: Options = {}): Promise<Ended> {
+  const started = startRunts(args, options);
+  started.child.stdin?.on('error', () => {});
+  started.child.stdin?.end(input);
+  return started.ended;
+}
+
+/** Starts the command line, with pipes. */
+export function startRunts(args: readonly string[], options: Omit<Options, 'input'> = {}) {
+  return started(spawn(process.execPath, [bin, ...args], { ...settings(options), stdio: 'pipe' }));
+}
+
+/** A line of shell in which `$RUNTS` is the command line: for pipes and redirections. */
+export function shell(script: string, options: Omit<Options, 'input'> = {}): Promise<Ended> {
+  const { cwd, env } = settings(options);
+  const child = spawn('bash', ['-c', script], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  return started(child).ended;
+}
+
+/**
+ * The same in a terminal of 91 columns and 27 rows, by script(1). What it shows, of both streams, is the standard output.
+ */
+export function inTerminal(script: string, options: Omit<Options, 'input'> = {}) {
+  const line = `stty cols 91 rows 27; ${script}`;
+  const child = spawn('script', ['-qec', line, '/dev/null'], { ...settings(options), stdio: 'pipe' });
+  return started(child);
+}
+
+function settings({ cwd = root, env }: Omit<Options, 'input'>) {
+  return { cwd, env: { ...process.env, SHELL: '/bin/bash', RUNTS: `${process.execPath} ${bin}`, ...env } };
+}
+
+function started(child: ChildProcess) {
+  const texts = { stdout: '', stderr: '' };
+  const listeners = new Set<() => void>();
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name]?.setEncoding('utf8').on('data', (text: string) => {
+      texts[name] += text;
+      for (const listener of listeners) listener();
+    });
+  }
+  const ended = new Promise<Ended>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code, signal) => resolve({ code, signal, ...texts }));
+  });
+  let seen = 0;
+  return {
+    child,
+    ended,
+    /** Waits until the standard output, from where the last call found its text, has this one. */
+    shows: (text: string) =>
+      new Promise<void>((resolve, reject) => {
+        const look = (): void => {
+          const at = texts.stdout.indexOf(text, seen);
+          if (at < 0) return;
+          seen = at + text.length;
+          listeners.delete(look);
+          resolve();
+        };
+        listeners.add(look);
+        look();
+        void ended.then(() => reject(new Error(`ended without ${JSON.stringify(text)}: ${JSON.stringify(texts)}`)));
+      }),
+    /** The standard output so far. */
+    shown: () => texts.stdout,
+    type: (text: string) => void child.stdin?.write(text),
+  };
+}
