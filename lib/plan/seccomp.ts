@@ -14,7 +14,7 @@ const compiledMax = 16;
 /** The filter of a profile; compiling it again is spared while it is among the last ones. */
 export function seccompFilter(profile: AnyProfile | undefined, arch: 'x64' | 'arm64'): Filter | undefined {
   if (profile === undefined) return undefined;
-  const key = arch + JSON.stringify(profile, (_, value) => (typeof value === 'bigint' ? `${value}n` : value));
+  const key = arch + textOf(profile);
   const known = compiled.get(key);
   if (known !== undefined) return known;
   // What the fields mean is checked by the compiler of profiles, which refuses what it does not know.
@@ -23,4 +23,13 @@ export function seccompFilter(profile: AnyProfile | undefined, arch: 'x64' | 'ar
   if (compiled.size >= compiledMax) compiled.delete([...compiled.keys()][0] as string);
   compiled.set(key, filter);
   return filter;
+}
+
+/** Without a replacer where it can be, since that is six times as fast; JSON has no word for the large numbers. */
+function textOf(profile: AnyProfile): string {
+  try {
+    return JSON.stringify(profile);
+  } catch {
+    return JSON.stringify(profile, (_, value) => (typeof value === 'bigint' ? `${value}n` : value));
+  }
 }

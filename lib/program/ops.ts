@@ -235,7 +235,10 @@ export const ops = {
     doc: 'Puts registers at descriptors 0, 1 and 2.',
     operands: { stdin: input, stdout: input, stderr: input },
   },
-  close_from: { doc: 'Marks every descriptor from this number on close-on-exec.', operands: { fd: int(0x7fffffffn) } },
+  close_from: {
+    doc: 'Closes every descriptor from this number on, but those of the init that close at the exec: one that is only marked close-on-exec could still be walked through by the path that is executed (/proc/self/fd, CVE-2024-21626).',
+    operands: { fd: int(0x7fffffffn) },
+  },
   find: {
     doc: 'Finds the first of several paths that can be executed, with no magic link on the way (CVE-2024-21626). ENOENT: none exists; EACCES: it is not executable.',
     operands: { files: texts },

@@ -10,6 +10,9 @@ if (!existsSync(join(root, 'dist', 'lib', 'cli', 'main.js'))) {
   throw new Error('the command line is tested as it is built, and dist is missing: run `npx tsc -b`');
 }
 
+/** How long a test waits for a text: a shared machine may be slow. */
+const patienceMs = 20_000;
+
 export interface Ended {
   /** 128 + n where signal n ended the command line itself. */
   readonly code: number | null;
@@ -84,9 +87,12 @@ function started(child: ChildProcess) {
           listeners.delete(look);
           resolve();
         };
+        const fail = (how: string) => (): void =>
+          reject(new Error(`${how} without ${JSON.stringify(text)}: ${JSON.stringify(texts)}`));
         listeners.add(look);
         look();
-        void ended.then(() => reject(new Error(`ended without ${JSON.stringify(text)}: ${JSON.stringify(texts)}`)));
+        void ended.then(fail('ended'));
+        setTimeout(fail(`${patienceMs} ms`), patienceMs).unref();
       }),
     /** The standard output so far. */
     shown: () => texts.stdout,
