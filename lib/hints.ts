@@ -299,6 +299,11 @@ const rows: readonly Row[] = [
     errno: ['EINVAL'],
     hint: 'The user, the group and every additional group must be mapped in the user namespace: with one mapped id only 0 (or the one that was kept) works.',
   },
+  {
+    at: ['stdio'],
+    errno: ['EISDIR'],
+    hint: 'A directory as standard input would show the command what is outside: redirect from a file.',
+  },
   { at: ['chdir'], errno: ['ENOENT'], hint: 'The working directory must exist in the container.' },
   {
     at: ['chdir'],

@@ -232,7 +232,7 @@ export const ops = {
     operands: { src: input, uid: int(), gid: int() },
   },
   stdio: {
-    doc: 'Puts registers at descriptors 0, 1 and 2.',
+    doc: 'Puts registers at descriptors 0, 1 and 2. A directory is refused (EISDIR): the command could walk out through it.',
     operands: { stdin: input, stdout: input, stderr: input },
   },
   close_from: {

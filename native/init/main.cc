@@ -1,5 +1,6 @@
 // The init: receives a program on descriptor 3, verifies it, and runs it until exec, halt or an error.
 #include <linux/fcntl.h>
+#include <linux/prctl.h>
 
 #include "../ops/process.h"
 #include "../program/link.h"
@@ -31,6 +32,7 @@ enum { kFailed = 125 };  // as docker run says it: the runtime failed, not the c
   if (sys(__NR_close_range, kChannel + 1, ~0u, 0) < 0) leave(kFailed);
   (void)sys(__NR_fcntl, kChannel, F_SETFD, FD_CLOEXEC);
   (void)sys(__NR_umask, 0);  // modes in programs are exact
+  (void)sys(__NR_prctl, PR_SET_NAME, "runts-init");  // and not that of a memory file
   block_signals();
 
   Received received;

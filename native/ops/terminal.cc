@@ -35,6 +35,10 @@ int controlling_terminal(Where& at, int terminal) {
 int set_stdio(Where& at, int in, int out, int error) {
   const int from[3] = {in, out, error};
   for (int to = 0; to < 3; to++) {
+    // `run … < /` would hand the host's tree over, by way of /proc/self/fd/0.
+    int type = type_of(at, from[to]);
+    if (type < 0) return type;
+    if (type == kDirectory) return check(at, kStepDup3, -EISDIR);
     int r = check(at, kStepDup3, sys(__NR_dup3, from[to], to, 0));
     if (r < 0) return r;
   }

@@ -183,7 +183,14 @@ busybox('close_from leaves what is below its number', async () => {
   );
 });
 
-test('own gives a pipe to a user, and stdio refuses nothing that is open', async () => {
+test('a directory as standard input would lead out of the container, and is refused', async () => {
+  const ops = [opened('null', '/dev/null'), opened('host', '/')];
+  expect(await fail([...ops, op('stdio', { stdin: 'host', stdout: 'null', stderr: 'null' })])).toBe(
+    'stdio dup3 EISDIR',
+  );
+});
+
+test('own gives a pipe to a user, and stdio refuses nothing else that is open', async () => {
   const { uid, gid } = host.environment;
   const start = opened('null', '/dev/null');
   await succeed([start, op('stdio', { stdin: 'null', stdout: 'null', stderr: 'null' })]);
