@@ -10,8 +10,8 @@ import { reserve } from '../host/state.ts';
 import { Undo, withReleaseErrors } from '../host/undo.ts';
 import { tags } from '../plan/plan.ts';
 import { containerFlags, containerOptions, newId } from './container-flags.ts';
-import { Interruption } from './interruption.ts';
 import { flagHelp, type Parsed, parseFlags } from './parse.ts';
+import { Signals } from './signals.ts';
 import type { World } from './world.ts';
 
 const flags = {
@@ -37,32 +37,22 @@ export async function run(argv: readonly string[], world: World): Promise<number
     world.print(usage);
     return 0;
   }
-  const interruption = new Interruption();
-  let hear = (signal: number): void => interruption.give(signal);
-  const silence = world.onSignal((signal) => hear(signal));
+  const signals = new Signals();
+  const silence = world.onSignal((signal) => signals.give(signal));
   try {
-    const exit = await runToEnd(parsed, world, interruption, (created) => {
-      hear = (signal) => void kill(created, signal);
-      // One that came when it was too late to cancel.
-      if (interruption.signal !== undefined) hear(interruption.signal);
-    });
-    return exitCode(exit);
+    return exitCode(await runToEnd(parsed, world, signals));
   } catch (error) {
     // Whoever sent the signal knows why there is no container.
-    if (RuntsError.is(error) && error.code === 'ERR_CANCELED') return 128 + (interruption.signal ?? 0);
+    if (signals.canceledBy !== undefined && RuntsError.is(error) && error.code === 'ERR_CANCELED') {
+      return 128 + signals.canceledBy;
+    }
     throw error;
   } finally {
     silence();
   }
 }
 
-/** `onStart` is called once the command runs: from then on signals are its own. */
-async function runToEnd(
-  parsed: Parsed,
-  world: World,
-  cancel: Interruption,
-  onStart: (created: Created) => void,
-): Promise<Exit> {
+async function runToEnd(parsed: Parsed, world: World, signals: Signals): Promise<Exit> {
   const { host } = world;
   const undo = new Undo();
   let exit: Exit;
@@ -72,15 +62,16 @@ async function runToEnd(
     const facts = await probeFacts(host);
     const id = options.name ?? newId(host);
     if (options.name !== undefined) {
-      const reservation = await reserve(host, id, cancel);
+      const reservation = await reserve(host, id, signals);
       undo.add(() => reservation.release());
     }
-    const prepared = await prepare(host, facts, { options, id, ownStdio: false, images: world.images, cancel });
+    const request = { options, id, ownStdio: false, images: world.images, cancel: signals };
+    const prepared = await prepare(host, facts, request);
     undo.add(() => prepared.release());
     if (prepared.terminal && parsed.given['tty'] !== true) needTerminalOfBundle(world.terminal.any);
-    const created = await create(prepared, parsed, world, cancel);
+    const created = await create(prepared, parsed, world, signals);
     undo.add(() => remove(created));
-    exit = await attend(created, world, cancel, onStart);
+    exit = await attend(created, world, signals);
   } catch (error) {
     throw withReleaseErrors(error, await undo.run());
   }
@@ -104,12 +95,7 @@ function needTerminalOfBundle(present: boolean): void {
   });
 }
 
-async function create(
-  { plan, terminal }: Prepared,
-  parsed: Parsed,
-  world: World,
-  signal: Interruption,
-): Promise<Created> {
+async function create({ plan, terminal }: Prepared, parsed: Parsed, world: World, signal: Signals): Promise<Created> {
   const stdio = terminal ? undefined : world.stdio();
   const trace = (op: number, ns: bigint): void => {
     const { op: name, origin } = plan.segment.ops[op]!;
@@ -124,17 +110,13 @@ async function create(
 }
 
 /** Starts the command and stays with it: signals that come to us are its, and so is our terminal. */
-async function attend(
-  created: Created,
-  { terminal }: World,
-  signal: Interruption,
-  onStart: (created: Created) => void,
-): Promise<Exit> {
+async function attend(created: Created, { terminal }: World, signals: Signals): Promise<Exit> {
   const master = created.handles.get(tags.console);
   const joined = master === undefined ? undefined : terminal.join(master);
   try {
-    const running = await start(created, { signal });
-    onStart(created);
+    signals.hold();
+    const running = await start(created);
+    signals.passTo((signal) => void kill(created, signal));
     const exit = await running.exit;
     await joined?.done;
     return exit;
