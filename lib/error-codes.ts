@@ -10,7 +10,11 @@ export interface CodeRow {
 
 /** The closed set of codes. Append only; docs/errors.md has a section for each, and a test keeps it so. */
 export const errorCodes = {
-  ERR_SPEC: { meaning: 'The options, configuration or command line ask for something malformed.', http: 400, exit: 125 },
+  ERR_SPEC: {
+    meaning: 'The options, configuration or command line ask for something malformed.',
+    http: 400,
+    exit: 125,
+  },
   ERR_UNSUPPORTED: { meaning: 'This host or this version cannot do what was asked.', http: 501, exit: 125 },
   ERR_SETUP: { meaning: 'The kernel refused a step of making the container.', http: 500, exit: 125 },
   ERR_EXEC: { meaning: 'The command was not found (exit code 127) or cannot be executed (126).', http: 400, exit: 127 },
@@ -18,7 +22,11 @@ export const errorCodes = {
   ERR_STATE: { meaning: 'The container is not in a state that allows this.', http: 409, exit: 125 },
   ERR_EXISTS: { meaning: 'Something of this name exists already.', http: 409, exit: 125 },
   ERR_NOT_FOUND: { meaning: 'Nothing of this name exists.', http: 404, exit: 125 },
-  ERR_NOT_READY: { meaning: 'The container ended, or its readiness condition failed, before it was ready.', http: 500, exit: 125 },
+  ERR_NOT_READY: {
+    meaning: 'The container ended, or its readiness condition failed, before it was ready.',
+    http: 500,
+    exit: 125,
+  },
   ERR_TIMEOUT: { meaning: 'The time allowed for this ran out.', http: 504, exit: 125 },
   ERR_CANCELED: { meaning: 'An AbortSignal, or the disposal of the owner, ended this.', http: 499, exit: 125 },
   ERR_IMAGE: { meaning: 'An image or archive is damaged, hostile, or not one.', http: 400, exit: 125 },

@@ -56,7 +56,8 @@ test('streams that are not used leave no descriptor, and bad ones are refused', 
   stdio.close();
   await expect(openStdio({ stdin: 'pipe', stdout: 99_999, stderr: 'ignore' })).rejects.toMatchObject({ code: 'EBADF' });
   await expect(openStdio({ stdin: 'pipe', stdout: -1, stderr: 'ignore' })).rejects.toMatchObject({ code: 'ERR_SPEC' });
-  await expect.poll(descriptors).toBe(before);
+  // Those of the tests before may still be on their way.
+  await expect.poll(() => descriptors() <= before).toBe(true);
 });
 
 /** A program on a terminal of its own, of a devpts of its own: the host's is only root's to open by directory. */

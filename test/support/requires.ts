@@ -7,7 +7,8 @@ const features = {
   root: () => process.getuid?.() === 0 || 'needs root',
   'ordinary user': () => process.getuid?.() !== 0 || 'is for an ordinary user',
   userns: () => unshares('--user') || 'user namespaces cannot be made here',
-  subuids: () => (existsSync('/usr/bin/newuidmap') && hasSubordinateIds()) || 'needs newuidmap and an entry in /etc/subuid',
+  subuids: () =>
+    (existsSync('/usr/bin/newuidmap') && hasSubordinateIds()) || 'needs newuidmap and an entry in /etc/subuid',
   libseccomp: () => existsSync('/usr/include/seccomp.h') || 'needs libseccomp-dev and a C compiler',
   skopeo: () => runs('skopeo') || 'needs skopeo',
   umoci: () => runs('umoci') || 'needs umoci',
