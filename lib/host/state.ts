@@ -105,6 +105,7 @@ async function makeIfMissing(host: Host, path: string): Promise<boolean> {
     return true;
   } catch (error) {
     if (errnoOf(error) === 'EEXIST') return false;
+    if (RuntsError.is(error)) throw error;
     throw new RuntsError('ERR_SETUP', `cannot make the state directory ${path}: ${errnoOf(error) ?? String(error)}`, {
       hint: 'It must be in a directory that exists and that this user may write to ($XDG_RUNTIME_DIR, or /run as root).',
       cause: error,
