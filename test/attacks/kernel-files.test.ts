@@ -1,7 +1,7 @@
 // CVE-2025-31133, CVE-2025-52881, CVE-2023-25809, CVE-2016-8867: files and devices that reach the whole machine.
 import fs from 'node:fs';
 import { expect } from 'vitest';
-import { attack, attackIf, isRoot } from '../support/attack.ts';
+import { asAnother, attack, attackIf, isRoot } from '../support/attack.ts';
 
 const inner = attackIf();
 
@@ -11,7 +11,7 @@ const harmless = ['open /proc/pressure/io', 'open /proc/pressure/cpu', 'open /pr
 const writableDirectories = ['/', '/tmp', '/var/tmp', '/usr', '/etc', '/dev', '/dev/shm', '/dev/pts', '/proc', '/sys'];
 
 // Without a user namespace, only the mounts keep root from these.
-for (const options of [{}, { user: '5' }, { network: 'host' }, ...(isRoot ? [{ userns: 'host' }] : [])]) {
+for (const options of [{}, ...asAnother, { network: 'host' }, ...(isRoot ? [{ userns: 'host' }] : [])]) {
   const how = JSON.stringify(options);
   inner(`nothing in /proc and /sys that is the machine's can be written to: ${how}`, async () => {
     const { won, exitCode } = await attack(options, 'writable', '/proc', '/sys');

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import { expect, onTestFinished } from 'vitest';
 import { run } from '../../lib/index.ts';
-import { attack, attackIf, canary, isRoot, payload, smallRoot } from '../support/attack.ts';
+import { asAnother, attack, attackIf, canary, isRoot, payload, smallRoot } from '../support/attack.ts';
 import { testIf } from '../support/requires.ts';
 
 const inner = attackIf();
@@ -60,7 +60,7 @@ userns("root inside is nobody's root outside", async () => {
   }
 });
 
-for (const options of [{}, { user: '5' }, { user: '5', capabilities: { add: ['ALL'] } }]) {
+for (const options of [{}, ...asAnother, ...asAnother.map((o) => ({ ...o, capabilities: { add: ['ALL'] } }))]) {
   inner(
     `an ordinary user of a container has no capability, and root none that is inherited: ${JSON.stringify(options)}`,
     async () => {

@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import { expect } from 'vitest';
 import { run } from '../../lib/index.ts';
-import { attack, attackIf, isRoot, smallRoot } from '../support/attack.ts';
+import { asAnother, attack, attackIf, isRoot, smallRoot } from '../support/attack.ts';
 import { testIf } from '../support/requires.ts';
 
 const inner = attackIf();
@@ -17,7 +17,7 @@ attackIf('busybox')('nor has it more in a root file system of its own', async ()
   expect(await attack({ rootfs: smallRoot() }, 'descriptors')).toMatchObject({ won: [], exitCode: 0 });
 });
 
-for (const options of [{}, { user: '5' }, ...(isRoot ? [{ userns: 'host' }] : [])]) {
+for (const options of [{}, ...asAnother, ...(isRoot ? [{ userns: 'host' }] : [])]) {
   inner(`process 1 can be neither read, traced nor ended: ${JSON.stringify(options)}`, async () => {
     // 42: it lived to tell how the command ended, after every signal was sent to it.
     expect(await attack(options, 'process1')).toMatchObject({ won: [], exitCode: 42 });

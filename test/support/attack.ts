@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, test } from 'vitest';
 import { run } from '../../lib/index.ts';
 import type { ContainerOptions, MountOption, RunOptions } from '../../lib/spec/options.ts';
-import { type Feature, testIf } from './requires.ts';
+import { can, type Feature, testIf } from './requires.ts';
 
 export const isRoot = process.getuid?.() === 0;
 
@@ -125,3 +125,6 @@ export const hostMounts = (): string[] =>
 
 /** A FIFO, which Node cannot make. */
 export const fifo = (path: string): void => void execFileSync('mkfifo', [path]);
+
+/** Options for a command that is another user than root of its container, where it has such ids. */
+export const asAnother = process.getuid?.() === 0 || can('subuids') === true ? [{ user: '5' }] : [];
