@@ -3,16 +3,7 @@ import { type EncodeOptions, encode } from '../../lib/program/encode.ts';
 import { decodeFrame, type Frame, segmentMessages } from '../../lib/program/frames.ts';
 import type { Op, Operands, OpName } from '../../lib/program/ops.ts';
 
-export const namespace = {
-  time: 0x80,
-  mount: 0x20000,
-  cgroup: 0x2000000,
-  uts: 0x4000000,
-  ipc: 0x8000000,
-  user: 0x10000000,
-  pid: 0x20000000,
-  network: 0x40000000,
-} as const;
+export { namespaceFlags as namespace } from '../../lib/spec/names.ts';
 
 export const op = <N extends OpName>(name: N, operands: Operands<N>): Op =>
   ({ op: name, operands, origin: 'test' }) as unknown as Op;

@@ -13,20 +13,12 @@ import { encode } from '../../lib/program/encode.ts';
 import { errnoName } from '../../lib/program/errno.ts';
 import { decodeFrame, type Frame, goMessage, segmentMessages } from '../../lib/program/frames.ts';
 import type { Op, Operands, OpName } from '../../lib/program/ops.ts';
+import { namespaceFlags } from '../../lib/spec/names.ts';
 
 export const host = createHost();
 
 /** CLONE_NEW*. */
-export const isolated = {
-  time: 0x80,
-  mount: 0x20000,
-  cgroup: 0x2000000,
-  uts: 0x4000000,
-  ipc: 0x8000000,
-  user: 0x10000000,
-  pid: 0x20000000,
-  network: 0x40000000,
-} as const;
+export const isolated = namespaceFlags;
 /** Root over mounts, for anybody who may make a user namespace. */
 export const ownMounts = isolated.user | isolated.mount;
 
