@@ -150,7 +150,7 @@ test('banned words are not used', () => {
 
 test('nothing in the checkout names this machine, or a registry', () => {
   const own = root.replace(/\/$/, '');
-  const hosts = /registry\.npmjs\.|registry\.yarnpkg|[a-z0-9.-]*artifactory|npm\.pkg\.|verdaccio/;
+  const hosts = /\b(registry|npm|artifactory|packages)(\.[a-z0-9-]+)+\.(org|com|net|io|dev)\b/;
   const found = files.flatMap((path) => {
     const text = read(path);
     const machine = own.split('/').length > 2 && new RegExp(`${own}(?![\\w.-])`).test(text);
