@@ -1,6 +1,6 @@
 import { RuntsError } from '../errors.ts';
 import type { Exit as ProcessExit } from '../host/host.ts';
-import { signalName } from '../spec/names.ts';
+import { signalName, signalNumber } from '../spec/names.ts';
 
 /** How a container's command ended: exactly one of `exitCode` and `signal` is set. */
 export interface Exit {
@@ -38,8 +38,8 @@ export class ExitError extends RuntsError {
 }
 
 /** The exit code a shell would show: 128 + n for signal n. */
-export function exitStatus(exit: Pick<Exit, 'exitCode' | 'signal'>, signalNumber?: number): number {
-  return exit.exitCode ?? 128 + (signalNumber ?? 9);
+function exitStatus({ exitCode, signal }: Exit): number {
+  return exitCode ?? 128 + (signalNumber(signal ?? 'SIGKILL') ?? 0);
 }
 
 /** The kernel's words to ours. */

@@ -180,3 +180,8 @@ describe('bad options', () => {
     await expectUnchanged(before);
   });
 });
+
+test('an ExitError carries the exit code that a shell would show', async () => {
+  const exit = (script: string) => run({ host: true, command: ['sh', '-c', script] }).catch((error) => error.exit);
+  expect([await exit('exit 3'), await exit('kill -TERM $$'), await exit('kill -KILL $$')]).toEqual([3, 143, 137]);
+});
