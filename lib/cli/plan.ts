@@ -61,5 +61,9 @@ function describe(input: Input): string {
       return `clone of ${input.source}${input.recursive ? ', recursively' : ''}${input.idmap ? ', owners mapped' : ''}`;
     case 'namespace':
       return `namespace ${input.path}`;
+    case 'listener':
+      return 'where it is started';
+    case 'inherited':
+      return `descriptor ${input.fd}`;
   }
 }

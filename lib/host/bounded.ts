@@ -1,5 +1,5 @@
 import { type Cancel, throwIfCanceled, within } from './cancel.ts';
-import type { Files, Host, Processes } from './host.ts';
+import type { Files, Host, Kernel, Processes, Sockets } from './host.ts';
 
 export interface Patience {
   /** Of each single call. */
@@ -20,7 +20,7 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
     throwIfCanceled(cancel, doing);
     return within(call(), { clock, deadlineMs, cancel, doing, graceMs, ...(late && { late }) });
   };
-  const { files, processes } = host;
+  const { files, processes, sockets, kernel } = host;
   const close = (handle: { close(): void }) => handle.close();
 
   const boundedFiles: Files = {
@@ -43,6 +43,10 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
     removeFile: (path) => wait(`removing ${path}`, () => files.removeFile(path)),
     open: (path, how) => wait(`opening ${path}`, () => files.open(path, how), close),
     lock: (path) => wait(`locking ${path}`, () => files.lock(path), close),
+    append: (path, text) => wait(`writing ${path}`, () => files.append(path, text)),
+    setOwner: (path, uid, gid) => wait(`giving ${path} away`, () => files.setOwner(path, uid, gid)),
+    watch: (path) => wait(`watching ${path}`, () => files.watch(path), close),
+    device: (path) => wait(`looking at ${path}`, () => files.device(path)),
   };
   const boundedProcesses: Processes = {
     spawn: (request) =>
@@ -56,8 +60,37 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
           session.process.close();
         },
       ),
-    run: (file, args, input) => wait(`running ${file}`, () => processes.run(file, args, input)),
+    run: (file, args, options) => wait(`running ${file}`, () => processes.run(file, args, options)),
     signal: (process, signal) => processes.signal(process, signal),
+    find: (pid) =>
+      wait(
+        `looking for process ${pid}`,
+        () => processes.find(pid),
+        (handle) => handle?.close(),
+      ),
+    ended: (process) => wait('waiting for a process to end', () => processes.ended(process)),
+    connect: (path, pid, process) =>
+      wait(
+        `connecting to ${path}`,
+        () => processes.connect(path, pid, process),
+        (session) => session.close(),
+      ),
+    inherited: (fd) => processes.inherited(fd),
   };
-  return { ...host, files: boundedFiles, processes: boundedProcesses };
+  const boundedSockets: Sockets = {
+    listen: (path) => wait(`listening at ${path}`, () => sockets.listen(path), close),
+    deliver: (path, message, handles) => wait(`sending to ${path}`, () => sockets.deliver(path, message, handles)),
+    connect: (path) => wait(`connecting to ${path}`, () => sockets.connect(path), close),
+  };
+  const boundedKernel: Kernel = {
+    blob: (content) => kernel.blob(content),
+    filterDevices: (cgroup, program) => wait('attaching a device filter', () => kernel.filterDevices(cgroup, program)),
+  };
+  return {
+    ...host,
+    files: boundedFiles,
+    processes: boundedProcesses,
+    sockets: boundedSockets,
+    kernel: boundedKernel,
+  };
 }

@@ -2,6 +2,8 @@
 export interface Host {
   readonly files: Files;
   readonly processes: Processes;
+  readonly sockets: Sockets;
+  readonly kernel: Kernel;
   readonly clock: Clock;
   readonly random: (bytes: number) => Uint8Array;
   readonly environment: Environment;
@@ -52,15 +54,68 @@ export interface Files {
   open(path: string, how: 'path' | 'read' | 'directory'): Promise<Handle>;
   /** An exclusive lock on a file that is made when missing; held until the handle is closed. EWOULDBLOCK when taken. */
   lock(path: string): Promise<Handle>;
+  /** Adds to the end of a file, which is made with mode 0644 when missing: a log. */
+  append(path: string, text: string): Promise<void>;
+  /** lchown(2). */
+  setOwner(path: string, uid: number, gid: number): Promise<void>;
+  /** Hears of changes to a file (inotify IN_MODIFY): cgroup.events, memory.events. */
+  watch(path: string): Promise<Watch>;
+  /** The device number of a device node; undefined where the path is none. Follows links. */
+  device(
+    path: string,
+  ): Promise<{ readonly type: 'c' | 'b'; readonly major: number; readonly minor: number } | undefined>;
+}
+
+export interface Watch extends Handle {
+  /** Fulfilled at the next change, or at once when there was one since the last call; rejects once closed. */
+  changed(): Promise<void>;
 }
 
 export interface Processes {
   /** Clones a new init: it waits on its channel for a program. */
   spawn(request: SpawnRequest): Promise<Session>;
-  /** Runs a program of the host to its end, with an empty environment: newuidmap, hooks. Output is bounded to 64 KiB. */
-  run(file: string, args: readonly string[], input?: string): Promise<RunResult>;
+  /** Runs a program of the host to its end: newuidmap, hooks. Output is bounded to 64 KiB. */
+  run(file: string, args: readonly string[], options?: RunOptions): Promise<RunResult>;
   /** By pidfd, never by number. False when the process is gone. */
   signal(process: Handle, signal: number): boolean;
+  /** The process of a pid, by pidfd; undefined where there is none. Whether it is the one that was meant is for its start time to say. */
+  find(pid: number): Promise<Handle | undefined>;
+  /** Fulfilled when a process has ended, a child of ours or not (its pidfd is readable). */
+  ended(process: Handle): Promise<void>;
+  /**
+   * The channel of an init that waits at a socket (op `await_start`), and the process behind it, which need not be our
+   * child: then `exit` says only that it has ended. ECONNREFUSED: nobody waits there any more.
+   */
+  connect(path: string, pid: number, process: Handle): Promise<Session>;
+  /** A descriptor that our caller gave us (`--preserve-fds`), as a handle of its own; undefined where it is not open. */
+  inherited(fd: number): Handle | undefined;
+}
+
+/** Sockets of the unix family, at paths of the host of any length. */
+export interface Sockets {
+  /** Listens for connections (SOCK_SEQPACKET) at a path that must be free; mode 0600. */
+  listen(path: string): Promise<Handle>;
+  /** Connects (SOCK_STREAM), sends a message with handles, and closes: console sockets and the like. */
+  deliver(path: string, message: Uint8Array, handles: readonly Handle[]): Promise<void>;
+  /** A connection to talk over (SOCK_STREAM): the bus of systemd. */
+  connect(path: string): Promise<Stream>;
+}
+
+export interface Stream extends Handle {
+  write(bytes: Uint8Array): Promise<void>;
+  /** What has come in, 64 KiB at most; undefined at the end. */
+  read(): Promise<Uint8Array | undefined>;
+}
+
+export interface Kernel {
+  /** A read-only file of this content that has no path (a sealed memfd). */
+  blob(content: Uint8Array): Handle;
+  /**
+   * Loads an eBPF program (BPF_PROG_TYPE_CGROUP_DEVICE) and attaches it to a cgroup, beside those of others
+   * (BPF_F_ALLOW_MULTI) and in the place of the one that we attached before (BPF_F_REPLACE where there is one). It stays
+   * when we end.
+   */
+  filterDevices(cgroup: Handle, program: Uint8Array): Promise<void>;
 }
 
 export interface SpawnRequest {
@@ -70,8 +125,22 @@ export interface SpawnRequest {
   readonly cgroup?: Handle | undefined;
 }
 
+export interface RunOptions {
+  /** argv[0]; the file itself unless given. */
+  readonly name?: string | undefined;
+  /** What its standard input has; it need not read it. */
+  readonly input?: string | undefined;
+  /** The whole environment, as `NAME=value`; empty unless given: ours is never inherited. */
+  readonly environment?: readonly string[] | undefined;
+  readonly cwd?: string | undefined;
+  /** After this time everything in its process group is killed, and the result says so. */
+  readonly timeoutMs?: number | undefined;
+}
+
 export interface RunResult {
+  /** 128 + n when signal n ended it. */
   readonly code: number;
+  readonly timedOut: boolean;
   readonly stdout: string;
   readonly stderr: string;
 }

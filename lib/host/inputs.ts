@@ -18,6 +18,8 @@ export interface InputSources {
   /** The new init: mounts are mapped through its user namespace. */
   readonly pid: number;
   readonly facts?: Facts | undefined;
+  /** The socket at which the container waits to be started; it stays the caller's to close. */
+  readonly listener?: Handle | undefined;
 }
 
 /** Opens what the init receives, in the order of the segment's inputs. What is opened here is released by `undo`. */
@@ -34,6 +36,8 @@ export async function openInputs(
   for (const input of plan.inputs) {
     if (input.kind === 'mount') mounts.push(input);
     else if (input.kind === 'stdio') opened.set(input.register, stream(sources.stdio, input.stream));
+    else if (input.kind === 'listener') opened.set(input.register, listener(sources));
+    else if (input.kind === 'inherited') opened.set(input.register, inherited(host, input.fd, input.origin, undo));
     else opened.set(input.register, await openNamespace(ports, input.path, input.origin, undo));
   }
   if (mounts.length > 0) await cloneMounts(host, mounts, sources, patience, opened, undo);
@@ -48,6 +52,21 @@ function stream(stdio: Stdio | undefined, number: 0 | 1 | 2): Handle {
   if (stdio === undefined)
     throw new RuntsError('ERR_INTERNAL', `the plan wants descriptor ${number}, and none is given`);
   return stdio[number];
+}
+
+function listener({ listener }: InputSources): Handle {
+  if (listener === undefined)
+    throw new RuntsError('ERR_INTERNAL', 'the plan wants a socket to wait at, and none is given');
+  return listener;
+}
+
+function inherited(host: Host, fd: number, origin: string, undo: Undo): Handle {
+  const handle = host.processes.inherited(fd);
+  if (handle === undefined) {
+    throw new RuntsError('ERR_SPEC', `descriptor ${fd} is to be passed on, and it is not open`, { origin });
+  }
+  undo.add(() => handle.close());
+  return handle;
 }
 
 async function openNamespace(ports: Host, path: string, origin: string, undo: Undo): Promise<Handle> {

@@ -110,6 +110,10 @@ export const files: Files = {
   removeFile: (path) => fs.unlink(path),
   open: (path, how) => openFile(path, openFlags[how]),
   lock,
+  append: (path, text) => fs.appendFile(path, text, { mode: 0o644 }),
+  setOwner: (path, uid, gid) => fs.lchown(path, uid, gid),
+  watch: () => Promise.reject(new RuntsError('ERR_INTERNAL', 'not there yet')),
+  device: () => Promise.reject(new RuntsError('ERR_INTERNAL', 'not there yet')),
 };
 
 const readAsync = promisify(read);

@@ -6,13 +6,13 @@ import { debugged } from './debug.ts';
 import { files } from './files.ts';
 import { native } from './native.ts';
 import { dataDirectory, stateDirectory } from './paths.ts';
-import { processes } from './processes.ts';
+import { kernel, processes, sockets } from './processes.ts';
 import { findProgram } from './programs.ts';
 
 /** The ports of the core over Node: the one adapter. Who and where we are is read here, once. */
 export function createHost(): Host {
   const random = (bytes: number) => new Uint8Array(randomBytes(bytes));
-  return debugged({ files, processes, clock, random, environment: environment() });
+  return debugged({ files, processes, sockets, kernel, clock, random, environment: environment() });
 }
 
 const clock: Clock = {

@@ -1,5 +1,5 @@
 import { RuntsError } from '../errors.ts';
-import type { Handle, Processes, SpawnRequest } from '../host/host.ts';
+import type { Handle, Kernel, Processes, Sockets, SpawnRequest } from '../host/host.ts';
 import { errnoNumber } from '../program/errno.ts';
 import { isFailure, orThrow } from './failure.ts';
 import { openHandle } from './handle.ts';
@@ -42,4 +42,15 @@ export const processes: Processes = {
     orThrow(failure, 'pidfd_send_signal');
     return true;
   },
+  find: notYet,
+  ended: notYet,
+  connect: notYet,
+  inherited: notYet,
 };
+
+export const sockets: Sockets = { listen: notYet, deliver: notYet, connect: notYet };
+export const kernel: Kernel = { blob: notYet, filterDevices: notYet };
+
+function notYet(): never {
+  throw new RuntsError('ERR_INTERNAL', 'not there yet');
+}

@@ -140,7 +140,7 @@ function enterNamespaces({ draft, shape, receives }: Scene): void {
   else ops.op('undumpable', {}, 'default: no attaching');
   if (shape.joined.length > 0) {
     const namespaces = shape.joined.map(({ type, path, origin }) =>
-      addInput(draft, type, { kind: 'namespace', path, origin }),
+      addInput(draft, type, { kind: 'namespace', type, path, origin }),
     );
     ops.op('join', { namespaces, user: undefined }, shape.joined[0]!.origin);
   }

@@ -1,4 +1,5 @@
 import type { Op } from '../program/ops.ts';
+import type { NamespaceType } from '../spec/names.ts';
 
 /** One line of an id map: ids from `container` on inside are those from `host` on outside. */
 export interface IdMap {
@@ -30,10 +31,22 @@ export type Input =
       readonly recursive: boolean;
       /** Map owners through the container's user namespace where the file system can; leave them where it cannot. */
       readonly idmap: boolean;
+      /** Map owners through these, of the mount's own, instead: an error where the file system cannot. */
+      readonly owners?: { readonly uids: readonly IdMap[]; readonly gids: readonly IdMap[] } | undefined;
       readonly origin: string;
     }
-  /** A namespace to join, by path. */
-  | { readonly kind: 'namespace'; readonly register: string; readonly path: string; readonly origin: string };
+  /** A namespace to join, by path; the host checks that it is one of this type. */
+  | {
+      readonly kind: 'namespace';
+      readonly register: string;
+      readonly type: NamespaceType;
+      readonly path: string;
+      readonly origin: string;
+    }
+  /** The socket at which the container waits to be started. */
+  | { readonly kind: 'listener'; readonly register: string; readonly origin: string }
+  /** A descriptor of the caller's that the command gets, too. */
+  | { readonly kind: 'inherited'; readonly register: string; readonly fd: number; readonly origin: string };
 
 export interface CgroupWrite {
   readonly file: string;
@@ -71,5 +84,21 @@ export interface Plan {
   readonly reaps: boolean;
 }
 
-/** Tags of sync points and handles. */
-export const tags = { start: 1, console: 2, mount: 3 } as const;
+/** Tags of sync points and handles; `mount` is the first of as many as a helper has mounts. */
+export const tags = {
+  start: 1,
+  console: 2,
+  mount: 3,
+  /** The new user namespace is there: the host writes its maps. */
+  maps: 1000,
+  /** The mounts are there: the host runs prestart and createRuntime hooks. */
+  hooks: 1001,
+  /** Op `receive`: the host sends the state, for createContainer hooks. */
+  state: 1002,
+  /** All is made; what follows GO is `await_start`, so the host may go. */
+  created: 1003,
+  /** The network namespace is there: the host moves devices into it. */
+  network: 1005,
+  /** The listener of seccomp notifications. */
+  notify: 1004,
+} as const;

@@ -274,6 +274,73 @@ export const ops = {
     doc: 'Takes an attached mount, which must be the topmost at its place, off the tree again (MNT_DETACH); what uses it, an overlay say, keeps it.',
     operands: { src: input },
   },
+
+  // ---- an OCI runtime --------------------------------------------------------------------------------------------
+  receive: {
+    doc: 'As sync, but the GO of the host brings a handle with it, which goes into a register: what could not be known before.',
+    operands: { dst: out, tag: int() },
+    barrier: true,
+  },
+  await_start: {
+    doc: 'Waits at a listening socket (SOCK_SEQPACKET) for whoever starts the container. The first connection becomes the channel: SYNC with this tag goes out, and GO comes back with a handle (the state, for hooks) for the register. A connection that ends before its GO is forgotten, and the next one is waited for.',
+    operands: { listener: input, dst: out, tag: int() },
+    barrier: true,
+  },
+  hook: {
+    doc: 'Runs a program to its end, in a session of its own, with a register as its standard input from its beginning, exactly this environment, and its output kept for the error. After timeout milliseconds (0: never) all of its session is killed: ETIMEDOUT. Another exit status than 0: ECANCELED. The detail says which, and ends with the last of its output.',
+    operands: { path: text, argv: texts, env: texts, stdin: input, timeout: int() },
+    barrier: true,
+  },
+  scheduler: {
+    doc: "Sets the scheduling policy: sched_setattr(2). nice is an int32 in two's complement; times are in nanoseconds.",
+    operands: {
+      policy: int(7n),
+      flags: flags(0x7fn),
+      nice: int(),
+      priority: int(99n),
+      runtime: int(u64),
+      deadline: int(u64),
+      period: int(u64),
+    },
+  },
+  io_priority: {
+    doc: 'Sets the I/O scheduling class (1 realtime, 2 best effort, 3 idle) and the priority in it: ioprio_set(2).',
+    operands: { class: int(3n), priority: int(7n) },
+  },
+  affinity: {
+    doc: 'Binds us to processors, a bit mask of them, lowest byte first: sched_setaffinity(2).',
+    operands: { cpus: bytes },
+  },
+  personality: { doc: 'Sets the execution domain: personality(2).', operands: { persona: int() } },
+  memory_policy: {
+    doc: 'Sets the NUMA memory policy: set_mempolicy(2), with a bit mask of nodes, lowest byte first.',
+    operands: { mode: int(), nodes: bytes },
+  },
+  copy_tree: {
+    doc: 'Copies what is below one directory into another, with owners, modes, times, links and device nodes, following no link (tmpcopyup).',
+    operands: { src: input, dst: input },
+  },
+  reconfigure: {
+    doc: 'Changes the options of the file system of a mount (a register of its root): fspick, fsconfig for each option, reconfigure.',
+    operands: { src: input, options: texts },
+  },
+  net_device: {
+    doc: 'Moves a network device of our network namespace into another one (a register), under a new name, with its permanent global addresses, and brings it up there.',
+    operands: { name: text, netns: input, rename: text },
+    host: true,
+  },
+  listener: {
+    doc: 'Installs a classic BPF filter whose notifications come by a descriptor (SECCOMP_FILTER_FLAG_NEW_LISTENER), which goes into a register.',
+    operands: { dst: out, filter: bytes, flags: flags(0x3fn) },
+  },
+  descriptors: {
+    doc: 'Puts registers at descriptors 3, 4, … for the command: what the init itself has there moves out of the way.',
+    operands: { descriptors: ins },
+  },
+  move_root: {
+    doc: "Makes a mount the root where pivot_root(2) cannot, on an initial ramfs: takes the host's mounts away, moves the mount over / (MS_MOVE), and changes root into it.",
+    operands: { root: input },
+  },
 } as const satisfies Record<string, OpRow>;
 
 export type OpName = keyof typeof ops;
@@ -336,6 +403,17 @@ export const steps = [
   'outside_root',
   'poll',
   'fcntl',
+  'accept4',
+  'hook',
+  'sched_setattr',
+  'ioprio_set',
+  'sched_setaffinity',
+  'personality',
+  'set_mempolicy',
+  'copy',
+  'fspick',
+  'netlink',
+  'chroot',
 ] as const;
 export type Step = (typeof steps)[number];
 

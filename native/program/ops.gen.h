@@ -5,7 +5,7 @@
 namespace runts {
 
 // A hash of this table: a program that was encoded with another one is refused.
-constexpr uint64_t kSchema = 0xe5959ccc36375903ull;
+constexpr uint64_t kSchema = 0x62592ddfe62aebd5ull;
 
 enum Kind : uint8_t { kKindNone, kKindInt, kKindFlags, kKindIn, kKindMaybe, kKindOut, kKindText, kKindTexts, kKindBytes, kKindIns };
 
@@ -67,7 +67,21 @@ enum Opcode : uint16_t {
   kOpUntilHangup = 54,
   kOpKillCgroup = 55,
   kOpDetach = 56,
-  kOpCount = 57,
+  kOpReceive = 57,
+  kOpAwaitStart = 58,
+  kOpHook = 59,
+  kOpScheduler = 60,
+  kOpIoPriority = 61,
+  kOpAffinity = 62,
+  kOpPersonality = 63,
+  kOpMemoryPolicy = 64,
+  kOpCopyTree = 65,
+  kOpReconfigure = 66,
+  kOpNetDevice = 67,
+  kOpListener = 68,
+  kOpDescriptors = 69,
+  kOpMoveRoot = 70,
+  kOpCount = 71,
 };
 
 // Which system call of an op failed.
@@ -127,7 +141,18 @@ enum Step : uint16_t {
   kStepOutsideRoot = 52,
   kStepPoll = 53,
   kStepFcntl = 54,
-  kStepCount = 55,
+  kStepAccept4 = 55,
+  kStepHook = 56,
+  kStepSchedSetattr = 57,
+  kStepIoprioSet = 58,
+  kStepSchedSetaffinity = 59,
+  kStepPersonality = 60,
+  kStepSetMempolicy = 61,
+  kStepCopy = 62,
+  kStepFspick = 63,
+  kStepNetlink = 64,
+  kStepChroot = 65,
+  kStepCount = 66,
 };
 
 // Operands by name: op.arg[slots_attach::root_]. The underscore is for stdin, which is a macro, and its like.
@@ -281,6 +306,48 @@ struct slots_kill_cgroup {
 struct slots_detach {
   enum : int { src_ = 0 };
 };
+struct slots_receive {
+  enum : int { dst_ = 0, tag_ = 1 };
+};
+struct slots_await_start {
+  enum : int { listener_ = 0, dst_ = 1, tag_ = 2 };
+};
+struct slots_hook {
+  enum : int { path_ = 0, argv_ = 1, env_ = 2, stdin_ = 3, timeout_ = 4 };
+};
+struct slots_scheduler {
+  enum : int { policy_ = 0, flags_ = 1, nice_ = 2, priority_ = 3, runtime_ = 4, deadline_ = 5, period_ = 6 };
+};
+struct slots_io_priority {
+  enum : int { class_ = 0, priority_ = 1 };
+};
+struct slots_affinity {
+  enum : int { cpus_ = 0 };
+};
+struct slots_personality {
+  enum : int { persona_ = 0 };
+};
+struct slots_memory_policy {
+  enum : int { mode_ = 0, nodes_ = 1 };
+};
+struct slots_copy_tree {
+  enum : int { src_ = 0, dst_ = 1 };
+};
+struct slots_reconfigure {
+  enum : int { src_ = 0, options_ = 1 };
+};
+struct slots_net_device {
+  enum : int { name_ = 0, netns_ = 1, rename_ = 2 };
+};
+struct slots_listener {
+  enum : int { dst_ = 0, filter_ = 1, flags_ = 2 };
+};
+struct slots_descriptors {
+  enum : int { descriptors_ = 0 };
+};
+struct slots_move_root {
+  enum : int { root_ = 0 };
+};
 
 // Few values are shared by many operands, so that an operand is two bytes in the init.
 inline constexpr uint64_t kMaxima[] = {
@@ -299,6 +366,10 @@ inline constexpr uint64_t kMaxima[] = {
     0x40ull,
     0x7fffffffull,
     0x3full,
+    0x7ull,
+    0x7full,
+    0x63ull,
+    0x3ull,
 };
 
 struct OperandInfo {
@@ -371,6 +442,20 @@ inline constexpr OpInfo kOps[kOpCount] = {
     {0, 1, 0, {}},  // until_hangup
     {0, 0, 0, {{kKindIn, 0}, {kKindText, 0}}},  // kill_cgroup
     {0, 0, 0, {{kKindIn, 0}}},  // detach
+    {0, 1, 0, {{kKindOut, 0}, {kKindInt, 8}}},  // receive
+    {0, 1, 0, {{kKindIn, 0}, {kKindOut, 0}, {kKindInt, 8}}},  // await_start
+    {0, 1, 0, {{kKindText, 0}, {kKindTexts, 0}, {kKindTexts, 0}, {kKindIn, 0}, {kKindInt, 8}}},  // hook
+    {0, 0, 0, {{kKindInt, 15}, {kKindFlags, 16}, {kKindInt, 8}, {kKindInt, 17}, {kKindInt, 10}, {kKindInt, 10}, {kKindInt, 10}}},  // scheduler
+    {0, 0, 0, {{kKindInt, 18}, {kKindInt, 15}}},  // io_priority
+    {0, 0, 0, {{kKindBytes, 0}}},  // affinity
+    {0, 0, 0, {{kKindInt, 8}}},  // personality
+    {0, 0, 0, {{kKindInt, 8}, {kKindBytes, 0}}},  // memory_policy
+    {0, 0, 0, {{kKindIn, 0}, {kKindIn, 0}}},  // copy_tree
+    {0, 0, 0, {{kKindIn, 0}, {kKindTexts, 0}}},  // reconfigure
+    {1, 0, 0, {{kKindText, 0}, {kKindIn, 0}, {kKindText, 0}}},  // net_device
+    {0, 0, 0, {{kKindOut, 0}, {kKindBytes, 0}, {kKindFlags, 14}}},  // listener
+    {0, 0, 0, {{kKindIns, 0}}},  // descriptors
+    {0, 0, 0, {{kKindIn, 0}}},  // move_root
 };
 
 // For tests and tools; the init sends numbers.
@@ -433,6 +518,20 @@ inline constexpr const char* kOpNames[kOpCount] = {
     "until_hangup",
     "kill_cgroup",
     "detach",
+    "receive",
+    "await_start",
+    "hook",
+    "scheduler",
+    "io_priority",
+    "affinity",
+    "personality",
+    "memory_policy",
+    "copy_tree",
+    "reconfigure",
+    "net_device",
+    "listener",
+    "descriptors",
+    "move_root",
 };
 inline constexpr const char* kStepNames[kStepCount] = {
     "op",
@@ -490,6 +589,17 @@ inline constexpr const char* kStepNames[kStepCount] = {
     "outside_root",
     "poll",
     "fcntl",
+    "accept4",
+    "hook",
+    "sched_setattr",
+    "ioprio_set",
+    "sched_setaffinity",
+    "personality",
+    "set_mempolicy",
+    "copy",
+    "fspick",
+    "netlink",
+    "chroot",
 };
 #endif
 

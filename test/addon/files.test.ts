@@ -97,14 +97,15 @@ test('a path is opened in the way that was asked for', async () => {
 
 test('a program of the host runs with nothing of our environment', async () => {
   const { run } = host.processes;
-  expect(await run('/usr/bin/env', [])).toEqual({ code: 0, stdout: '', stderr: '' });
-  expect(await run('/bin/sh', ['-c', 'cat; echo oops >&2; exit 3'], 'input')).toEqual({
+  expect(await run('/usr/bin/env', [])).toEqual({ code: 0, timedOut: false, stdout: '', stderr: '' });
+  expect(await run('/bin/sh', ['-c', 'cat; echo oops >&2; exit 3'], { input: 'input' })).toEqual({
     code: 3,
+    timedOut: false,
     stdout: 'input',
     stderr: 'oops\n',
   });
   expect((await run('/bin/sh', ['-c', 'kill -9 $$'])).code).toBe(137);
-  expect((await run('/bin/true', [], 'x'.repeat(1_000_000))).code).toBe(0);
+  expect((await run('/bin/true', [], { input: 'x'.repeat(1_000_000) })).code).toBe(0);
   expect((await run('/usr/bin/head', ['-c', '1000000', '/dev/zero'])).stdout.length).toBe(64 * 1024);
   await expect(run('sh', [])).rejects.toMatchObject({ code: 'ERR_SPEC' });
   await expect(run('/bin/none', [])).rejects.toMatchObject({ code: 'ENOENT' });

@@ -120,6 +120,6 @@ testIf('root')("descriptors that the caller brought stay the caller's", async ()
 userns('programs of the host are run with no environment of ours, and by their full path only', async () => {
   process.env['LD_PRELOAD'] = '/nowhere/evil.so';
   onTestFinished(() => void delete process.env['LD_PRELOAD']);
-  expect(await runProgram('/usr/bin/env', [])).toEqual({ code: 0, stdout: '', stderr: '' });
+  expect(await runProgram('/usr/bin/env', [])).toEqual({ code: 0, timedOut: false, stdout: '', stderr: '' });
   await expect(runProgram('env', [])).rejects.toMatchObject({ code: 'ERR_SPEC' });
 });

@@ -106,7 +106,10 @@ describe('id maps', () => {
 
   test('by newuidmap: its words are in the error, with the cure', async () => {
     const stderr = 'newuidmap: uid range [1-65537) -> [100000-165536) not allowed\n';
-    const sim = new Sim({ files, runs: (file) => ({ code: file.includes('uid') ? 1 : 0, stdout: '', stderr }) });
+    const sim = new Sim({
+      files,
+      runs: (file) => ({ code: file.includes('uid') ? 1 : 0, timedOut: false, stdout: '', stderr }),
+    });
     const error = await sim.run(failure(writeMaps(sim.host, 9, { ...maps, by: 'newuidmap' })));
     expect(error).toMatchObject({
       code: 'ERR_SETUP',

@@ -18,7 +18,7 @@ export function fullPlan({ reaps = true }: { readonly reaps?: boolean } = {}): P
     ),
     { kind: 'mount', register: 'data', source: '/data', recursive: true, idmap: true, origin: '/mounts/1' },
     { kind: 'mount', register: 'more', source: '/more', recursive: false, idmap: false, origin: '/mounts/2' },
-    { kind: 'namespace', register: 'net', path: '/proc/self/ns/net', origin: '/linux/namespaces/2' },
+    { kind: 'namespace', register: 'net', type: 'network', path: '/proc/self/ns/net', origin: '/linux/namespaces/2' },
   ];
   const b = new Builder();
   for (const input of inputs) b.input(input.register);

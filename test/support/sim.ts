@@ -103,6 +103,8 @@ export class Sim {
     this.host = {
       files: this.#files(),
       processes: this.#processPort(),
+      sockets: { listen: notYet, deliver: notYet, connect: notYet },
+      kernel: { blob: (content) => this.#made(`blob of ${content.length}`), filterDevices: notYet },
       clock: { now: () => this.#nowMs, after: (ms) => this.#after(ms) },
       random: (bytes) => Uint8Array.from({ length: bytes }, () => this.#pick(256)),
       environment: {
@@ -255,6 +257,10 @@ export class Sim {
           return new SimHandle(path, this.#open);
         }),
       lock: (path) => call('lock', path, () => this.#lock(path)),
+      append: (path, text) => call('append', path, () => void tree.entries.set(path, text)),
+      setOwner: (path) => call('setOwner', path, () => undefined),
+      watch: (path) => call('watch', path, () => notYet()),
+      device: (path) => call('device', path, () => undefined),
     };
   }
 
@@ -284,7 +290,7 @@ export class Sim {
       spawn: (request) => this.#call('spawn', () => this.#spawn(request)),
       run: (file, args) =>
         this.#call(`run ${file}`, () => {
-          const result = this.#options.runs?.(file, args) ?? { code: 0, stdout: '', stderr: '' };
+          const result = this.#options.runs?.(file, args) ?? { code: 0, timedOut: false, stdout: '', stderr: '' };
           const map = file.endsWith('newuidmap') ? 'uid_map' : 'gid_map';
           if (result.code === 0) this.tree.entries.set(`/proc/${args[0]}/${map}`, args.slice(1).join(' '));
           return result;
@@ -297,6 +303,10 @@ export class Sim {
         else this.#events.push(() => target.init.signal(signal));
         return true;
       },
+      find: notYet,
+      ended: notYet,
+      connect: notYet,
+      inherited: () => undefined,
     };
   }
 
@@ -402,6 +412,10 @@ export class Sim {
     return handle;
   }
 }
+
+const notYet = (): never => {
+  throw new Error('the simulator does not know it yet');
+};
 
 /** What several containers share and what therefore may stay: the state directory and the lock over it. */
 const isShared = (path: string) => path === '/run/runts' || path === '/run/runts/.lock' || isProc(path);
