@@ -21,6 +21,8 @@
       'type': 'executable',
       'sources': [
         '<@(ops)',
+        'native/ops/hook.cc',
+        'native/program/commands.cc',
         'native/program/run.cc',
         'native/init/bare.cc',
         'native/init/channel.cc',
@@ -53,12 +55,14 @@
       'sources': [
         '<@(ops)',
         'native/addon/addon.cc',
+        'native/addon/blob.cc',
         'native/addon/channel.cc',
         'native/addon/clone.cc',
         'native/addon/exit.cc',
         'native/addon/handle.cc',
         'native/addon/image.cc',
         'native/addon/primitives.cc',
+        'native/addon/sockets.cc',
         'native/addon/spawn.cc',
         'native/addon/state.cc',
         'native/addon/system.cc',

@@ -91,7 +91,7 @@ const rows: readonly Row[] = [
   {
     at: ['cgroup'],
     errno: ['EBUSY'],
-    hint: 'A cgroup with processes of its own cannot give controllers to its children: move them to a cgroup below it (cgroups(7), "no internal processes").',
+    hint: 'A cgroup with processes of its own cannot give controllers to its children, and one that gives them can have no processes: move them to a cgroup below it (cgroups(7), "no internal processes").',
   },
   {
     at: ['cgroup'],
@@ -104,6 +104,12 @@ const rows: readonly Row[] = [
     hint: 'The controller of this limit is not enabled here: look at cgroup.controllers and cgroup.subtree_control of the directories above. On a host with cgroup v1 the controllers are there.',
   },
   { at: ['cgroup'], errno: ['EINVAL', 'ERANGE'], hint: 'The kernel does not accept this value for this limit.' },
+  {
+    at: ['cgroup'],
+    errno: ['ENODEV', 'ENXIO'],
+    hint: 'No such block device: limits of devices are for whole disks (lsblk shows their numbers), not for partitions.',
+  },
+  { at: ['cgroup'], errno: ['ENAMETOOLONG'], hint: 'Choose a shorter linux.cgroupsPath, or a shorter id.' },
   {
     at: ['cgroup'],
     errno: ['EAGAIN', 'ENOSPC'],

@@ -1,29 +1,37 @@
 import type { CpuResources } from '../spec/types.ts';
-import { isSet, type Limit, refuseV1, resources } from './limit.ts';
-
-const defaultPeriod = 100_000;
+import { isSet, type Limit, type Present, refuseV1, resources } from './limit.ts';
 
 /** Limits of processor time, and of the processors and memory nodes to use. */
-export function cpuLimits(cpu: CpuResources): Limit[] {
-  const { shares, quota, burst, period, idle, cpus, mems, realtimePeriod, realtimeRuntime } = cpu;
+export function cpuLimits(cpu: CpuResources, present?: Present): Limit[] {
+  const { shares, burst, idle, cpus, mems, realtimePeriod, realtimeRuntime } = cpu;
   if (isSet(realtimePeriod)) refuseV1('cpu/realtimePeriod', 'a real-time period', 'Leave it away.');
   if (isSet(realtimeRuntime)) refuseV1('cpu/realtimeRuntime', 'a real-time budget', 'Leave it away.');
   const limits: Limit[] = [];
   const add = (controller: string, file: string, value: string, key: keyof CpuResources) =>
     limits.push({ controller, file, value, origin: `${resources}/cpu/${key}` });
+  // A new group has neither: to say so is for one that had them before.
+  const counts = (value: number | bigint | undefined) => value !== undefined && (isSet(value) || present !== undefined);
 
   // The kernel refuses a weight to a group that is idle.
-  if (idle !== undefined) add('cpu', 'cpu.idle', `${idle}`, 'idle');
+  if (counts(idle)) add('cpu', 'cpu.idle', `${idle}`, 'idle');
   if (isSet(shares) && idle !== 1) add('cpu', 'cpu.weight', `${weightOfShares(Number(shares))}`, 'shares');
-  if (isSet(quota) || isSet(period)) {
-    const budget = isSet(quota) && quota > 0 ? `${quota}` : 'max';
-    add('cpu', 'cpu.max', `${budget} ${isSet(period) ? period : defaultPeriod}`, isSet(quota) ? 'quota' : 'period');
-  }
-  // After the quota, which it may not exceed.
-  if (isSet(burst)) add('cpu', 'cpu.max.burst', `${burst}`, 'burst');
+  const bandwidth = cpuMax(cpu, present);
+  // A burst may not exceed the quota: the quota first where both grow, the burst first where both shrink.
+  if (bandwidth !== undefined) limits.push(counts(burst) ? { ...bandwidth, afterNext: true } : bandwidth);
+  if (counts(burst)) add('cpu', 'cpu.max.burst', `${burst}`, 'burst');
   if (cpus !== undefined && cpus !== '') add('cpuset', 'cpuset.cpus', cpus, 'cpus');
   if (mems !== undefined && mems !== '') add('cpuset', 'cpuset.mems', mems, 'mems');
   return limits;
+}
+
+/** Quota and period go in one write. The kernel keeps the period when only the quota comes, but not the reverse. */
+function cpuMax({ quota, period }: CpuResources, present: Present | undefined): Limit | undefined {
+  if (!isSet(quota) && !isSet(period)) return undefined;
+  const old = present?.['cpu.max']?.split(' ')[0] ?? 'max';
+  const budget = isSet(quota) ? (quota > 0 ? `${quota}` : 'max') : old;
+  const value = isSet(period) ? `${budget} ${period}` : budget;
+  const origin = `${resources}/cpu/${isSet(quota) ? 'quota' : 'period'}`;
+  return { controller: 'cpu', file: 'cpu.max', value, origin };
 }
 
 /**

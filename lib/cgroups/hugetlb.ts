@@ -1,12 +1,14 @@
 import type { Int64 } from '../spec/types.ts';
-import { type Limit, maximum, resources } from './limit.ts';
+import { type Limit, resources } from './limit.ts';
 
-/** Limits of huge pages, of what is in use. */
+/** Limits of huge pages: of those in use, and of those that are reserved for a mapping and not in use yet. */
 export function hugetlbLimits(limits: readonly { readonly pageSize: string; readonly limit: Int64 }[]): Limit[] {
-  return limits.map(({ pageSize, limit }, i) => ({
-    controller: 'hugetlb',
-    file: `hugetlb.${pageSize}.max`,
-    value: maximum(limit),
-    origin: `${resources}/hugepageLimits/${i}`,
-  }));
+  return limits.flatMap(({ pageSize, limit }, i) => {
+    const common = { controller: 'hugetlb', value: String(limit), origin: `${resources}/hugepageLimits/${i}` };
+    // Before Linux 5.7 reservations were not counted.
+    return [
+      { ...common, file: `hugetlb.${pageSize}.max` },
+      { ...common, file: `hugetlb.${pageSize}.rsvd.max`, optional: true },
+    ];
+  });
 }

@@ -13,14 +13,16 @@ export function ioLimits(blockIO: BlockIoResources): Limit[] {
   const { weight, leafWeight, weightDevice = [] } = blockIO;
   if (leafWeight) refuseV1('blockIO/leafWeight', 'leafWeight', 'Leave it away.');
   const limits: Limit[] = [];
-  const add = (file: string, value: string, origin: string) =>
-    limits.push({ controller: 'io', file, value, origin: `${resources}/blockIO/${origin}` });
+  const add = (file: string, value: string, origin: string, or?: Limit['or']) =>
+    limits.push({ controller: 'io', file, value, origin: `${resources}/blockIO/${origin}`, ...(or && { or }) });
+  // Two schedulers know weights, BFQ in the range of version 1; which of them a device has may differ from device to device.
+  const addWeight = (device: string, value: number, origin: string) =>
+    add('io.weight', `${device} ${ioWeight(value)}`, origin, [{ file: 'io.bfq.weight', value: `${device} ${value}` }]);
 
-  if (weight) add('io.weight', `default ${ioWeight(weight)}`, 'weight');
+  if (weight) addWeight('default', weight, 'weight');
   weightDevice.forEach((device, i) => {
     if (device.leafWeight) refuseV1(`blockIO/weightDevice/${i}`, 'leafWeight', 'Leave it away.');
-    if (device.weight)
-      add('io.weight', `${device.major}:${device.minor} ${ioWeight(device.weight)}`, `weightDevice/${i}`);
+    if (device.weight) addWeight(`${device.major}:${device.minor}`, device.weight, `weightDevice/${i}`);
   });
   for (const key of Object.keys(throttles) as (keyof typeof throttles)[]) {
     const devices: readonly ThrottleDevice[] = blockIO[key] ?? [];

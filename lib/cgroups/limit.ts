@@ -1,14 +1,12 @@
 import { RuntsError } from '../errors.ts';
+import type { CgroupWrite } from '../plan/plan.ts';
 import type { Int64 } from '../spec/types.ts';
 
 /** One write to a control file of the unified hierarchy. */
-export interface Limit {
-  /** Whose file it is; undefined for those that every cgroup has. */
-  readonly controller: string | undefined;
-  readonly file: string;
-  readonly value: string;
-  readonly origin: string;
-}
+export type Limit = CgroupWrite;
+
+/** What control files of an existing cgroup hold; none when it is new. */
+export type Present = Readonly<Record<string, string>>;
 
 export const resources = '/linux/resources';
 

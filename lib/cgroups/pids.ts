@@ -1,8 +1,7 @@
 import type { Int64 } from '../spec/types.ts';
-import { type Limit, resources } from './limit.ts';
+import { type Limit, maximum, resources } from './limit.ts';
 
-/** How many processes and threads there may be. Zero or less is no limit: not even the command could run with none. */
+/** How many processes and threads there may be. Zero is a limit (nothing can be started), -1 is none. */
 export function pidsLimits({ limit }: { readonly limit: Int64 }): Limit[] {
-  const value = limit > 0 ? String(limit) : 'max';
-  return [{ controller: 'pids', file: 'pids.max', value, origin: `${resources}/pids/limit` }];
+  return [{ controller: 'pids', file: 'pids.max', value: maximum(limit), origin: `${resources}/pids/limit` }];
 }

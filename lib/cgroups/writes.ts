@@ -1,3 +1,4 @@
+import { RuntsError } from '../errors.ts';
 import type { Facts } from '../plan/facts.ts';
 import type { CgroupPlan } from '../plan/plan.ts';
 import type { Linux, Resources } from '../spec/types.ts';
@@ -5,33 +6,74 @@ import { controllersFor, parentFor } from './controllers.ts';
 import { cpuLimits } from './cpu.ts';
 import { hugetlbLimits } from './hugetlb.ts';
 import { ioLimits } from './io.ts';
-import { type Limit, refuseV1 } from './limit.ts';
+import { type Limit, type Present, refuseV1 } from './limit.ts';
 import { memoryLimits } from './memory.ts';
-import { cgroupPath } from './path.ts';
+import { cgroupPlace } from './path.ts';
 import { pidsLimits } from './pids.ts';
 import { rdmaLimits } from './rdma.ts';
 import { unifiedLimits } from './unified.ts';
 
-/** The container's cgroup: none when there is neither a limit nor a place asked for. */
-export function cgroupPlan(linux: Linux, facts: Facts, id: string): CgroupPlan | undefined {
-  const limits = linux.resources === undefined ? [] : resourceLimits(linux.resources);
-  const placed = linux.cgroupsPath !== undefined && linux.cgroupsPath !== '';
-  if (limits.length === 0 && !placed) return undefined;
-  const controllers = controllersFor(limits, facts.cgroup);
-  const path = cgroupPath(linux.cgroupsPath, id);
-  const parent = parentFor(placed ? '/linux/cgroupsPath' : limits[0]!.origin, facts.cgroup);
-  const writes = limits.map(({ file, value, origin }) => ({ file, value, origin }));
-  return { parent, path, controllers, writes };
+/** How the container's cgroup is made. */
+export interface CgroupRequest {
+  /** `cgroupfs` unless given. */
+  readonly driver?: CgroupPlan['driver'] | undefined;
+  /** Wherever there can be one: it ends the container, and counts for it. Without this, where something asks for it. */
+  readonly always?: boolean | undefined;
+  /** Who gets it, as an id of the host. */
+  readonly owner?: number | undefined;
+  readonly deviceFilter?: Uint8Array | undefined;
 }
 
-/** Every limit, as writes in the order that the kernel wants them; `unified` last, so that it has the last word. */
-export function resourceLimits(resources: Resources): Limit[] {
+/** What a cgroup counts for everybody who asks: `events --stats`, and whoever reads its files. */
+const counting = ['cpu', 'io', 'memory', 'pids'];
+
+/** The container's cgroup; undefined where nothing asks for one, or where nothing but `always` does and there is no place. */
+export function cgroupPlan(
+  linux: Linux,
+  facts: Facts,
+  id: string,
+  request: CgroupRequest = {},
+): CgroupPlan | undefined {
+  const { driver = 'cgroupfs', always = false, owner, deviceFilter } = request;
+  const limits = linux.resources === undefined ? [] : resourceLimits(linux.resources);
+  const placed = linux.cgroupsPath !== undefined && linux.cgroupsPath !== '';
+  if (!always && limits.length === 0 && !placed && deviceFilter === undefined) return undefined;
+  if (driver !== 'cgroupfs') {
+    throw new RuntsError('ERR_UNSUPPORTED', 'cannot make the cgroup by systemd: not supported yet', {
+      origin: '/linux/cgroupsPath',
+    });
+  }
+  const place = cgroupPlace(linux.cgroupsPath, id, facts.cgroup);
+  const controllers = controllersFor(limits, facts.cgroup, place);
+  if (deviceFilter !== undefined) parentFor('/linux/resources/devices', facts.cgroup);
+  if (place === undefined) return undefined;
+  const wanted = counting.filter((name) => facts.cgroup.controllers.includes(name) && !controllers.includes(name));
+  return {
+    driver,
+    ...place,
+    controllers,
+    wanted,
+    writes: limits,
+    ...(deviceFilter !== undefined && { deviceFilter }),
+    ...(mayGiveAway(owner, facts) && { owner }),
+  };
+}
+
+/** Nothing needs to be given to whom it belongs already; and only root can give. */
+const mayGiveAway = (owner: number | undefined, { uid, privileged }: Facts) =>
+  owner !== undefined && owner !== uid && privileged;
+
+/**
+ * Every limit, as writes in the order that the kernel wants them; `unified` last, so that it has the last word. `present`
+ * is what an existing cgroup has: a change leaves alone what it does not name.
+ */
+export function resourceLimits(resources: Resources, present?: Present): Limit[] {
   const { memory, cpu, pids, blockIO, hugepageLimits, rdma, unified, network } = resources;
   if (network?.classID) refuseV1('network/classID', 'a class of network packets', 'Leave it away.');
   if ((network?.priorities ?? []).length > 0) refuseV1('network/priorities', 'network priorities', 'Leave them away.');
   return [
-    ...(memory === undefined ? [] : memoryLimits(memory)),
-    ...(cpu === undefined ? [] : cpuLimits(cpu)),
+    ...(memory === undefined ? [] : memoryLimits(memory, present)),
+    ...(cpu === undefined ? [] : cpuLimits(cpu, present)),
     ...(pids === undefined ? [] : pidsLimits(pids)),
     ...(blockIO === undefined ? [] : ioLimits(blockIO)),
     ...(hugepageLimits === undefined ? [] : hugetlbLimits(hugepageLimits)),

@@ -1,21 +1,18 @@
 import { type Check, examine } from '../host/doctor.ts';
-import { parseFlags } from './parse.ts';
+import type { Command } from './command.ts';
 import type { World } from './world.ts';
 
-const flags = { help: { names: ['--help', '-h'], doc: 'this text' } };
-
-const usage = `usage: runts doctor
-
-Tries what containers need on this host, by doing it, and says for each thing that cannot be done why, and what to do.
-Exits with 0 when containers can be made, and with 1 when they cannot.
-`;
-
 /** `runts doctor`: what this host can do. */
-export async function doctor(argv: readonly string[], world: World): Promise<number> {
-  if (parseFlags('doctor', argv, flags).given['help'] === true) {
-    world.print(usage);
-    return 0;
-  }
+export const doctor: Command = {
+  synopsis: [''],
+  text: `Tries what containers need on this host, by doing it, and says for each thing that cannot be done why, and what to do.
+Exits with 0 when containers can be made, and with 1 when they cannot.`,
+  flags: {},
+  docker: true,
+  main: (_parsed, { world }) => printChecks(world),
+};
+
+async function printChecks(world: World): Promise<number> {
   const checks = await examine(world.host);
   for (const check of checks) world.print(show(check));
   return checks.every((check) => check.ok || !check.needed) ? 0 : 1;

@@ -1,73 +1,78 @@
 import { RuntsError } from '../errors.ts';
-import { messageOf } from '../host/undo.ts';
 import { nearest } from '../spec/nearest.ts';
 import { hasOwn } from '../spec/own.ts';
-import { doctor } from './doctor.ts';
-import { plan } from './plan.ts';
-import { run } from './run.ts';
+import type { Command } from './command.ts';
+import { type CommandRow, commands } from './commands.ts';
+import { explain, explainInLine } from './explain.ts';
+import { globalFlags, openContext, plainLog } from './globals.ts';
+import { type Parsed, parseFlags } from './parse.ts';
 import type { World } from './world.ts';
 
-interface Command {
-  readonly doc: string;
-  readonly main: (argv: readonly string[], world: World) => Promise<number>;
-}
-
-const commands: Readonly<Record<string, Command>> = {
-  run: { doc: 'run a command in a new container and remove it when it ends', main: run },
-  plan: { doc: 'print what `run` would do: every op, with the origin of each', main: plan },
-  doctor: { doc: 'what this host can do, and for each thing it cannot, why and what to do', main: doctor },
-};
-
-const help = `runts: isolated Linux containers, without root and without a daemon
-
-usage: runts COMMAND [OPTIONS] …
-
-${Object.entries(commands)
-  .map(([name, { doc }]) => `  ${name.padEnd(10)}${doc}`)
-  .join('\n')}
-
-runts COMMAND --help tells about one of them.
-`;
+/** Every command has it; help.ts, which describes it, is loaded when it is asked for. */
+const helpNames = ['--help', '-h', '-?', '--usage'];
 
 /** The whole command line: gives the exit code, never throws. */
 export async function main(argv: readonly string[], world: World): Promise<number> {
+  let log = plainLog(world);
+  let command: Command | undefined;
+  let understood = false;
   try {
-    return await dispatch(argv, world);
+    const globals = parseFlags(world.name, argv, globalFlags, { lenient: true });
+    const [verb, ...words] = globals.rest;
+    if (globals.given['version'] === true) return await printVersion(world);
+    const asked = verb === 'help' || globals.given['help'] === true;
+    if (asked || verb === undefined) return await help(verb === 'help' ? words[0] : verb, asked ? 0 : 1, world);
+    const context = openContext(globals, world);
+    log = context.log;
+    const row = rowOf(verb);
+    command = await row.load(words);
+    const parsed = parseCommand(verb, words, command);
+    if (parsed.given['help'] === true) return await commandHelp(verb, row, world);
+    understood = true;
+    return await command.main(parsed, context);
   } catch (error) {
-    world.printError(`runts: ${explain(error)}\n`);
-    return RuntsError.is(error) ? error.exit : 125;
+    const several = command?.docker === true || world.terminal.errors;
+    const line = explainInLine(error);
+    const bare = !several && RuntsError.is(error) && error.code === 'ERR_EXEC';
+    log.error(line, bare ? line : `${world.name}: ${several ? explain(error) : line}`);
+    if (command?.docker === true) return RuntsError.is(error) ? error.exit : 125;
+    return understood ? (command?.failure ?? 1) : 1;
   }
 }
 
-async function dispatch(argv: readonly string[], world: World): Promise<number> {
-  const [name, ...rest] = argv;
-  if (name === '--version' || name === '-v') {
-    world.print(`runts version ${world.version}\n`);
-    return 0;
-  }
-  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
-    world.print(help);
-    return name === undefined ? 125 : 0;
-  }
-  const command = hasOwn(commands, name) ? commands[name] : undefined;
-  if (command === undefined) {
-    const close = nearest(name, Object.keys(commands));
-    throw new RuntsError('ERR_SPEC', `unknown command ${JSON.stringify(name)}`, {
-      hint: close === undefined ? 'runts --help lists the commands.' : `Did you mean ${close}?`,
-    });
-  }
-  return command.main(rest, world);
+function rowOf(verb: string): CommandRow {
+  const row = hasOwn(commands, verb) ? commands[verb] : undefined;
+  if (row !== undefined) return row;
+  const close = nearest(verb, Object.keys(commands));
+  throw new RuntsError('ERR_SPEC', `No help topic for '${verb}': there is no such command`, {
+    hint: close === undefined ? '--help lists the commands.' : `Did you mean ${close}?`,
+  });
 }
 
-/** An error for a person: its message, and what to do about it. Never a stack: that is for bugs, and ours carry a code. */
-function explain(error: unknown): string {
-  if (!RuntsError.is(error)) return `internal error: ${messageOf(error)}`;
-  const { message, origin, hint } = error;
-  // What this version cannot do is named by its place in the configuration, since nobody wrote it on the command line.
-  const place = error.code === 'ERR_UNSUPPORTED' && origin !== undefined && !message.includes(origin);
-  return [
-    message,
-    ...(place ? [`  at config ${origin}`] : []),
-    ...(hint === undefined ? [] : [`  hint: ${hint}`]),
-  ].join('\n');
+function parseCommand(verb: string, words: readonly string[], command: Command): Parsed {
+  const { flags, grammar } = command;
+  const all = { ...flags, help: { names: helpNames, doc: '' } };
+  return parseFlags(verb, words, all, grammar);
+}
+
+// ---- help and version: loaded only here --------------------------------------------------------------------------------
+
+/** Without a command it is what `--help` prints; nothing was done then, which the exit code says. */
+async function help(verb: string | undefined, code: number, world: World): Promise<number> {
+  if (verb !== undefined) return commandHelp(verb, rowOf(verb), world);
+  const { generalHelp } = await import('./help.ts');
+  world.print(generalHelp(world.name));
+  return code;
+}
+
+async function commandHelp(verb: string, { doc, load }: CommandRow, world: World): Promise<number> {
+  const { commandHelp: text } = await import('./help.ts');
+  world.print(text(world.name, verb, doc, await load([])));
+  return 0;
+}
+
+async function printVersion(world: World): Promise<number> {
+  const { versionText } = await import('./version.ts');
+  world.print(versionText(world));
+  return 0;
 }

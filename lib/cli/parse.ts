@@ -7,6 +7,8 @@ export interface Flag {
   readonly names: readonly string[];
   /** What its value is called in the help; without one it is a switch. */
   readonly value?: string;
+  /** The words that its value can be, for completion. */
+  readonly choices?: readonly string[];
   /** May be given several times. */
   readonly repeat?: true;
   readonly doc: string;
@@ -14,61 +16,99 @@ export interface Flag {
 
 export type Flags = Readonly<Record<string, Flag>>;
 
+/** How the words of a command are read; docker's way unless said otherwise. */
+export interface Grammar {
+  /** Options may stand between and after other words: what runc and crun allow where no command of a user follows. */
+  readonly anywhere?: true;
+  /**
+   * As the parsers of runc and crun read: of an option that is given twice the last one counts, a switch may be
+   * `--keep=false`, `-root` is `--root`, and `-u1000` is `-u 1000`.
+   */
+  readonly lenient?: true;
+}
+
 /** What was given: switches as true, values as text, repeatable ones as a list. */
 export interface Parsed {
   readonly given: Readonly<Record<string, true | string | readonly string[]>>;
-  /** What follows the options: from the first word that is none, or after `--`. */
+  /** The words that are no options: from the first one on, or after `--`. */
   readonly rest: readonly string[];
 }
 
-/** Reads options by a table, as runc and docker do: they end at the first word that is none. Everything wrong is told. */
-export function parseFlags(command: string, argv: readonly string[], flags: Flags): Parsed {
+interface Found {
+  readonly key: string;
+  readonly flag: Flag;
+}
+
+/** An option as it stands on the line. */
+interface Written {
+  readonly name: string;
+  readonly inline: string | undefined;
+}
+
+/** Reads options by a table. Everything that is wrong is told. */
+export function parseFlags(command: string, argv: readonly string[], flags: Flags, grammar: Grammar = {}): Parsed {
   const given: Record<string, true | string | string[]> = {};
   const issues: Issue[] = [];
-  const byName = new Map(
+  const wrong = (message: string): void => void issues.push({ path: '', message });
+  const byName = new Map<string, Found>(
     Object.entries(flags).flatMap(([key, flag]) => flag.names.map((n) => [n, { key, flag }] as const)),
   );
+  const rest: string[] = [];
   let at = 0;
   for (; at < argv.length; at++) {
     const word = argv[at] as string;
-    if (word === '--' || word === '-' || !word.startsWith('-')) break;
-    for (const { name, inline } of options(word, byName)) {
+    if (word === '--') break;
+    if (word === '-' || !word.startsWith('-')) {
+      if (!grammar.anywhere) break;
+      rest.push(word);
+      continue;
+    }
+    for (const { name, inline } of options(word, byName, grammar)) {
       const found = byName.get(name);
       if (found === undefined) {
-        issues.push({ path: '', message: unknownFlag(name, [...byName.keys()]) });
+        wrong(unknownFlag(name, [...byName.keys()]));
         continue;
       }
       const { key, flag } = found;
       if (flag.value === undefined) {
-        if (inline !== undefined)
-          issues.push({ path: '', message: `${name} takes no value, got ${JSON.stringify(inline)}` });
-        given[key] = true;
+        const on = switched(inline, grammar);
+        if (on === undefined) wrong(`${name} takes no value, got ${JSON.stringify(inline)}`);
+        else if (on) given[key] = true;
+        else delete given[key];
         continue;
       }
       const value = inline ?? argv[++at];
-      if (value === undefined) issues.push({ path: '', message: `${name} needs a value: ${name} ${flag.value}` });
+      if (value === undefined) wrong(`${name} needs a value: ${name} ${flag.value}`);
       else if (flag.repeat) given[key] = [...((given[key] as string[] | undefined) ?? []), value];
-      else if (given[key] !== undefined) issues.push({ path: '', message: `${name} is given twice` });
+      else if (given[key] !== undefined && !grammar.lenient) wrong(`${name} is given twice`);
       else given[key] = value;
     }
   }
   if (issues.length > 0) throw specError(command, issues);
-  return { given, rest: argv.slice(argv[at] === '--' ? at + 1 : at) };
+  return { given, rest: [...rest, ...argv.slice(argv[at] === '--' ? at + 1 : at)] };
+}
+
+/** Whether a switch is on; undefined where its value is no such thing. */
+function switched(inline: string | undefined, { lenient }: Grammar): boolean | undefined {
+  if (inline === undefined) return true;
+  if (!lenient || !/^(1|t|true|0|f|false)$/i.test(inline)) return undefined;
+  return /^(1|t|true)$/i.test(inline);
 }
 
 /** `--name=value` apart, and `-it` as `-i -t` where every letter is an option. */
-function options(word: string, byName: ReadonlyMap<string, unknown>): { name: string; inline: string | undefined }[] {
+function options(word: string, byName: ReadonlyMap<string, Found>, { lenient }: Grammar): Written[] {
   const equals = word.indexOf('=');
-  if (word.startsWith('--')) {
-    return [
-      { name: equals < 0 ? word : word.slice(0, equals), inline: equals < 0 ? undefined : word.slice(equals + 1) },
-    ];
-  }
+  const name = equals < 0 ? word : word.slice(0, equals);
+  const plain: Written = { name, inline: equals < 0 ? undefined : word.slice(equals + 1) };
+  if (word.startsWith('--') || byName.has(name)) return [plain];
   const letters = [...word.slice(1)].map((letter) => `-${letter}`);
-  if (letters.length > 1 && letters.every((name) => byName.has(name))) {
-    return letters.map((name) => ({ name, inline: undefined }));
+  if (letters.length > 1 && letters.every((letter) => byName.has(letter))) {
+    return letters.map((letter) => ({ name: letter, inline: undefined }));
   }
-  return [{ name: equals < 0 ? word : word.slice(0, equals), inline: equals < 0 ? undefined : word.slice(equals + 1) }];
+  if (!lenient) return [plain];
+  if (byName.has(`-${name}`)) return [{ ...plain, name: `-${name}` }];
+  const attached = byName.get(word.slice(0, 2))?.flag.value !== undefined;
+  return [attached ? { name: word.slice(0, 2), inline: word.slice(2) } : plain];
 }
 
 function unknownFlag(name: string, names: readonly string[]): string {
@@ -85,3 +125,18 @@ export function flagHelp(flags: Flags): string {
     })
     .join('\n');
 }
+
+/** The text of an option that is given once. */
+export function textOf({ given }: Parsed, key: string): string | undefined {
+  const value = given[key];
+  return typeof value === 'string' ? value : undefined;
+}
+
+/** The texts of an option that may be given several times. */
+export function textsOf({ given }: Parsed, key: string): readonly string[] {
+  const value = given[key];
+  return typeof value === 'object' ? value : [];
+}
+
+/** Whether a switch is on. */
+export const isOn = ({ given }: Parsed, key: string): boolean => given[key] === true;

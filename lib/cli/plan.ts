@@ -3,27 +3,23 @@ import { probeFacts } from '../host/probe.ts';
 import type { Input, Plan } from '../plan/plan.ts';
 import { explain } from '../program/explain.ts';
 import { namespaceFlags } from '../spec/names.ts';
+import type { Command } from './command.ts';
 import { containerFlags, containerOptions, newId } from './container-flags.ts';
-import { flagHelp, parseFlags } from './parse.ts';
+import type { Parsed } from './parse.ts';
 import type { World } from './world.ts';
 
-const flags = { ...containerFlags, help: { names: ['--help', '-h'], doc: 'this text' } };
-
-const usage = `usage: runts plan [OPTIONS] SOURCE [--] [COMMAND [ARG …]]
-
-Prints what \`runts run\` would do with the same words: the namespaces, the id maps, what the host opens, and every op of
-the init with the place in the configuration that it comes from. Nothing is made (but an image is unpacked, and removed).
-
-${flagHelp(flags)}
-`;
-
 /** `runts plan`: a container's plan as text. */
-export async function plan(argv: readonly string[], world: World): Promise<number> {
-  const parsed = parseFlags('plan', argv, flags);
-  if (parsed.given['help'] === true) {
-    world.print(usage);
-    return 0;
-  }
+export const plan: Command = {
+  synopsis: ['SOURCE [OPTIONS] [--] [COMMAND [ARG …]]'],
+  text: `Prints what \`run\` would do with the same words: the namespaces, the id maps, what the host opens, and every op of the
+init with the place in the configuration that it comes from. Nothing is made (but an image is unpacked, and removed).
+SOURCE is one of --host, --rootfs, --image and --bundle.`,
+  flags: containerFlags,
+  docker: true,
+  main: (parsed, { world }) => printPlan(parsed, world),
+};
+
+async function printPlan(parsed: Parsed, world: World): Promise<number> {
   const { host } = world;
   const options = containerOptions(parsed, world.terminal.size());
   const facts = await probeFacts(host);

@@ -9,34 +9,23 @@ import { start } from '../host/start.ts';
 import { reserve } from '../host/state.ts';
 import { Undo, withReleaseErrors } from '../host/undo.ts';
 import { tags } from '../plan/plan.ts';
-import { containerFlags, containerOptions, newId } from './container-flags.ts';
-import { flagHelp, type Parsed, parseFlags } from './parse.ts';
+import type { Command } from './command.ts';
+import { containerOptions, newId } from './container-flags.ts';
+import type { Parsed } from './parse.ts';
+import { dockerFlags, runSynopsis, runText } from './run-words.ts';
 import { Signals } from './signals.ts';
 import type { World } from './world.ts';
 
-const flags = {
-  ...containerFlags,
-  trace: { names: ['--trace'], doc: 'print how long each op took, in microseconds' },
-  help: { names: ['--help', '-h'], doc: 'this text' },
+/** `runts run` without a bundle: the container lives as long as this call. The help of both is that of lib/cli/oci/run.ts. */
+export const run: Command = {
+  synopsis: runSynopsis,
+  text: runText,
+  flags: dockerFlags,
+  docker: true,
+  main: (parsed, { world }) => runFromFlags(parsed, world),
 };
 
-const usage = `usage: runts run [OPTIONS] SOURCE [--] [COMMAND [ARG …]]
-       runts run -b BUNDLE [ID]
-
-Runs a command in a new container and removes it when the command ends. Its exit code is the command's, or 128 + n when
-signal n ended it; 125 says that the container could not be made, 126 that the command cannot be executed, 127 that it
-was not found. SOURCE is one of --host, --rootfs, --image and --bundle.
-
-${flagHelp(flags)}
-`;
-
-/** `runts run`: the container lives as long as this call. */
-export async function run(argv: readonly string[], world: World): Promise<number> {
-  const parsed = parseFlags('run', argv, flags);
-  if (parsed.given['help'] === true) {
-    world.print(usage);
-    return 0;
-  }
+async function runFromFlags(parsed: Parsed, world: World): Promise<number> {
   const signals = new Signals();
   const silence = world.onSignal((signal) => signals.give(signal));
   try {
@@ -68,7 +57,6 @@ async function runToEnd(parsed: Parsed, world: World, signals: Signals): Promise
     const request = { options, id, ownStdio: false, images: world.images, cancel: signals };
     const prepared = await prepare(host, facts, request);
     undo.add(() => prepared.release());
-    if (prepared.terminal && parsed.given['tty'] !== true) needTerminalOfBundle(world.terminal.any);
     const created = await create(prepared, parsed, world, signals);
     undo.add(() => remove(created));
     exit = await attend(created, world, signals);
@@ -84,14 +72,6 @@ function needTerminal(present: boolean): void {
   if (present) return;
   throw new RuntsError('ERR_SPEC', 'the standard input is not a terminal, as -i and -t together want it', {
     hint: 'Leave -t away: then the command reads what is piped to us.',
-  });
-}
-
-function needTerminalOfBundle(present: boolean): void {
-  if (present) return;
-  throw new RuntsError('ERR_SPEC', 'the bundle wants a terminal, and none of our standard streams is one', {
-    origin: '/process/terminal',
-    hint: 'Set process.terminal to false in its config.json, or give -t: then what is piped to us is typed there.',
   });
 }
 

@@ -1,7 +1,7 @@
 import type { Cancel } from '../host/cancel.ts';
 
-/** Goes on where we were stopped: the one signal of those that are forwarded which asks nobody to end. */
-const continued = 18;
+/** SIGCONT and SIGTSTP: the signals of those that are forwarded which ask nobody to end. */
+const harmless: readonly number[] = [18, 20];
 
 /** The signals that are sent to us: first they cancel what we are making, then they are the command's. */
 export class Signals implements Cancel {
@@ -23,7 +23,7 @@ export class Signals implements Cancel {
   give(signal: number): void {
     if (this.#receiver !== undefined) this.#receiver(signal);
     else if (this.#early !== undefined) this.#early.push(signal);
-    else if (!this.aborted && signal !== continued) this.#cancel(signal);
+    else if (!this.aborted && !harmless.includes(signal)) this.#cancel(signal);
   }
 
   /** From now on nothing is canceled: what comes waits for the command. */

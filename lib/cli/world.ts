@@ -5,9 +5,23 @@ import type { ImagePort } from '../host/prepare.ts';
 export interface World {
   readonly host: Host;
   readonly images: ImagePort;
+  /** What we were called as: `runts`, or the name of a link that leads to us. */
+  readonly name: string;
   readonly version: string;
+  /** The commit that this was built of, where that is known. */
+  readonly commit: () => string | undefined;
+  /** A variable of our environment. */
+  readonly variable: (name: string) => string | undefined;
+  /** The time in RFC 3339. */
+  readonly time: () => string;
   readonly print: (text: string) => void;
   readonly printError: (text: string) => void;
+  /** Adds to the end of a log file, which is made when missing. Throws when it cannot. */
+  readonly append: (path: string, text: string) => void;
+  /** All of our standard input as text. */
+  readonly input: () => Promise<string>;
+  /** Tells of each call of a port of `host` from now on; `host` must not have been used before. */
+  readonly trace: (listener: (line: string) => void) => void;
   /** Handles of our own descriptors 0, 1 and 2. */
   readonly stdio: () => readonly [Handle, Handle, Handle];
   readonly terminal: Terminal;
@@ -19,6 +33,8 @@ export interface World {
 export interface Terminal {
   /** Whether our standard input is one. */
   readonly input: boolean;
+  /** Whether our standard error is one: a person reads what went wrong. */
+  readonly errors: boolean;
   /** Whether one of our three standard streams is one. */
   readonly any: boolean;
   readonly size: () => { columns: number; rows: number };

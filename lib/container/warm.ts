@@ -13,7 +13,8 @@ import { specFromOptions } from '../spec/from-options.ts';
  */
 export function warmUp(): void {
   const { kernel, arch, uid, gid, privileged } = createHost().environment;
-  const cgroup = { mode: 'none', parent: undefined, controllers: [] } as const;
+  const nowhere = { mount: undefined, own: undefined, parent: undefined } as const;
+  const cgroup = { mode: 'none', ...nowhere, controllers: [], occupied: false, legacy: [] } as const;
   const facts: Facts = {
     kernel,
     arch,

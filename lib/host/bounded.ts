@@ -1,3 +1,4 @@
+import { RuntsError } from '../errors.ts';
 import { type Cancel, throwIfCanceled, within } from './cancel.ts';
 import type { Files, Host, Kernel, Processes, Sockets } from './host.ts';
 
@@ -48,6 +49,16 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
     watch: (path) => wait(`watching ${path}`, () => files.watch(path), close),
     device: (path) => wait(`looking at ${path}`, () => files.device(path)),
   };
+  /** A program has the time that it was promised, and is killed at the end of it and at a cancellation. */
+  const run: Processes['run'] = async (file, args, options = {}) => {
+    const timeoutMs = options.timeoutMs ?? deadlineMs;
+    const doing = `running ${file}`;
+    throwIfCanceled(cancel, doing);
+    const work = processes.run(file, args, { cancel, ...options, timeoutMs });
+    const result = await within(work, { clock, deadlineMs: timeoutMs + graceMs, cancel, doing, graceMs });
+    if (!result.timedOut || options.timeoutMs !== undefined) return result;
+    throw new RuntsError('ERR_TIMEOUT', `no end after ${deadlineMs} ms of ${doing}`);
+  };
   const boundedProcesses: Processes = {
     spawn: (request) =>
       wait(
@@ -60,7 +71,7 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
           session.process.close();
         },
       ),
-    run: (file, args, options) => wait(`running ${file}`, () => processes.run(file, args, options)),
+    run: (file, args, options) => run(file, args, options),
     signal: (process, signal) => processes.signal(process, signal),
     find: (pid) =>
       wait(

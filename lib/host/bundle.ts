@@ -5,9 +5,20 @@ import type { Spec } from '../spec/types.ts';
 import { errnoOf } from './failure.ts';
 import type { Host } from './host.ts';
 
+export interface BundleOptions {
+  /** The name of its configuration, below the bundle unless it is absolute; `config.json` unless given. */
+  readonly config?: string | undefined;
+  /** Hears of what is accepted all the same. */
+  readonly warn?: ((message: string) => void) | undefined;
+}
+
 /** The configuration of an OCI bundle, checked whole. */
-export async function readBundle(host: Host, directory: string): Promise<Spec> {
-  const path = `${directory}/config.json`;
+export async function readBundle(
+  host: Host,
+  directory: string,
+  { config = 'config.json', warn }: BundleOptions = {},
+): Promise<Spec> {
+  const path = config.startsWith('/') ? config : `${directory}/${config}`;
   const text = await host.files.read(path).catch((error: unknown) => {
     const missing = errnoOf(error) === 'ENOENT';
     throw new RuntsError(missing ? 'ERR_NOT_FOUND' : 'ERR_SPEC', `cannot read ${path}: ${errnoOf(error) ?? error}`, {
@@ -17,5 +28,6 @@ export async function readBundle(host: Host, directory: string): Promise<Spec> {
   });
   const checked = checkSpec(parseJson(text, path));
   if (checked.issues !== undefined) throw specError(`${path} is not valid`, checked.issues);
+  for (const { path: at, message } of checked.warnings) warn?.(`${path}: ${at}: ${message}`);
   return checked.spec;
 }

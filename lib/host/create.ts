@@ -1,31 +1,19 @@
-import type { Facts } from '../plan/facts.ts';
 import { type CgroupPlan, type Plan, tags } from '../plan/plan.ts';
-import { encode } from '../program/encode.ts';
 import { bounded, type Patience } from './bounded.ts';
-import { type Cancel, throwIfCanceled } from './cancel.ts';
+import { throwIfCanceled } from './cancel.ts';
 import { type AppliedCgroup, applyCgroup } from './cgroup.ts';
-import { errnoOf, refused } from './failure.ts';
+import { refused } from './failure.ts';
 import type { Handle, Host, Session } from './host.ts';
-import { openInputs, type Stdio } from './inputs.ts';
+import type { Stdio } from './inputs.ts';
 import { startKeeper } from './keeper.ts';
 import { writeMaps } from './maps.ts';
 import { closeHandles } from './program.ts';
-import { deliver, died, nextMilestone, unexpected } from './progress.ts';
-import { Channel, endSession, frameDeadlineMs } from './session.ts';
+import { frameDeadlineMs } from './session.ts';
 import { Undo, withReleaseErrors } from './undo.ts';
+import { beginWalk, type WalkOptions, walkTo } from './walk.ts';
 
-export interface CreateOptions {
+export interface CreateOptions extends Partial<WalkOptions> {
   readonly stdio?: Stdio | undefined;
-  readonly signal?: Cancel | undefined;
-  /** Of each single wait: on the init, on a file, on a helper. */
-  readonly deadlineMs?: number | undefined;
-  /** What the plan was made from; it makes hints better. */
-  readonly facts?: Facts | undefined;
-  /** Hears how many nanoseconds each op took. */
-  readonly trace?: ((op: number, ns: bigint) => void) | undefined;
-  /** This op fails, with this errno: for tests. */
-  readonly failAt?: number | undefined;
-  readonly failErrno?: number | undefined;
 }
 
 /** A container that waits at its last sync point for `start`. */
@@ -45,7 +33,6 @@ export interface Created {
 export async function createContainer(host: Host, plan: Plan, given: CreateOptions = {}): Promise<Created> {
   const { deadlineMs = frameDeadlineMs, signal: cancel } = given;
   const options = { ...given, deadlineMs };
-  const program = encode(plan.segment, encoding(given));
   const handles = new Map<number, Handle>();
   const undo = new Undo();
   undo.add(() => closeHandles(handles));
@@ -56,21 +43,11 @@ export async function createContainer(host: Host, plan: Plan, given: CreateOptio
     throwIfCanceled(cancel, 'making a container');
     const cgroup = plan.cgroup && (await makeCgroup(ports, plan.cgroup, steady, undo));
     if (cgroup !== undefined) await keepCgroup(host, cgroup.path, patience, undo);
-    const session = await spawn(ports, plan, cgroup, options);
-    undo.add(() => endSession(host, session, deadlineMs));
-    if (plan.maps !== undefined) await writeMaps(ports, session.pid, plan.maps);
-
-    const channel = new Channel(host, session, { deadlineMs, cancel, trace: given.trace });
-    const progress = { segment: plan.segment, facts: given.facts, handles };
-    const inputs = new Undo();
-    undo.add(() => inputs.run());
-    const registers = await openInputs(host, plan, { ...given, pid: session.pid }, patience, inputs);
-    await deliver(host, channel, progress, channel.sendProgram(program, registers));
-    await inputs.run();
-
-    const frame = await nextMilestone(channel, progress);
-    if (frame === undefined) throw await died(host, channel, deadlineMs);
-    if (frame.kind !== 'sync' || frame.tag !== tags.start) throw unexpected(frame, 'the start point');
+    const request = { plan, options, sources: { stdio: given.stdio }, cgroup, handles };
+    const walk = await beginWalk(host, request, undo);
+    const answers = new Map([[tags.maps, writeLater(ports, plan)]]);
+    await walkTo(host, walk, tags.start, answers, patience);
+    const { session } = walk;
     throwIfCanceled(cancel, 'making a container');
     return { host, plan, session, handles, cgroup, options, undo };
   } catch (error) {
@@ -78,11 +55,11 @@ export async function createContainer(host: Host, plan: Plan, given: CreateOptio
   }
 }
 
-function encoding({ trace, failAt, failErrno }: CreateOptions) {
-  return {
-    trace: trace !== undefined,
-    ...(failAt !== undefined && { failAt }),
-    ...(failErrno !== undefined && { failErrno }),
+/** Where the init makes its user namespace itself, it asks for the maps. */
+export function writeLater(ports: Host, { maps }: Plan): (session: Session) => Promise<undefined> {
+  return async ({ pid }) => {
+    if (maps !== undefined) await writeMaps(ports, pid, maps);
+    return undefined;
   };
 }
 
@@ -107,24 +84,5 @@ async function keepCgroup(host: Host, path: string, patience: Patience, undo: Un
     undo.add(() => keeper.release());
   } finally {
     parent.close();
-  }
-}
-
-/** Errnos of clone3(2) that are about the cgroup and not about the namespaces. */
-const aboutTheCgroup = ['EACCES', 'EBUSY', 'EOPNOTSUPP', 'ENOENT', 'ENODEV'];
-
-async function spawn(
-  ports: Host,
-  plan: Plan,
-  cgroup: AppliedCgroup | undefined,
-  { facts }: CreateOptions,
-): Promise<Session> {
-  try {
-    return await ports.processes.spawn({ flags: plan.flags, cgroup: cgroup?.handle });
-  } catch (error) {
-    const at = cgroup !== undefined && aboutTheCgroup.includes(errnoOf(error) ?? '') ? 'cgroup' : 'spawn';
-    const doing =
-      at === 'cgroup' ? `start a process in the cgroup ${cgroup?.path}` : 'start a process in new namespaces';
-    throw refused(error, { at, doing, facts });
   }
 }

@@ -164,7 +164,7 @@ function subordinate(host: Host, { subordinate: { uids, gids } }: Facts): string
   throw missing('no entry in /etc/subuid and /etc/subgid, or not for ids that exist here', `As root: ${cure}`);
 }
 
-function cgroups({ mode, parent, controllers }: CgroupFacts): string {
+function cgroups({ mode, own, parent, controllers, occupied, legacy }: CgroupFacts): string {
   if (mode === 'legacy' || mode === 'none') {
     throw missing(
       `the host has ${mode === 'none' ? 'no cgroups' : 'cgroup v1 only'}`,
@@ -173,18 +173,22 @@ function cgroups({ mode, parent, controllers }: CgroupFacts): string {
   }
   if (parent === undefined) {
     throw missing(
-      'no cgroup is delegated to us',
+      `no cgroup is delegated to us${own === undefined ? '' : ` (we are in ${own})`}`,
       'Run in a unit with Delegate=yes: systemd-run --user --scope -p Delegate=yes …',
     );
   }
   const absent = ['memory', 'pids', 'cpu'].filter((name) => !controllers.includes(name));
   const where = `${mode}, below ${parent}, with ${controllers.join(' ') || 'no controllers'}`;
   if (absent.length === 0) return where;
-  const cure =
-    mode === 'hybrid'
-      ? 'The controllers are with cgroup v1 here: boot with systemd.unified_cgroup_hierarchy=1.'
-      : 'Delegate them: a drop-in for user@.service with `Delegate=cpu cpuset io memory pids`.';
-  throw missing(`${where}; missing: ${absent.join(', ')}`, cure);
+  throw missing(`${where}; missing: ${absent.join(', ')}`, controllersCure(occupied, absent, legacy));
+}
+
+function controllersCure(occupied: boolean, absent: readonly string[], legacy: readonly string[]): string {
+  if (absent.some((name) => legacy.includes(name)))
+    return 'The controllers are with cgroup v1 here: boot with systemd.unified_cgroup_hierarchy=1.';
+  if (occupied)
+    return 'Processes live in it, so it can give no controllers to others: move them to a cgroup below it (DelegateSubgroup=main in a unit of systemd).';
+  return 'Delegate them: a drop-in for user@.service with `Delegate=cpu cpuset io memory pids`.';
 }
 
 const missing = (what: string, hint: string) => new RuntsError('ERR_UNSUPPORTED', what, { hint });

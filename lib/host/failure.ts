@@ -66,8 +66,11 @@ export function opFailure(frame: ErrorFrame, segment: Segment, facts?: Facts): R
   const fields = { origin: op.origin, hint: hintFor(circumstance), failure };
   const where = `\n  at ${placed(op.origin)} → op ${frame.index} ${name}`;
   const command = name === 'find' || name === 'exec' ? commandFailure(frame, op, segment, errno) : undefined;
-  if (command !== undefined) return failed('ERR_EXEC', command.message + where, { ...fields, exit: command.exit });
-  const why = `${errno}${during(frame.step, frame.detail)}`;
+  if (command !== undefined) {
+    const { message, exit, hint = fields.hint } = command;
+    return failed('ERR_EXEC', message, { ...fields, exit, hint });
+  }
+  const why = `${errno}${during(frame.step, frame.detail)}${inWords(errno)}`;
   return failed('ERR_SETUP', `cannot ${attempted(op, segment)}: ${why}${where}`, fields);
 }
 
@@ -91,23 +94,33 @@ const placed = (origin: string) => (origin.startsWith('/') ? `config ${origin}` 
 interface CommandFailure {
   readonly message: string;
   readonly exit: 126 | 127;
+  readonly hint?: string;
 }
 
-/** Docker's two exit codes: 127 for a command that is not there, 126 for one that cannot be executed. */
+/** In the words by which callers of a runtime know the common refusals. */
+const inWords = (errno: string) =>
+  'EPERM EACCES ENOENT'.includes(errno) ? ` (${errnoText(errno).split(' by ')[0]!.split(' to ')[0]})` : '';
+
+/**
+ * Docker's two exit codes: 127 for a command that is not there, 126 for one that cannot be executed. In the words of runc,
+ * which callers of a runtime look for.
+ */
 function commandFailure(frame: ErrorFrame, op: Op, segment: Segment, errno: string): CommandFailure {
   const files = 'files' in op.operands ? op.operands.files : [];
   const name = commandName(segment, files);
   if (errno !== 'ENOENT') {
-    const file = frame.detail || name;
-    return { message: `${quoted(name)} is not executable: ${errno}${file === name ? '' : ` of ${file}`}`, exit: 126 };
+    const why = errno === 'EACCES' ? 'permission denied' : errno === 'ENOEXEC' ? 'exec format error' : errnoText(errno);
+    return { message: `exec ${frame.detail || name}: ${why}`, exit: 126 };
   }
   const found = op.op === 'exec' && segment.ops.some((other) => other.op === 'find');
   if (found) {
-    const message = `cannot execute ${quoted(name)}: its interpreter (the #! line, or the loader of the binary) is not in the container`;
-    return { message, exit: 127 };
+    const hint =
+      'The file is there; its interpreter (the #! line, or the loader of the binary) is not in the container.';
+    return { message: `exec ${frame.detail || name}: no such file or directory`, exit: 127, hint };
   }
-  const looked = files.length === 1 && files[0] === name ? '' : ` (looked in ${files.map(directoryOf).join(', ')})`;
-  return { message: `command not found: ${quoted(name)}${looked}`, exit: 127 };
+  if (files.length === 1 && files[0] === name) return { message: `exec ${name}: no such file or directory`, exit: 127 };
+  const hint = `It was looked for in ${files.map(directoryOf).join(', ')}: the PATH of the container.`;
+  return { message: `exec: ${quoted(name)}: executable file not found in $PATH`, exit: 127, hint };
 }
 
 /** The command as the user wrote it: a word without a slash was looked up, anything else is the path itself. */

@@ -1,3 +1,5 @@
+import type { Cancel } from './cancel.ts';
+
 /** What the core needs of the world. No system calls here: those are ops of a program for the init. */
 export interface Host {
   readonly files: Files;
@@ -97,7 +99,7 @@ export interface Sockets {
   listen(path: string): Promise<Handle>;
   /** Connects (SOCK_STREAM), sends a message with handles, and closes: console sockets and the like. */
   deliver(path: string, message: Uint8Array, handles: readonly Handle[]): Promise<void>;
-  /** A connection to talk over (SOCK_STREAM): the bus of systemd. */
+  /** A connection to talk over (SOCK_STREAM), to a path or to an abstract address (`\0name`): the bus of systemd. */
   connect(path: string): Promise<Stream>;
 }
 
@@ -135,6 +137,8 @@ export interface RunOptions {
   readonly cwd?: string | undefined;
   /** After this time everything in its process group is killed, and the result says so. */
   readonly timeoutMs?: number | undefined;
+  /** Kills as much when it is given. */
+  readonly cancel?: Cancel | undefined;
 }
 
 export interface RunResult {

@@ -1,12 +1,15 @@
 import { RuntsError } from '../errors.ts';
 import type { Facts } from '../plan/facts.ts';
 import { helperForMounts } from '../plan/helper.ts';
-import { type Input, type Plan, tags } from '../plan/plan.ts';
+import { type Input, type Maps, type Plan, tags } from '../plan/plan.ts';
+import { namespaceFlags } from '../spec/names.ts';
 import { bounded, type Patience } from './bounded.ts';
 import { refused } from './failure.ts';
 import type { Handle, Host } from './host.ts';
+import { writeMaps } from './maps.ts';
 import { closeHandles, runProgram } from './program.ts';
-import type { Undo } from './undo.ts';
+import { endSession } from './session.ts';
+import { Undo, withReleaseErrors } from './undo.ts';
 
 type MountInput = Extract<Input, { kind: 'mount' }>;
 
@@ -88,10 +91,13 @@ async function cloneMounts(
   opened: Map<string, Handle>,
   undo: Undo,
 ): Promise<void> {
-  const segment = helperForMounts(mounts);
+  const { segment, users } = helperForMounts(mounts);
+  const ports = bounded(host, patience);
   const inputs: Handle[] = [];
-  if (segment.inputs.length > 0) {
-    inputs.push(await openNamespace(bounded(host, patience), `/proc/${pid}/ns/user`, mounts[0]!.origin, undo));
+  for (const user of users) {
+    const { origin } = mounts[0]!;
+    if (user === 'container') inputs.push(await openNamespace(ports, `/proc/${pid}/ns/user`, origin, undo));
+    else inputs.push(await userNamespace(host, user, ownersOrigin(mounts, user), patience, undo));
   }
   const handles = await runProgram(host, { segment, inputs, facts }, patience);
   undo.add(() => closeHandles(handles));
@@ -99,5 +105,35 @@ async function cloneMounts(
     const handle = handles.get(tags.mount + i);
     if (handle === undefined) throw new RuntsError('ERR_INTERNAL', `the helper sent no mount for ${mount.source}`);
     opened.set(mount.register, handle);
+  }
+}
+
+type IdMaps = Pick<Maps, 'uids' | 'gids'>;
+
+const ownersOrigin = (mounts: readonly MountInput[], { uids }: IdMaps) =>
+  mounts.find(({ owners }) => owners?.uids === uids)?.origin ?? mounts[0]!.origin;
+
+/** A user namespace with these maps, of nobody's: the process in it ends at once, and our handle keeps it. */
+async function userNamespace(
+  host: Host,
+  { uids, gids }: IdMaps,
+  origin: string,
+  patience: Patience,
+  undo: Undo,
+): Promise<Handle> {
+  const ports = bounded(host, patience);
+  const holder = new Undo();
+  try {
+    const session = await ports.processes.spawn({ flags: namespaceFlags.user }).catch((error: unknown) => {
+      throw refused(error, { at: 'spawn', doing: 'make a user namespace for the owners of a mount', origin });
+    });
+    holder.add(() => endSession(host, session, patience.deadlineMs));
+    await writeMaps(ports, session.pid, { uids, gids, setgroups: 'allow', by: 'write', origin });
+    const handle = await openNamespace(ports, `/proc/${session.pid}/ns/user`, origin, undo);
+    const errors = await holder.run();
+    if (errors.length > 0) throw withReleaseErrors(errors[0], errors.slice(1));
+    return handle;
+  } catch (error) {
+    throw withReleaseErrors(error, await holder.run());
   }
 }

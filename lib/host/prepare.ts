@@ -1,4 +1,4 @@
-import { RuntsError, specError } from '../errors.ts';
+import { specError } from '../errors.ts';
 import { type ContainerRequest, planContainer } from '../plan/container.ts';
 import type { Facts } from '../plan/facts.ts';
 import { containerMaps, isMapped } from '../plan/keeper.ts';
@@ -8,6 +8,7 @@ import { checkOptions } from '../spec/check-options.ts';
 import { defaultCapabilities } from '../spec/defaults.ts';
 import { boundingSet, specFromOptions, stopSignal } from '../spec/from-options.ts';
 import type { ImageConfig } from '../spec/image-config.ts';
+import { type Lookups, nothingFound } from '../spec/lookups.ts';
 import { refuseNotYet } from '../spec/not-yet.ts';
 import type { CommonOptions, ContainerOptions } from '../spec/options.ts';
 import type { IdMapping, SeccompProfile, Spec } from '../spec/types.ts';
@@ -16,7 +17,9 @@ import { readBundle } from './bundle.ts';
 import type { Cancel } from './cancel.ts';
 import type { Host } from './host.ts';
 import { type ImagePort, unpackImage } from './image.ts';
-import { messageOf, Undo, withReleaseErrors } from './undo.ts';
+import { lookUp } from './lookups.ts';
+import { usableDirectory } from './rootfs.ts';
+import { Undo, withReleaseErrors } from './undo.ts';
 
 export type { ImagePort } from './image.ts';
 
@@ -51,7 +54,9 @@ export async function prepare(host: Host, facts: Facts, request: PrepareRequest)
   try {
     const source = await openSource(host, facts, request, undo);
     const user = await findUser(host, facts, request.options, source);
-    const { spec, plan } = planned(host, facts, request, source, user);
+    const spec = specified(host, facts, request, source, user);
+    const lookups = await lookUp(host, spec, source.directory);
+    const plan = planned(spec, facts, request, source, lookups);
     return {
       spec,
       plan,
@@ -68,18 +73,25 @@ export async function prepare(host: Host, facts: Facts, request: PrepareRequest)
   }
 }
 
-/** What can be said without touching anything: the specification and the plan. */
-function planned(
+function specified(
   host: Host,
   facts: Facts,
-  { options, id, ownStdio }: PrepareRequest,
-  source: Source,
+  { options, id }: PrepareRequest,
+  { image, bundle, root }: Source,
   user: ResolvedUser | undefined,
-): { readonly spec: Spec; readonly plan: Plan } {
-  const { image, bundle, root, directory } = source;
+): Spec {
   const { cwd } = host.environment;
   const seccomp = defaultSeccomp(facts, options);
-  const spec = withHome(specFromOptions(options, { image, bundle, root, id, user, cwd, seccomp }), user);
+  return withHome(specFromOptions(options, { image, bundle, root, id, user, cwd, seccomp }), user);
+}
+
+function planned(
+  spec: Spec,
+  facts: Facts,
+  { options, id, ownStdio }: PrepareRequest,
+  { bundle, root, directory }: Source,
+  lookups: Lookups,
+): Plan {
   // In a bundle, as the OCI has it, the command itself is process 1; with the library a reaper is.
   const reap = options.init ?? bundle === undefined;
   const request: ContainerRequest = {
@@ -91,8 +103,9 @@ function planned(
     stdio: spec.process?.terminal === true ? 'terminal' : 'pipes',
     ownStdio,
     deathSignal: !reap,
+    lookups,
   };
-  return { spec, plan: planContainer(request, facts) };
+  return planContainer(request, facts);
 }
 
 /** Where the root file system comes from, and what came with it. */
@@ -109,13 +122,13 @@ async function openSource(host: Host, facts: Facts, request: PrepareRequest, und
   const { options, id, images, cancel } = request;
   if (options.host !== undefined) return { root: undefined };
   if (options.rootfs !== undefined) {
-    return { root: await directory(host, absolute(host, options.rootfs), 'root file system', '/rootfs') };
+    return { root: await usableDirectory(host, absolute(host, options.rootfs), 'root file system', '/rootfs') };
   }
   if (options.bundle !== undefined) {
-    const path = await directory(host, absolute(host, options.bundle), 'bundle', '/bundle');
+    const path = await usableDirectory(host, absolute(host, options.bundle), 'bundle', '/bundle');
     const bundle = await readBundle(host, path);
     const root = bundle.root.path.startsWith('/') ? bundle.root.path : `${path}/${bundle.root.path}`;
-    return { root: await directory(host, root, 'root file system', '/root/path'), bundle, directory: path };
+    return { root: await usableDirectory(host, root, 'root file system', '/root/path'), bundle, directory: path };
   }
   const path = absolute(host, options.image);
   const { spec: _edit, ...unedited } = options;
@@ -123,7 +136,9 @@ async function openSource(host: Host, facts: Facts, request: PrepareRequest, und
   // The caller's own edit of the specification is left out, for it is to be called once.
   const refuse = (image: ImageConfig): void => {
     stopSignal(options, image);
-    planned(host, facts, { ...request, options: unedited }, { root: '/image', image }, undefined);
+    const stand = { root: '/image', image };
+    const spec = specified(host, facts, { ...request, options: unedited }, stand, undefined);
+    planned(spec, facts, request, stand, nothingFound);
   };
   const unpacked = await unpackImage(host, facts, { path, id, userns: options.userns, images, cancel, refuse });
   undo.add(() => unpacked.release());
@@ -131,16 +146,6 @@ async function openSource(host: Host, facts: Facts, request: PrepareRequest, und
 }
 
 const absolute = ({ environment }: Host, path: string) => (path.startsWith('/') ? path : `${environment.cwd}/${path}`);
-
-async function directory(host: Host, path: string, what: string, origin: string): Promise<string> {
-  const kind = await host.files.kind(path).catch((error: unknown) => {
-    throw new RuntsError('ERR_SPEC', `cannot use ${path} as ${what}: ${messageOf(error)}`, { origin, cause: error });
-  });
-  if (kind === 'directory') return path;
-  const code = kind === undefined ? 'ERR_NOT_FOUND' : 'ERR_SPEC';
-  const why = kind === undefined ? 'there is no such directory' : 'it is not a directory';
-  throw new RuntsError(code, `cannot use ${path} as ${what}: ${why}`, { origin });
-}
 
 /** Files of an image are hostile: no more of them is read. */
 const accountsBytesMax = 1024 * 1024;

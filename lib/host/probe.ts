@@ -77,20 +77,28 @@ export function mapped(ranges: readonly IdRange[], idMap: string): IdRange[] {
 // ---- cgroups -----------------------------------------------------------------------------------------------------------
 
 async function cgroupFacts(host: Host): Promise<CgroupFacts> {
-  const { mode, mount } = cgroupMounts(await textOf(host, '/proc/self/mountinfo'));
-  if (mount === undefined) return { mode, parent: undefined, controllers: [] };
-  const own = /^0::(\/.*)$/m.exec(await textOf(host, '/proc/self/cgroup'))?.[1] ?? '/';
-  for (const parent of candidates(mount, own, host.environment.uid)) {
-    if (await host.files.canWrite(parent).catch(() => false))
-      return { mode, parent, controllers: await controllersOf(host, parent, mount) };
+  const [mountinfo, membership, hierarchies] = await Promise.all(
+    ['mountinfo', 'cgroup'].map((file) => textOf(host, `/proc/self/${file}`)).concat(textOf(host, '/proc/cgroups')),
+  );
+  const found = cgroupMounts(mountinfo ?? '');
+  const { mode, mount } = found;
+  const own = ownCgroup(membership ?? '', found);
+  const legacy = legacyControllers(hierarchies ?? '');
+  const none = { mode, mount, own, parent: undefined, controllers: [], occupied: false, legacy };
+  if (mount === undefined) return none;
+  const { uid } = host.environment;
+  for (const parent of candidates(mount, own, uid)) {
+    if (await isDelegated(host, parent, uid)) return { ...none, parent, ...(await controllersOf(host, parent)) };
   }
-  return { mode, parent: undefined, controllers: [] };
+  return none;
 }
 
 interface CgroupMounts {
   readonly mode: CgroupFacts['mode'];
   /** Where cgroup v2 is mounted. */
   readonly mount: string | undefined;
+  /** Which of its directories is mounted there; `/..` and the like where that is above our cgroup namespace. */
+  readonly root: string;
 }
 
 /** mountinfo: `id parent major:minor root mountpoint options [tags] - fstype source options` (proc(5)). */
@@ -99,33 +107,65 @@ export function cgroupMounts(mountinfo: string): CgroupMounts {
   const at = (type: string) =>
     lines
       .filter(([, after]) => after?.startsWith(`${type} `))
-      .map(([before]) => unescaped((before ?? '').split(' ')[4] ?? ''));
-  const [mount] = at('cgroup2');
+      .map(([before]) => {
+        const fields = (before ?? '').split(' ');
+        return { root: unescaped(fields[3] ?? ''), mount: unescaped(fields[4] ?? '') };
+      });
+  const mounts = at('cgroup2');
   const old = at('cgroup').length > 0;
-  if (mount === undefined) return { mode: old ? 'legacy' : 'none', mount };
-  return { mode: old ? 'hybrid' : 'unified', mount };
+  // Where it belongs, or else the first; of those on one place the last, which hides the others.
+  const place = mounts.find(({ mount }) => mount === '/sys/fs/cgroup')?.mount ?? mounts[0]?.mount;
+  const found = mounts.filter(({ mount }) => mount === place).pop();
+  if (found === undefined) return { mode: old ? 'legacy' : 'none', mount: undefined, root: '/' };
+  return { mode: old ? 'hybrid' : 'unified', ...found };
 }
 
 /** mountinfo writes blanks and backslashes as octal numbers. */
 const unescaped = (path: string) =>
   path.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 
+/** The directory of our own cgroup; a `..` in it is one outside of our cgroup namespace. */
+export function ownCgroup(membership: string, { mount, root }: CgroupMounts): string | undefined {
+  const path = /^0::(\/.*)$/m.exec(membership)?.[1];
+  if (mount === undefined || path === undefined || path.startsWith('/..')) return undefined;
+  const below = root === '/' ? path : path === root ? '/' : path.startsWith(`${root}/`) ? path.slice(root.length) : '';
+  return below === '' ? undefined : `${mount}${below}`.replace(/\/$/, '');
+}
+
+/** What version 2 calls them; the others have the same name, or none. */
+const renamed: Readonly<Record<string, string>> = { blkio: 'io' };
+
+/** /proc/cgroups: `name hierarchy cgroups enabled`, where hierarchy 0 is that of version 2. */
+function legacyControllers(hierarchies: string): string[] {
+  const rows = [...hierarchies.matchAll(/^([a-z_]+)\t(\d+)\t/gm)];
+  return rows.filter(([, , hierarchy]) => hierarchy !== '0').map(([, name = '']) => renamed[name] ?? name);
+}
+
 /**
  * Where cgroups may be ours to make, the best first. Root: the top, which alone may have processes and children with
  * controllers. Others: the topmost directory above us that is delegated (systemd's user@UID.service), since the processes
  * of a delegated tree live in its leaves, and a clone into a cgroup must not leave it (cgroups(7)).
  */
-function candidates(mount: string, own: string, uid: number): string[] {
-  const names = own.split('/').filter((name) => name !== '' && name !== '..');
+function candidates(mount: string, own: string | undefined, uid: number): string[] {
+  const names = (own ?? mount).slice(mount.length).split('/').slice(1);
   const paths = names.map((_, i) => `${mount}/${names.slice(0, i + 1).join('/')}`);
   return uid === 0 ? [mount, ...paths] : paths.length === 0 ? [mount] : paths;
 }
 
+/** Directories to make, and processes to move. */
+async function isDelegated(host: Host, path: string, uid: number): Promise<boolean> {
+  const files = uid === 0 ? [path] : [path, `${path}/cgroup.procs`];
+  for (const file of files) if (!(await host.files.canWrite(file).catch(() => false))) return false;
+  return true;
+}
+
 /** A cgroup with processes of its own can give its children only what it gives them already; the top is exempt. */
-async function controllersOf(host: Host, parent: string, mount: string): Promise<string[]> {
-  const occupied = parent !== mount && (await textOf(host, `${parent}/cgroup.procs`)).trim() !== '';
+async function controllersOf(host: Host, parent: string): Promise<Pick<CgroupFacts, 'controllers' | 'occupied'>> {
+  // Only the real top has no type; in a cgroup namespace the top is a cgroup like any other.
+  const top = (await textOf(host, `${parent}/cgroup.type`)) === '';
+  const occupied = !top && (await textOf(host, `${parent}/cgroup.procs`)).trim() !== '';
   const text = await textOf(host, `${parent}/${occupied ? 'cgroup.subtree_control' : 'cgroup.controllers'}`);
-  return text.split(/\s+/).filter((word) => word !== '');
+  return { controllers: text.split(/\s+/).filter((word) => word !== ''), occupied };
 }
 
 // ---- the host as a root ------------------------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ export interface Progress {
   readonly facts?: Facts | undefined;
   /** By tag; whoever owns the map closes them. */
   readonly handles: Map<number, Handle>;
+  /** Hears of each handle as it comes, while the init may be held up by whoever gets it. */
+  readonly arrived?: ((tag: number, handle: Handle) => Promise<void>) | undefined;
 }
 
 export type Milestone = Exclude<Frame, { kind: 'trace' | 'handle' | 'forked' | 'error' }>;
@@ -29,6 +31,7 @@ export async function nextMilestone(channel: Channel, progress: Progress): Promi
     switch (frame.kind) {
       case 'handle':
         keep(progress.handles, frame.tag, handle as Handle);
+        await progress.arrived?.(frame.tag, handle as Handle);
         break;
       case 'forked':
         channel.session.adopt(frame.pid, handle as Handle);

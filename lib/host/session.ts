@@ -68,9 +68,10 @@ export class Channel {
     }
   }
 
-  /** The answer to a sync frame. */
-  async go(tag: number): Promise<void> {
-    await this.#wait(this.session.send(goMessage(tag)), 'letting the init go on');
+  /** The answer to a sync frame; to those of `receive` and `await_start`, with a handle, which stays ours. */
+  async go(tag: number, handle?: Handle): Promise<void> {
+    const handles = handle === undefined ? [] : [handle];
+    await this.#wait(this.session.send(goMessage(tag), handles), 'letting the init go on');
   }
 
   async #wait<T>(work: Promise<T>, doing: string, late?: (value: T) => unknown): Promise<T> {

@@ -49,7 +49,7 @@ async function take(host: Host, steady: Host, directory: string, id: string): Pr
       throw new RuntsError('ERR_EXISTS', `there is a container with the id ${id} already`, { cause: error });
     });
     undo.add(() => lock.close());
-    if (!made) await empty(host, directory);
+    if (!made) await takeOver(host, directory, id);
     return lock;
   } catch (error) {
     throw withReleaseErrors(error, await undo.run());
@@ -64,6 +64,16 @@ async function letGo(host: Host, directory: string, lock: Handle): Promise<void>
   } finally {
     lock.close();
   }
+}
+
+/** What has a record is a container of the command line, which is nobody's to take over, running or not. */
+async function takeOver(host: Host, directory: string, id: string): Promise<void> {
+  if ((await host.files.kind(`${directory}/state.json`)) !== undefined) {
+    throw new RuntsError('ERR_EXISTS', `there is a container with the id ${id} already`, {
+      hint: `\`runts delete ${id}\` removes it.`,
+    });
+  }
+  await empty(host, directory);
 }
 
 async function empty(host: Host, directory: string): Promise<void> {

@@ -1,15 +1,25 @@
 import createDebug from 'debug';
-import type { Files, Host, Processes } from '../host/host.ts';
+import type { Files, Host, Kernel, Processes, Sockets } from '../host/host.ts';
 
 const say = createDebug('runts:host');
 
 /** With `DEBUG=runts:host`, tells of every call that the core makes of this host, and what came of it. */
 export function debugged(host: Host): Host {
-  if (!say.enabled) return host;
-  return { ...host, files: told(host.files, 'files'), processes: told(host.processes, 'processes') };
+  return say.enabled ? observed(host, (line) => say('%s', line)) : host;
 }
 
-function told<T extends Files | Processes>(port: T, name: string): T {
+/** The same host, whose calls somebody hears of. */
+export function observed(host: Host, hear: (line: string) => void): Host {
+  return {
+    ...host,
+    files: told(host.files, 'files', hear),
+    processes: told(host.processes, 'processes', hear),
+    sockets: told(host.sockets, 'sockets', hear),
+    kernel: told(host.kernel, 'kernel', hear),
+  };
+}
+
+function told<T extends Files | Processes | Sockets | Kernel>(port: T, name: string, hear: (line: string) => void): T {
   return new Proxy(port, {
     get(target, key) {
       const method = Reflect.get(target, key) as (...args: unknown[]) => unknown;
@@ -17,16 +27,16 @@ function told<T extends Files | Processes>(port: T, name: string): T {
         const call = `${name}.${String(key)}(${args.map(show).join(', ')})`;
         const result = method.apply(target, args);
         if (!(result instanceof Promise)) {
-          say('%s -> %s', call, show(result));
+          hear(`${call} -> ${show(result)}`);
           return result;
         }
         return result.then(
           (value) => {
-            say('%s -> %s', call, show(value));
+            hear(`${call} -> ${show(value)}`);
             return value;
           },
           (error) => {
-            say('%s failed: %s', call, error);
+            hear(`${call} failed: ${error}`);
             throw error;
           },
         );
@@ -39,6 +49,7 @@ function told<T extends Files | Processes>(port: T, name: string): T {
 function show(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
   if (value === null || typeof value !== 'object') return String(value);
+  if (value instanceof Uint8Array) return `${value.length} bytes`;
   if (Array.isArray(value)) return `[${value.length > 8 ? `${value.length} items` : value.map(show).join(', ')}]`;
   if ('pid' in value) return `process ${String(value.pid)}`;
   if ('flags' in value) return `flags 0x${Number(value.flags).toString(16)}`;

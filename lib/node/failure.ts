@@ -25,11 +25,14 @@ export const isFailure = (result: unknown): result is Failure =>
 /** The name of the system call that a failure is about. */
 export const stepOf = (failure: Failure): string => steps[failure.step] ?? 'op';
 
-/** Passes a native result on; a failure is thrown as a SystemError. */
-export function orThrow<T>(result: T | Failure, path?: string): T {
-  if (isFailure(result)) throw systemError(result.errno, stepOf(result), path ?? result.detail);
+/** Passes a native result on; a failure is thrown as a SystemError, of the system call `call` where it names none. */
+export function orThrow<T>(result: T | Failure, path?: string, call?: string): T {
+  if (isFailure(result)) throw systemError(result.errno, callOf(result, call), path ?? result.detail);
   return result;
 }
+
+const callOf = (failure: Failure, call: string | undefined): string =>
+  failure.step === 0 && call !== undefined ? call : stepOf(failure);
 
 /** A failure of a primitive as people see it. `doing` follows `cannot`. */
 export function setupError(failure: Failure, op: string, doing: string): RuntsError {

@@ -8,6 +8,7 @@ import { isFailure, orThrow, systemError } from './failure.ts';
 import { openFile } from './handle.ts';
 import { lock } from './lock.ts';
 import { native } from './native.ts';
+import { watch } from './watch.ts';
 
 const readBytesMax = 16 * 1024 * 1024;
 
@@ -112,9 +113,20 @@ export const files: Files = {
   lock,
   append: (path, text) => fs.appendFile(path, text, { mode: 0o644 }),
   setOwner: (path, uid, gid) => fs.lchown(path, uid, gid),
-  watch: () => Promise.reject(new RuntsError('ERR_INTERNAL', 'not there yet')),
-  device: () => Promise.reject(new RuntsError('ERR_INTERNAL', 'not there yet')),
+  watch: async (path) => watch(path),
+
+  async device(path) {
+    const stat = await unless(nowhere, fs.stat(path, { bigint: true }));
+    if (stat === undefined || !(stat.isCharacterDevice() || stat.isBlockDevice())) return undefined;
+    return { type: stat.isBlockDevice() ? 'b' : 'c', ...numbersOf(stat.rdev) };
+  },
 };
+
+/** The two numbers of a device as glibc packs them (makedev(3)): each has its low bits low and its high bits high. */
+const numbersOf = (rdev: bigint) => ({
+  major: Number(((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & 0xffff_f000n)),
+  minor: Number((rdev & 0xffn) | ((rdev >> 12n) & 0xffff_ff00n)),
+});
 
 const readAsync = promisify(read);
 const statAsync = promisify(fstat);

@@ -4,10 +4,12 @@ import { RuntsError } from '../errors.ts';
 import type { Clock, Environment, Host } from '../host/host.ts';
 import { debugged } from './debug.ts';
 import { files } from './files.ts';
+import { kernel } from './kernel.ts';
 import { native } from './native.ts';
 import { dataDirectory, stateDirectory } from './paths.ts';
-import { kernel, processes, sockets } from './processes.ts';
+import { processes } from './processes.ts';
 import { findProgram } from './programs.ts';
+import { sockets } from './sockets.ts';
 
 /** The ports of the core over Node: the one adapter. Who and where we are is read here, once. */
 export function createHost(): Host {

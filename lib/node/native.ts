@@ -21,6 +21,8 @@ export interface NativeHandle {
   close(): void;
   /** Gives the descriptor away, to be closed by whoever takes it. */
   release(): number;
+  /** The one that is called at the next `close`, from it. */
+  onClose(closed: (() => void) | undefined): void;
 }
 
 /** Messages with descriptors on a SOCK_SEQPACKET socket, on the event loop. Open, it is not collected. */
@@ -38,13 +40,13 @@ export interface NativeChannel {
   close(): void;
 }
 
-/** Waits for a process to end, on the event loop, and collects it. Open, it is not collected. */
+/** Waits for a process to end, on the event loop. Open, it is not collected. */
 export interface NativeExit {
   keepAlive(alive: boolean): void;
   /** The process is collected by nobody then. */
   close(): void;
-  /** Kills the process when this thread ends before it does. */
-  endWithUs(): void;
+  /** Whether the process is killed when this thread ends before it does; not from the start. */
+  endWithUs(on: boolean): void;
 }
 
 /** The master of a pseudo-terminal, on the event loop, with writes that never block. Open, it is not collected. */
@@ -80,7 +82,9 @@ export interface Native {
   readonly Exit: new (
     /** A pidfd; its descriptor moves to the watch. */
     process: NativeHandle,
-    /** Both undefined when it is not a child of ours, whose end is all that can be known. */
+    /** Whether it is ours to collect (waitid): whoever does not leaves its status to others. */
+    collects: boolean,
+    /** Both undefined when it was not collected, or is not a child of ours: its end is all that can be known. */
     onExit: (code: number | undefined, signal: number | undefined) => void,
   ) => NativeExit;
   readonly Terminal: new (
@@ -112,6 +116,19 @@ export interface Native {
   lock(file: NativeHandle): Failure | undefined;
   /** pidfd_send_signal: ESRCH when the process is gone. */
   signal(process: NativeHandle, signal: number): Failure | undefined;
+  /** A pidfd (pidfd_open). */
+  openProcess(pid: number): NativeHandle | Failure;
+  /** A socket (SOCK_SEQPACKET) that listens at a path of at most 107 bytes, with mode 0600; to accept on it blocks. */
+  socketListen(path: string): NativeHandle | Failure;
+  /**
+   * A non-blocking connection of packets (SOCK_SEQPACKET) or of a stream (SOCK_STREAM) to a path of at most 107 bytes,
+   * or to an abstract address, which begins with a NUL. EAGAIN: as many wait there as it takes.
+   */
+  socketConnect(packets: boolean, address: string): NativeHandle | Failure;
+  /** How many bytes the socket took, at once; the handles, which stay the caller's, go with the first. */
+  socketSend(socket: NativeHandle, bytes: Uint8Array, handles: readonly NativeHandle[]): number | Failure;
+  /** A file of this content without a path, at its beginning, that nobody can change (a sealed memfd). */
+  blob(content: Uint8Array): NativeHandle | Failure;
   /** Whether we have CAP_SYS_ADMIN over our mount namespace. */
   isPrivileged(): boolean;
 

@@ -1,14 +1,20 @@
 import { RuntsError } from '../errors.ts';
-import type { Handle, Kernel, Processes, Sockets, SpawnRequest } from '../host/host.ts';
+import type { Handle, Processes, Session, SpawnRequest } from '../host/host.ts';
 import { errnoNumber } from '../program/errno.ts';
+import { ended } from './ended.ts';
 import { isFailure, orThrow } from './failure.ts';
 import { openHandle } from './handle.ts';
+import { inherited } from './inherited.ts';
 import { type Failure, native } from './native.ts';
 import { run } from './run.ts';
 import { NodeSession } from './session.ts';
+import { connectTo } from './sockets.ts';
 
 const gone = errnoNumber('ESRCH');
+/** What pidfd_open says of a thread that is no process: of old, and from 6.9 on. */
+const noProcess = ['ESRCH', 'EINVAL', 'ENOENT'].map(errnoNumber);
 const signalMax = 64;
+const pidMax = 2 ** 22; // the kernel's own limit (PID_MAX_LIMIT)
 
 /** A session with a new init, or why the kernel refused. */
 export async function spawnInit({ flags, cgroup }: SpawnRequest): Promise<NodeSession | Failure> {
@@ -19,7 +25,7 @@ export async function spawnInit({ flags, cgroup }: SpawnRequest): Promise<NodeSe
   return new Promise((resolve, reject) => {
     const failure = native.spawn(flags, directory, (result) => {
       try {
-        resolve(isFailure(result) ? result : new NodeSession(result));
+        resolve(isFailure(result) ? result : new NodeSession({ ...result, ours: true }));
       } catch (error) {
         reject(error); // no descriptor or no watch was left for it
       }
@@ -42,15 +48,28 @@ export const processes: Processes = {
     orThrow(failure, 'pidfd_send_signal');
     return true;
   },
-  find: notYet,
-  ended: notYet,
-  connect: notYet,
-  inherited: notYet,
+  find,
+  ended: async (process) => ended(process),
+  connect,
+  inherited,
 };
 
-export const sockets: Sockets = { listen: notYet, deliver: notYet, connect: notYet };
-export const kernel: Kernel = { blob: notYet, filterDevices: notYet };
+async function find(pid: number): Promise<Handle | undefined> {
+  if (!Number.isInteger(pid) || pid < 1 || pid > pidMax) {
+    throw new RuntsError('ERR_SPEC', `a process id is a number from 1 to ${pidMax}, not ${String(pid)}`);
+  }
+  const result = native.openProcess(pid);
+  if (isFailure(result) && noProcess.includes(result.errno)) return undefined;
+  return orThrow(result, `process ${pid}`, 'pidfd_open');
+}
 
-function notYet(): never {
-  throw new RuntsError('ERR_INTERNAL', 'not there yet');
+async function connect(path: string, pid: number, process: Handle): Promise<Session> {
+  openHandle(process, 'process');
+  const channel = await connectTo(path, { packets: true });
+  try {
+    return new NodeSession({ pid, process, channel, ours: false });
+  } catch (error) {
+    channel.close(); // the process was closed meanwhile, or no descriptor or watch was left
+    throw error;
+  }
 }

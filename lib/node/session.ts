@@ -5,7 +5,7 @@ import { frameKinds } from '../program/frames.ts';
 import { limits } from '../program/limits.ts';
 import { orThrow, systemError } from './failure.ts';
 import { openHandle } from './handle.ts';
-import { type NativeChannel, type NativeExit, type NativeHandle, native, type Spawned } from './native.ts';
+import { type NativeChannel, type NativeExit, type NativeHandle, native } from './native.ts';
 
 /** Messages that may wait for a reader before we stop receiving: an init that floods us must not fill our memory. */
 const queuedMessagesMax = 256;
@@ -25,11 +25,26 @@ interface Reader {
   readonly reject: (error: Error) => void;
 }
 
+/** The init that a session is with. */
+export interface Peer {
+  readonly pid: number;
+  /** A pidfd; it stays the caller's to close. */
+  readonly process: Handle;
+  /** Its descriptor moves to the session. */
+  readonly channel: NativeHandle;
+  /**
+   * Whether we made it: then it is ours to collect, and ends with this thread. Of one that others made only the end is
+   * known, and nothing that happens to the session happens to it.
+   */
+  readonly ours: boolean;
+}
+
 /** The live channel to an init, and the process behind it. While either is open it is not collected. */
 export class NodeSession implements Session {
   readonly exit: Promise<Exit>;
   #pid: number;
   #process: Handle;
+  readonly #ours: boolean;
   #settle!: (exit: Exit) => void;
   readonly #channel: NativeChannel;
   #watch: NativeExit;
@@ -47,13 +62,14 @@ export class NodeSession implements Session {
   /** FORKED frames that came, less the processes that were adopted for them. */
   #forks = 0;
 
-  constructor({ pid, process, channel }: Spawned) {
+  constructor({ pid, process, channel, ours }: Peer) {
     this.#pid = pid;
     this.#process = process;
+    this.#ours = ours;
     this.exit = new Promise((resolve) => {
       this.#settle = resolve;
     });
-    this.#watch = this.#watchExit(process);
+    this.#watch = this.#watchExit(openHandle(process, 'process'));
     this.#channel = new native.Channel(
       channel,
       (bytes, handles) => this.#message(bytes, handles),
@@ -110,7 +126,7 @@ export class NodeSession implements Session {
     const before = this.#watch;
     this.#watch = this.#watchExit(openHandle(process, 'process'));
     this.#watch.keepAlive(this.#alive);
-    if (this.#ended && !this.#closed) this.#watch.endWithUs();
+    if (this.#ended && !this.#closed) this.#watch.endWithUs(this.#ours);
     // The one before is still collected when it ends, but nobody waits for it.
     before.keepAlive(false);
     this.#process.close();
@@ -130,6 +146,9 @@ export class NodeSession implements Session {
     if (this.#closed) return;
     this.#closed = true;
     this.#channel.close();
+    // Let go of: it may outlive us, and one that others made need not be waited for.
+    this.#watch.endWithUs(false);
+    if (!this.#ours) this.#watch.keepAlive(false);
     for (const message of this.#received.splice(0)) {
       for (const handle of message.handles) handle.close();
     }
@@ -138,7 +157,7 @@ export class NodeSession implements Session {
 
   #watchExit(process: NativeHandle): NativeExit {
     // A descriptor of its own: whoever has the handle may close it at any time.
-    const watch: NativeExit = new native.Exit(orThrow(native.duplicate(process.fd)), (code, signal) => {
+    const watch: NativeExit = new native.Exit(orThrow(native.duplicate(process.fd)), this.#ours, (code, signal) => {
       if (watch !== this.#watch) return;
       this.#ending = { code, signal };
       this.#settleExit();
@@ -172,7 +191,7 @@ export class NodeSession implements Session {
   #finish(): void {
     this.#ended = true;
     // A command without a reaper has no channel whose end would tell it that this thread is gone.
-    if (!this.#closed) this.#watch.endWithUs();
+    if (!this.#closed) this.#watch.endWithUs(this.#ours);
     this.#settleExit();
     for (const { reject } of this.#unsent.splice(0)) reject(systemError(errnoNumber('EPIPE'), 'sendmsg'));
     const [first, ...others] = this.#readers.splice(0);

@@ -1,10 +1,12 @@
-import { readFileSync, writeSync } from 'node:fs';
+import { appendFileSync, readFileSync, writeSync } from 'node:fs';
 import { constants } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { isatty } from 'node:tty';
 import type { Terminal, World } from '../cli/world.ts';
+import { RuntsError } from '../errors.ts';
 import type { Handle, Host } from '../host/host.ts';
 import type { ImagePort } from '../host/image.ts';
+import { observed } from './debug.ts';
 import { orThrow } from './failure.ts';
 import { createHost } from './host.ts';
 import { native, packageRoot } from './native.ts';
@@ -13,17 +15,27 @@ import { openTerminal } from './terminal.ts';
 /** The command line's world over Node. */
 export function createWorld(): World {
   let host: Host | undefined;
+  let hear: ((line: string) => void) | undefined;
   return {
     get host() {
-      host ??= createHost();
+      host ??= hear === undefined ? createHost() : observed(createHost(), hear);
       return host;
     },
     images,
+    name: basename(process.argv[1] ?? 'runts').replace(/\.js$/, ''),
     get version() {
       return JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')).version;
     },
+    commit,
+    variable: (name) => process.env[name],
+    time: () => new Date().toISOString(),
     print: (text) => print(1, text),
     printError: (text) => print(2, text),
+    append: (path, text) => appendFileSync(path, text, { mode: 0o644 }),
+    input,
+    trace(listener) {
+      hear = listener;
+    },
     stdio: () => [duplicate(0), duplicate(1), duplicate(2)],
     terminal,
     onSignal,
@@ -37,6 +49,48 @@ const images: ImagePort = {
     return imageArchives.open(path);
   },
 };
+
+/** Of a checkout; a package that was installed has none. */
+function commit(): string | undefined {
+  const directory = join(packageRoot(), '.git');
+  try {
+    const head = readFileSync(join(directory, 'HEAD'), 'utf8').trim();
+    if (!head.startsWith('ref: ')) return head;
+    const ref = head.slice('ref: '.length);
+    return loose(directory, ref) ?? packed(directory, ref);
+  } catch {
+    return undefined;
+  }
+}
+
+function loose(directory: string, ref: string): string | undefined {
+  try {
+    return readFileSync(join(directory, ref), 'utf8').trim();
+  } catch {
+    return undefined;
+  }
+}
+
+function packed(directory: string, ref: string): string | undefined {
+  const line = readFileSync(join(directory, 'packed-refs'), 'utf8')
+    .split('\n')
+    .find((each) => each.endsWith(` ${ref}`));
+  return line?.split(' ')[0];
+}
+
+/** No configuration is longer. */
+const inputBytesMax = 16 * 1024 * 1024;
+
+async function input(): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > inputBytesMax) throw new RuntsError('ERR_SPEC', `standard input has more than ${inputBytesMax} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
 
 const duplicate = (fd: number): Handle => orThrow(native.duplicate(fd), `descriptor ${fd}`);
 
@@ -79,8 +133,29 @@ export function leave(code: number): void {
 
 // ---- signals ---------------------------------------------------------------------------------------------------------
 
-/** What a person or a supervisor sends to the command. Not SIGWINCH: the size of a terminal is told otherwise. */
-const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGCONT', 'SIGALRM'] as const;
+/**
+ * What a person or a supervisor sends to the command: all but those that are about us (SIGCHLD, SIGPIPE, SIGURG, SIGPROF),
+ * SIGWINCH, since the size of a terminal is told otherwise, SIGTTIN and SIGTTOU, at which a read that is retried would be
+ * retried forever, those that a fault of ours raises, and those that nobody can hear.
+ */
+const forwarded = [
+  'SIGHUP',
+  'SIGINT',
+  'SIGQUIT',
+  'SIGABRT',
+  'SIGUSR1',
+  'SIGUSR2',
+  'SIGALRM',
+  'SIGTERM',
+  'SIGSTKFLT',
+  'SIGCONT',
+  'SIGTSTP',
+  'SIGXCPU',
+  'SIGVTALRM',
+  'SIGIO',
+  'SIGPWR',
+  'SIGSYS',
+] as const;
 
 function onSignal(listener: (signal: number) => void): () => void {
   const listeners = forwarded.map((name) => [name, () => listener(constants.signals[name])] as const);
@@ -94,6 +169,7 @@ function onSignal(listener: (signal: number) => void): () => void {
 
 const terminal: Terminal = {
   input: terminals.includes(0),
+  errors: terminals.includes(2),
   any: terminals.length > 0,
   size() {
     const shown = terminals.includes(1) ? process.stdout : terminals.includes(2) ? process.stderr : undefined;

@@ -1,42 +1,34 @@
 import { deviceAccess } from '../cgroups/devices.ts';
-import { cgroupPlan } from '../cgroups/writes.ts';
-import { RuntsError } from '../errors.ts';
-import { idMaps, isMapped, subordinateHint } from '../namespaces/maps.ts';
-import { type SpawnShape, spawnShape } from '../namespaces/shape.ts';
+import { cgroupOwner } from '../cgroups/owner.ts';
+import { type CgroupRequest, cgroupPlan } from '../cgroups/writes.ts';
 import { writeSysctls } from '../namespaces/sysctl.ts';
 import { addTimeNamespace } from '../namespaces/time.ts';
 import { setNames } from '../namespaces/uts.ts';
-import { capabilitySets, reaperCapabilities } from '../process/capabilities.ts';
+import { reaperCapabilities } from '../process/capabilities.ts';
 import { commandFiles } from '../process/environment.ts';
-import { execute } from '../process/exec.ts';
-import { identity } from '../process/identity.ts';
-import { setRlimits } from '../process/limits.ts';
+import { runHooks } from '../process/hooks.ts';
+import { setLabels } from '../process/labels.ts';
 import { setOomScore } from '../process/oom.ts';
-import {
-  openTerminal,
-  ownStdio,
-  type Stdio,
-  setStdio,
-  startSession,
-  type Terminal,
-  type WindowSize,
-} from '../process/stdio.ts';
-import { attributes, propagations } from '../rootfs/attributes.ts';
-import { addDevices } from '../rootfs/devices.ts';
+import { openTerminal, type Terminal, type WindowSize } from '../process/stdio.ts';
+import { attributes } from '../rootfs/attributes.ts';
+import { setUpDev } from '../rootfs/devices.ts';
+import { mountLabel } from '../rootfs/filesystems.ts';
 import { hostRoot } from '../rootfs/host-root.ts';
-import { addLinks } from '../rootfs/links.ts';
 import { maskPaths, protectPaths } from '../rootfs/mask.ts';
-import { addMounts, receivesMounts } from '../rootfs/mounts.ts';
-import { rootPropagation, separateMounts, setRootPropagation } from '../rootfs/propagation.ts';
-import { directoryRoot, protectRoot } from '../rootfs/root.ts';
+import { addMounts } from '../rootfs/mounts.ts';
+import { setRootPropagation } from '../rootfs/propagation.ts';
+import { directoryRoot, enterRoot, protectRoot } from '../rootfs/root.ts';
 import { at, type HostMount, type Site } from '../rootfs/site.ts';
 import { systemMount } from '../rootfs/system.ts';
-import type { Process, Spec } from '../spec/types.ts';
-import { addInput, type Draft, newDraft } from './draft.ts';
+import { type Lookups, nothingFound } from '../spec/lookups.ts';
+import type { Spec } from '../spec/types.ts';
+import { addCommand } from './command.ts';
+import { addInput } from './draft.ts';
 import type { Facts } from './facts.ts';
-import { type Maps, type Plan, tags } from './plan.ts';
+import { netDevicesOf } from './network.ts';
+import { type CgroupPlan, type Plan, tags } from './plan.ts';
 import { checkPlan } from './rules.ts';
-import { seccompFilter } from './seccomp.ts';
+import { enterNamespaces, isScoreSet, type Scene, setScene } from './scene.ts';
 import { refuseUnsupported } from './unsupported.ts';
 
 /** One container to be made. */
@@ -56,6 +48,21 @@ export interface ContainerRequest {
   /** Without a reaper: the command is killed when the host process dies. */
   readonly deathSignal?: boolean | undefined;
   readonly consoleSize?: WindowSize | undefined;
+  /**
+   * Who lets the command run: who made the container, over its channel; or whoever connects to a socket, maybe much
+   * later, as the OCI has it. Then everything that can fail fails before the container is created.
+   */
+  readonly start?: 'channel' | 'socket' | undefined;
+  /** So many descriptors of ours, from 3 on, are the command's, too. */
+  readonly preserveFds?: number | undefined;
+  /** The root is moved to its place, where pivot_root(2) cannot: on an initial ramfs. */
+  readonly noPivot?: boolean | undefined;
+  /** A session keyring of its own; true unless said. */
+  readonly newKeyring?: boolean | undefined;
+  /** Who makes the cgroup; `cgroupfs` unless said. */
+  readonly cgroupManager?: CgroupPlan['driver'] | 'disabled' | undefined;
+  /** What the host has of what the configuration names. */
+  readonly lookups?: Lookups | undefined;
 }
 
 /**
@@ -64,103 +71,65 @@ export interface ContainerRequest {
  */
 export function planContainer(request: ContainerRequest, facts: Facts): Plan {
   const { spec } = request;
-  refuseUnsupported(spec);
+  refuseUnsupported(request);
   const scene = setScene(request, facts);
-  const { draft, process } = scene;
+  const { draft, process, shape } = scene;
   const { ops } = draft;
 
   enterNamespaces(scene);
   const site = buildRoot(scene);
   const proc = procHandle(site);
   addMounts(site, spec.mounts ?? [], request.bundle);
-  setUpDev(site, spec);
+  setUpDev(site, spec.linux.devices ?? []);
+  // The mounts are there, and hooks may still make others.
+  runCreateHooks(scene, site);
   setNames(ops, spec, site.own);
   // While the files are not read-only and not hidden yet:
   writeSysctls(ops, proc, spec.linux.sysctl ?? {}, site.own);
-  setOomScore(ops, proc, process.oomScoreAdj);
-  if (scene.shape.time) addTimeNamespace(ops, proc, spec.linux.timeOffsets ?? {});
+  if (!isScoreSet(shape)) setOomScore(ops, proc, process.oomScoreAdj);
+  if (shape.time === 'reaper') addTimeNamespace(ops, proc, spec.linux.timeOffsets ?? {});
   const terminal = addTerminal(scene, site);
   hidePaths(site, spec);
   makeWorkingDirectory(site, process.cwd);
   if (spec.root.readonly) protectRoot(site);
-  ops.op('pivot', { root: site.root }, 'default: root');
+  enterRoot(site, { noPivot: request.noPivot === true });
   if (spec.linux.rootfsPropagation) setRootPropagation(ops, spec.linux.rootfsPropagation);
-  if (site.own.has('network')) ops.op('link_up', { name: 'lo' }, 'default: loopback');
+  if (scene.shape.created.has('network')) ops.op('link_up', { name: 'lo' }, 'default: loopback');
   ops.op('chdir', { path: process.cwd }, '/process/cwd');
   const files = commandFiles(process.args, process.env ?? []);
   // Now, so that a missing command is an error of create: it is too late for one once the container has started.
   ops.op('find', { files }, '/process/args/0');
-  ops.op('sync', { tag: tags.start }, 'default: start');
+  if (request.start !== 'socket') ops.op('sync', { tag: tags.start }, 'default: start');
   if (request.reap) ops.op('reap', { capabilities: reaperCapabilities }, 'default: reaper');
-  addProcess(scene, files, terminal);
+  setLabels(ops, proc, process);
+  addFirstCommand(scene, files, terminal);
   return finish(scene);
-}
-
-/** What is decided before the first op. */
-interface Scene {
-  readonly request: ContainerRequest;
-  readonly facts: Facts;
-  readonly process: Process;
-  readonly shape: SpawnShape;
-  readonly maps: Maps | undefined;
-  readonly receives: boolean;
-  readonly draft: Draft;
-  readonly stdio: Stdio | undefined;
-}
-
-function setScene(request: ContainerRequest, facts: Facts): Scene {
-  const { spec } = request;
-  const { linux, process } = spec;
-  if (process === undefined) {
-    const issues = [{ path: '/process', message: 'is needed to make a container' }];
-    throw new RuntsError('ERR_SPEC', 'cannot make a container without a process', { origin: '/process', issues });
-  }
-  const shape = spawnShape(linux.namespaces, { privileged: facts.privileged, reap: request.reap });
-  const maps = shape.created.has('user') ? idMaps(linux, facts) : undefined;
-  const rootFlags = linux.rootfsPropagation ? rootPropagation(linux.rootfsPropagation).flags : 0;
-  const receives =
-    (rootFlags & (propagations.slave | propagations.shared)) !== 0 || (spec.mounts ?? []).some(receivesMounts);
-  const draft = newDraft();
-  const stdio = request.stdio === 'pipes' ? stdioInputs(draft) : undefined;
-  return { request, facts, process, shape, maps, receives, draft, stdio };
-}
-
-function stdioInputs(draft: Draft): Stdio {
-  const origin = 'default: stdio';
-  return {
-    stdin: addInput(draft, 'stdin', { kind: 'stdio', stream: 0, origin }),
-    stdout: addInput(draft, 'stdout', { kind: 'stdio', stream: 1, origin }),
-    stderr: addInput(draft, 'stderr', { kind: 'stdio', stream: 2, origin }),
-  };
-}
-
-function enterNamespaces({ draft, shape, receives }: Scene): void {
-  const { opening: ops } = draft;
-  if (shape.created.has('user')) ops.op('become_root', {}, 'default: user namespace');
-  else ops.op('undumpable', {}, 'default: no attaching');
-  if (shape.joined.length > 0) {
-    const namespaces = shape.joined.map(({ type, path, origin }) =>
-      addInput(draft, type, { kind: 'namespace', type, path, origin }),
-    );
-    ops.op('join', { namespaces, user: undefined }, shape.joined[0]!.origin);
-  }
-  separateMounts(ops, receives, receives ? '/linux/rootfsPropagation' : 'default: propagation');
 }
 
 function buildRoot(scene: Scene): Site {
   const { request, facts, shape, maps, receives, draft } = scene;
+  const warn = (origin: string, message: string) => void draft.warnings.push({ origin, message });
+  const lookups = request.lookups ?? nothingFound;
   const bare: Omit<Site, 'root'> = {
     ops: draft.ops,
     facts,
-    own: shape.created,
-    isGidMapped: (gid) => maps === undefined || isMapped(maps.gids, gid),
+    lookups,
+    // Joined ones are not the host's either.
+    own: new Set([...shape.created, ...shape.joined.map(({ type }) => type)]),
+    maps,
     clone: (mount) => cloneMount(scene, mount),
     forced: forcedAttributes(scene),
     receives,
+    label: mountLabel(request.spec.linux.mountLabel, lookups, warn),
+    warn,
     placed: [],
   };
-  if (request.root.kind === 'directory') return { ...bare, root: directoryRoot(bare, request.root.path) };
-  return { ...bare, root: hostRoot(bare, { readonly: request.spec.root.readonly === true }) };
+  if (request.root.kind === 'host') {
+    return { ...bare, root: hostRoot(bare, { readonly: request.spec.root.readonly === true }) };
+  }
+  const { path } = request.root;
+  // Hooks that mount something into the root file system do it where the bundle has it.
+  return { ...bare, root: directoryRoot(bare, path, { inPlace: hasCreateHooks(request) }) };
 }
 
 /**
@@ -168,19 +137,30 @@ function buildRoot(scene: Scene): Site {
  * not enter, and to map owners. Otherwise in the init itself, before anything is mounted: the new root stands on the old
  * one, and a bind of "/" is to show the host's.
  */
-function cloneMount({ facts, shape, draft, receives }: Scene, mount: HostMount) {
-  const { stem, source, recursive, idmap, origin } = mount;
-  if (facts.privileged && shape.created.has('user')) {
-    return { register: addInput(draft, stem, { kind: 'mount', source, recursive, idmap, origin }), shared: true };
+function cloneMount(scene: Scene, mount: HostMount) {
+  const { facts, shape, draft, receives } = scene;
+  const { stem, source, recursive, origin } = mount;
+  if (mount.owners !== undefined || (facts.privileged && shape.user !== 'host')) {
+    const input = { kind: 'mount', source, recursive, origin, ...ownersOf(scene, mount) } as const;
+    return { register: addInput(draft, stem, input), shared: true };
   }
   const dst = draft.ops.register(stem);
   draft.opening.op('clone_mount', { dst, path: source, recursive: recursive ? 1 : 0 }, origin);
   return { register: dst, shared: receives };
 }
 
+/** How the owners of a clone are mapped. */
+function ownersOf({ request, shape, maps }: Scene, { stem, idmap, recursive, owners }: HostMount) {
+  // The root of a bundle has the owners that it is to have: who unpacked it has seen to that.
+  if (!idmap || (stem === 'root' && request.start === 'socket')) return { idmap: false, owners };
+  if (shape.user === 'clone') return { idmap, owners };
+  // A user namespace that the init makes is not there yet when mounts are cloned.
+  return { idmap: false, owners: owners ?? (maps && { uids: maps.uids, gids: maps.gids, recursive }) };
+}
+
 /** In a user namespace the kernel makes every new mount nodev for devices by itself. */
 function forcedAttributes({ request: { spec }, process, shape }: Scene): number {
-  const isolated = shape.created.has('user');
+  const isolated = shape.user !== 'host';
   const access = deviceAccess({
     rules: spec.linux.resources?.devices ?? [],
     devices: spec.linux.devices ?? [],
@@ -205,23 +185,30 @@ function procHandle(site: Site): () => string {
   };
 }
 
-function setUpDev(site: Site, spec: Spec): void {
-  // A /dev of somebody else's: it has what it is to have, and what we made there would stay.
-  const dev = site.placed.filter(({ path }) => path === 'dev').pop();
-  if (dev !== undefined && dev.fstype === undefined) return;
-  addDevices(site, spec.linux.devices ?? []);
-  addLinks(site);
+const hasCreateHooks = ({ spec: { hooks } }: ContainerRequest) =>
+  [hooks?.prestart, hooks?.createRuntime, hooks?.createContainer].some((list = []) => list.length > 0);
+
+/** Those of the host, in its namespaces, then those that run here, with the new root as their working directory. */
+function runCreateHooks({ request, draft: { ops } }: Scene, site: Site): void {
+  const { prestart = [], createRuntime = [], createContainer = [] } = request.spec.hooks ?? {};
+  if (prestart.length + createRuntime.length > 0) ops.op('sync', { tag: tags.hooks }, '/hooks');
+  if (createContainer.length === 0) return;
+  const state = ops.register('state');
+  ops.op('receive', { dst: state, tag: tags.state }, '/hooks/createContainer');
+  ops.op('enter', { dir: site.root }, '/hooks/createContainer');
+  runHooks(ops, 'createContainer', createContainer, { state, env: [] });
 }
 
-function addTerminal({ request, process }: Scene, site: Site): Terminal | undefined {
+function addTerminal({ request, process, draft }: Scene, site: Site): Terminal | undefined {
   if (request.stdio !== 'terminal') return undefined;
   const devpts = site.placed.filter(({ path, fstype }) => path === 'dev/pts' && fstype === 'devpts').pop();
-  return openTerminal(site.ops, {
+  const terminal = openTerminal(site.ops, {
     devpts: devpts?.register,
     console: at(site, '/dev/console'),
-    tag: tags.console,
     size: request.consoleSize ?? process.consoleSize,
   });
+  draft.ops.op('send_handle', { src: terminal.master, tag: tags.console }, '/process/terminal');
+  return terminal;
 }
 
 function hidePaths(site: Site, { linux }: Spec): void {
@@ -240,43 +227,48 @@ function makeWorkingDirectory(site: Site, cwd: string): void {
   if (location.path !== '') site.ops.op('directory', { ...location, mode: 0o755 }, '/process/cwd');
 }
 
-function addProcess(scene: Scene, files: readonly string[], terminal: Terminal | undefined): void {
-  const { request, process, maps, draft } = scene;
-  const { ops } = draft;
-  const { linux } = request.spec;
-  const who = identity(process.user, {
-    maps,
-    isMapped: (kind, id) => maps === undefined || isMapped(maps[kind], id),
-    hint: subordinateHint,
-  });
-  const stdio = scene.stdio ?? { stdin: terminal!.slave, stdout: terminal!.slave, stderr: terminal!.slave };
-  startSession(ops, request.id);
-  setStdio(ops, stdio, terminal);
-  if (terminal !== undefined || request.ownStdio) ownStdio(ops, stdio, terminal, who);
-  // In the command only: a reaper that may open three files, or live for a second, is none.
-  setRlimits(ops, process.rlimits ?? []);
-  execute(ops, {
+function addFirstCommand(scene: Scene, files: readonly string[], terminal: Terminal | undefined): void {
+  const { request, process, shape, maps, draft, facts } = scene;
+  const { spec, id, reap } = request;
+  addCommand(draft, facts, {
+    id,
+    linux: spec.linux,
+    process,
     files,
-    argv: process.args,
-    env: process.env ?? [],
-    noNewPrivileges: process.noNewPrivileges === true,
-    sets: capabilitySets(process.capabilities),
-    identity: who,
-    umask: process.user.umask ?? 0o022,
-    deathSignal: request.deathSignal && !request.reap ? 9 : undefined,
-    filter: seccompFilter(linux.seccomp, scene.facts.arch),
+    users: shape.user === 'join' ? 'joined' : maps,
+    stdio: scene.stdio,
+    terminal,
+    ownStdio: request.ownStdio,
+    newKeyring: request.newKeyring ?? true,
+    preserveFds: request.preserveFds ?? 0,
+    cpus: spec.linux.resources?.cpu?.cpus,
+    deathSignal: request.deathSignal && !reap ? 9 : undefined,
+    start: request.start === 'socket' ? { kind: 'socket', hooks: spec.hooks?.startContainer ?? [] } : undefined,
   });
 }
 
 function finish({ request, facts, shape, maps, draft }: Scene): Plan {
+  const { netDevices, intelRdt } = request.spec.linux;
   const plan: Plan = {
     flags: shape.flags,
     maps,
-    cgroup: cgroupPlan(request.spec.linux, facts, request.id),
+    cgroup: planCgroup(request, facts, maps),
     inputs: draft.inputs,
     segment: { inputs: draft.ops.segment().inputs, ops: [...draft.opening.segment().ops, ...draft.ops.segment().ops] },
     reaps: request.reap,
+    netDevices: netDevicesOf(netDevices, { privileged: facts.privileged }),
+    intelRdt,
+    ...(draft.warnings.length > 0 && { warnings: draft.warnings }),
   };
-  checkPlan(plan);
+  checkPlan(plan, 'container');
   return plan;
+}
+
+/** A container that outlives us is ended, and its processes are found, by its cgroup. */
+function planCgroup(request: ContainerRequest, facts: Facts, maps: Plan['maps']): CgroupPlan | undefined {
+  const { id, spec, start, cgroupManager } = request;
+  if (cgroupManager === 'disabled') return undefined;
+  const owner = cgroupOwner(spec, maps);
+  const asked: CgroupRequest = { always: start === 'socket', driver: cgroupManager, owner };
+  return cgroupPlan(spec.linux, facts, id, asked);
 }

@@ -1,5 +1,5 @@
 import { Builder } from '../program/builder.ts';
-import type { Input } from './plan.ts';
+import type { Input, Warning } from './plan.ts';
 
 /** A plan in the making: ops, and what the host opens for them. */
 export interface Draft {
@@ -7,9 +7,10 @@ export interface Draft {
   readonly opening: Builder;
   readonly ops: Builder;
   readonly inputs: Input[];
+  readonly warnings: Warning[];
 }
 
-export const newDraft = (): Draft => ({ opening: new Builder(), ops: new Builder(), inputs: [] });
+export const newDraft = (): Draft => ({ opening: new Builder(), ops: new Builder(), inputs: [], warnings: [] });
 
 type WithoutRegister<T> = T extends unknown ? Omit<T, 'register'> : never;
 

@@ -26,8 +26,16 @@ export interface IdRange {
 
 export interface CgroupFacts {
   readonly mode: 'unified' | 'hybrid' | 'legacy' | 'none';
+  /** Where cgroup v2 is mounted. */
+  readonly mount: string | undefined;
+  /** The directory of the cgroup that we are in; undefined where it is not below what is mounted. */
+  readonly own: string | undefined;
   /** The cgroup v2 directory below which we may make cgroups; undefined where we may not. */
   readonly parent: string | undefined;
   /** Controllers that can be enabled there. */
   readonly controllers: readonly string[];
+  /** Processes live in `parent`: it can give its children nothing but what it gives them already. */
+  readonly occupied: boolean;
+  /** Controllers that cgroup v1 has, by their names in version 2: version 2 cannot have them, too. */
+  readonly legacy: readonly string[];
 }

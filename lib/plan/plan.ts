@@ -1,5 +1,7 @@
 import type { Op } from '../program/ops.ts';
 import type { NamespaceType } from '../spec/names.ts';
+import type { IntelRdt } from '../spec/types.ts';
+import type { NetDeviceMove } from './network.ts';
 
 /** One line of an id map: ids from `container` on inside are those from `host` on outside. */
 export interface IdMap {
@@ -32,7 +34,9 @@ export type Input =
       /** Map owners through the container's user namespace where the file system can; leave them where it cannot. */
       readonly idmap: boolean;
       /** Map owners through these, of the mount's own, instead: an error where the file system cannot. */
-      readonly owners?: { readonly uids: readonly IdMap[]; readonly gids: readonly IdMap[] } | undefined;
+      readonly owners?:
+        | { readonly uids: readonly IdMap[]; readonly gids: readonly IdMap[]; readonly recursive: boolean }
+        | undefined;
       readonly origin: string;
     }
   /** A namespace to join, by path; the host checks that it is one of this type. */
@@ -48,21 +52,46 @@ export type Input =
   /** A descriptor of the caller's that the command gets, too. */
   | { readonly kind: 'inherited'; readonly register: string; readonly fd: number; readonly origin: string };
 
+/** One write to a control file of cgroup v2. */
 export interface CgroupWrite {
+  /** Whose file it is; undefined for those that every cgroup has. */
+  readonly controller?: string | undefined;
   readonly file: string;
   readonly value: string;
   readonly origin: string;
+  /** The same limit by other files: of all of them, whichever the kernel has are written, and one has to accept. */
+  readonly or?: readonly { readonly file: string; readonly value: string }[] | undefined;
+  /** Nothing is lost where the kernel has no such file. */
+  readonly optional?: boolean | undefined;
+  /** Where the kernel refuses it (EINVAL), it is tried again after the next one. */
+  readonly afterNext?: boolean | undefined;
 }
 
 /** A cgroup of the container's own, made before the clone and removed after the end. */
 export interface CgroupPlan {
-  /** The directory that is delegated to us, absolute. */
+  readonly driver: 'cgroupfs' | 'systemd';
+  /** The directory below which everything happens, absolute: the top of the hierarchy, or what is delegated to us. */
   readonly parent: string;
   /** Path below it, without a leading slash. */
   readonly path: string;
   /** Controllers to enable for the children of each directory on the way. */
   readonly controllers: readonly string[];
+  /** Further ones, for what they count: enabled where that can be, and left out where not. */
+  readonly wanted?: readonly string[] | undefined;
   readonly writes: readonly CgroupWrite[];
+  /** An eBPF program that decides which devices can be opened. */
+  readonly deviceFilter?: Uint8Array | undefined;
+  /** The user (in the ids of the host) who gets what a delegated cgroup consists of. */
+  readonly owner?: number | undefined;
+  /** With systemd: the scope to be made. */
+  readonly unit?: UnitPlan | undefined;
+}
+
+/** A scope of systemd. */
+export interface UnitPlan {
+  readonly manager: 'system' | 'user';
+  readonly name: string;
+  readonly slice: string;
 }
 
 /** One encoded stretch of the plan: ops on registers of its own. */
@@ -82,6 +111,18 @@ export interface Plan {
   readonly segment: Segment;
   /** The init stays as process 1 (op `reap`): the exit comes by frame, and closing the channel ends the container. */
   readonly reaps: boolean;
+  /** Network devices that the host moves at `tags.network`. */
+  readonly netDevices?: readonly NetDeviceMove[] | undefined;
+  /** Cache and memory bandwidth, which the host limits before the command runs. */
+  readonly intelRdt?: IntelRdt | undefined;
+  /** What was asked and is left out, as the specification or custom has it: for the caller to tell. */
+  readonly warnings?: readonly Warning[] | undefined;
+}
+
+/** Something of the configuration that has no effect, or less than it says. */
+export interface Warning {
+  readonly origin: string;
+  readonly message: string;
 }
 
 /** Tags of sync points and handles; `mount` is the first of as many as a helper has mounts. */

@@ -1,11 +1,15 @@
 import { RuntsError } from '../errors.ts';
 import { type Kind, type Op, type OpName, type OpRow, opNames, ops as table } from '../program/ops.ts';
 import { namespaceFlags } from '../spec/names.ts';
-import type { Plan } from './plan.ts';
+import { type Plan, tags } from './plan.ts';
 
-/** What holds for every plan of a container, whatever its configuration (DESIGN.md §6.2). */
+/** What a plan is for: a container's first command, or a later one in it. */
+export type PlanKind = 'container' | 'exec';
+
+/** What holds for every plan, or for every one of its kind, whatever the configuration (DESIGN.md §6.2). */
 export interface PlanRule {
   readonly name: string;
+  readonly of: PlanKind | 'any';
   readonly holds: (plan: Plan) => boolean;
 }
 
@@ -18,40 +22,87 @@ const indexes = (plan: Plan, name: OpName): number[] => {
 };
 
 const once = (plan: Plan, name: OpName): boolean => indexes(plan, name).length === 1;
+const has = (plan: Plan, name: OpName): boolean => first(plan, name) !== -1;
 const first = (plan: Plan, name: OpName): number => plan.segment.ops.findIndex(({ op }) => op === name);
 const last = (plan: Plan, name: OpName): number => indexes(plan, name).pop() ?? -1;
 
-/** Whether each of these ops is there once, in this order. */
-function inOrder(plan: Plan, names: readonly OpName[]): boolean {
-  return names.every((name, i) => once(plan, name) && (i === 0 || first(plan, names[i - 1]!) < first(plan, name)));
-}
+/** Whether each of these is there, one after the other. */
+const ascending = (places: readonly number[]): boolean =>
+  places.every((place, i) => place !== -1 && (i === 0 || places[i - 1]! < place));
 
-const createsUser = (plan: Plan) => (plan.flags & namespaceFlags.user) !== 0;
+/** Whether each of these ops is there once, in this order. */
+const inOrder = (plan: Plan, names: readonly OpName[]): boolean =>
+  names.every((name) => once(plan, name)) && ascending(names.map((name) => first(plan, name)));
+
+const syncAt = (plan: Plan, tag: number): number =>
+  plan.segment.ops.findIndex(({ op, operands }) => op === 'sync' && 'tag' in operands && operands.tag === tag);
+
+/** Where a namespace of this type is made by the init itself. */
+const unshareAt = (plan: Plan, type: keyof typeof namespaceFlags): number =>
+  plan.segment.ops.findIndex(
+    ({ op, operands }) =>
+      op === 'unshare' && 'flags' in operands && (Number(operands.flags) & namespaceFlags[type]) !== 0,
+  );
+
+/** Where the old root is let go of. */
+const rootChange = (plan: Plan): number => Math.max(first(plan, 'pivot'), first(plan, 'move_root'));
+const filterAt = (plan: Plan): number => Math.max(first(plan, 'seccomp'), first(plan, 'listener'));
+
+/** The last sync point: where the host lets the command run, or says that the container is created. */
+const goesOn = (plan: Plan): number => Math.max(syncAt(plan, tags.created), syncAt(plan, tags.start));
+
+const isHost = ({ op }: Op) => (table[op] as OpRow).host === true;
 
 /** Checked whenever a plan is made: a violation is a bug, and must not reach a kernel. */
 export const planRules: readonly PlanRule[] = [
-  { name: 'mounts are the container’s own', holds: (plan) => (plan.flags & namespaceFlags.mount) !== 0 },
   {
-    name: 'a user namespace comes with id maps, and its root first',
-    holds: (plan) =>
-      createsUser(plan) === (plan.maps !== undefined) && createsUser(plan) === (first(plan, 'become_root') === 0),
+    name: 'mounts are the container’s own',
+    of: 'container',
+    holds: (plan) => {
+      if ((plan.flags & namespaceFlags.mount) !== 0) return true;
+      return ascending([unshareAt(plan, 'mount'), first(plan, 'propagation')]);
+    },
+  },
+  { name: 'a user namespace comes with id maps, and its root first', of: 'container', holds: rootComesFirst },
+  {
+    name: 'nobody in a namespace that is joined can attach',
+    of: 'exec',
+    holds: (plan) => inOrder(plan, ['undumpable', 'join']) && plan.flags === 0 && plan.maps === undefined,
+  },
+  {
+    name: 'a cgroup namespace is made by who is in the cgroup',
+    of: 'any',
+    holds: (plan) => (plan.flags & namespaceFlags.cgroup) === 0,
   },
   {
     name: 'exec is the last op, and the only one of its kind',
+    of: 'any',
     holds: (plan) => once(plan, 'exec') && first(plan, 'exec') === plan.segment.ops.length - 1,
   },
   {
     name: 'mounts are cut off from the host before anything is mounted',
+    of: 'container',
     holds: (plan) =>
       once(plan, 'propagation') && !plan.segment.ops.slice(0, first(plan, 'propagation')).some(isMountOp),
   },
   {
     name: 'there is one pivot, and no path of the host after it',
+    of: 'container',
     holds: (plan) =>
-      once(plan, 'pivot') && !plan.segment.ops.slice(first(plan, 'pivot')).some(({ op }) => (table[op] as OpRow).host),
+      indexes(plan, 'pivot').length + indexes(plan, 'move_root').length === 1 &&
+      !plan.segment.ops.slice(rootChange(plan)).some(isHost),
+  },
+  {
+    name: 'nothing is opened of the host once its namespaces are left',
+    of: 'exec',
+    holds: (plan) =>
+      plan.segment.ops
+        .slice(first(plan, 'join'))
+        .every((op) => !isHost(op) || (op.op === 'open' && op.operands.path === '/')),
   },
   {
     name: 'nothing is mounted over what is hidden or read-only',
+    of: 'container',
     holds: (plan) => {
       const protectedFrom = plan.segment.ops.findIndex(({ op }) => op === 'mask' || op === 'readonly');
       return protectedFrom === -1 || last(plan, 'attach') < protectedFrom;
@@ -59,29 +110,111 @@ export const planRules: readonly PlanRule[] = [
   },
   {
     name: 'the command is found inside the new root, before the container is created',
-    holds: (plan) => inOrder(plan, ['pivot', 'chdir', 'find', 'sync', 'exec']),
+    of: 'container',
+    holds: (plan) =>
+      once(plan, 'find') && ascending([rootChange(plan), last(plan, 'chdir'), first(plan, 'find'), goesOn(plan)]),
+  },
+  {
+    name: 'the command is found in the container, before it is let go',
+    of: 'exec',
+    holds: (plan) => ascending([first(plan, 'join'), first(plan, 'chdir'), first(plan, 'find'), goesOn(plan)]),
   },
   {
     name: 'descriptors and the bounding set go first, then ids, then capabilities',
-    holds: (plan) => inOrder(plan, ['sync', 'stdio', 'close_from', 'bounding', 'ids', 'capabilities', 'exec']),
+    of: 'any',
+    holds: (plan) =>
+      inOrder(plan, ['stdio', 'bounding', 'capabilities', 'exec']) &&
+      ascending([first(plan, 'bounding'), first(plan, 'ids'), first(plan, 'capabilities')]) &&
+      last(plan, 'ids') < first(plan, 'capabilities') &&
+      descriptorsGoInTime(plan),
   },
   {
     name: 'a filter comes right before the exec, or without no_new_privs before ids and capabilities',
-    holds: (plan) => {
-      const filter = first(plan, 'seccomp');
-      if (filter === -1) return true;
-      if (first(plan, 'no_new_privs') === -1) return filter < first(plan, 'ids');
-      return filter === first(plan, 'exec') - 1 && first(plan, 'no_new_privs') < filter;
-    },
+    of: 'any',
+    holds: filterIsInPlace,
   },
-  { name: 'the reaper is one if and only if the plan says so', holds: (plan) => plan.reaps === once(plan, 'reap') },
+  { name: 'a created container waits only to be started', of: 'container', holds: createdIsAll },
+  { name: 'hooks hear the state, and run in the root that they are for', of: 'container', holds: hooksAreInPlace },
+  {
+    name: 'the reaper is one if and only if the plan says so',
+    of: 'any',
+    holds: (plan) => plan.reaps === once(plan, 'reap') && !(plan.reaps && has(plan, 'await_start')),
+  },
   {
     name: 'what the host opens is what the program expects',
+    of: 'any',
     holds: (plan) => plan.inputs.map(({ register }) => register).join() === plan.segment.inputs.join(),
   },
-  { name: 'every register is filled and used', holds: registersAreUsed },
-  { name: 'every op says where it comes from', holds: (plan) => plan.segment.ops.every(({ origin }) => origin !== '') },
+  { name: 'every register is filled and used', of: 'any', holds: registersAreUsed },
+  {
+    name: 'every op says where it comes from',
+    of: 'any',
+    holds: (plan) => plan.segment.ops.every(({ origin }) => origin !== ''),
+  },
 ];
+
+function rootComesFirst(plan: Plan): boolean {
+  const cloned = (plan.flags & namespaceFlags.user) !== 0;
+  const made = unshareAt(plan, 'user');
+  if ((cloned || made !== -1) !== (plan.maps !== undefined)) return false;
+  if (cloned) return first(plan, 'become_root') === 0;
+  // Nothing is done as nobody: the maps are asked for at once, and root is taken as soon as they are there.
+  if (made !== -1) return syncAt(plan, tags.maps) === made + 1 && first(plan, 'become_root') === made + 2;
+  return has(plan, 'become_root') ? ascending([first(plan, 'join'), first(plan, 'become_root')]) : true;
+}
+
+/** After the last op that needs one of the init's own; and before ids go, where nothing does. */
+function descriptorsGoInTime(plan: Plan): boolean {
+  const closed = first(plan, 'close_from');
+  const needed = ['stdio', 'await_start', 'hook', 'descriptors'].map((name) => last(plan, name as OpName));
+  const waits = goesOn(plan) > first(plan, 'stdio');
+  return once(plan, 'close_from') && closed > Math.max(...needed) && (waits || closed < first(plan, 'bounding'));
+}
+
+/** All that may come between a filter that is installed last and the exec. */
+const withFilter: ReadonlySet<OpName> = new Set<OpName>(['listener', 'seccomp', 'send_handle', 'exec']);
+
+function filterIsInPlace(plan: Plan): boolean {
+  const filter = filterAt(plan);
+  if (filter === -1) return true;
+  if (!has(plan, 'no_new_privs')) return filter < first(plan, 'ids');
+  return first(plan, 'no_new_privs') < filter && plan.segment.ops.slice(filter).every(({ op }) => withFilter.has(op));
+}
+
+/** What cannot be done before, or cannot fail; without no_new_privs, a filter and what must follow it. */
+const afterCreated: ReadonlySet<OpName> = new Set<OpName>([
+  'sync',
+  'await_start',
+  'hook',
+  'descriptors',
+  'close_from',
+  'rlimit',
+  ...withFilter,
+]);
+const afterEarlyFilter: ReadonlySet<OpName> = new Set<OpName>(['bounding', 'ids', 'capabilities', 'death_signal']);
+
+function createdIsAll(plan: Plan): boolean {
+  const created = syncAt(plan, tags.created);
+  if (created === -1) return !has(plan, 'await_start');
+  const early = filterAt(plan) !== -1 && !has(plan, 'no_new_privs');
+  const rest = plan.segment.ops.slice(created);
+  return (
+    first(plan, 'await_start') === created + 1 &&
+    rest.every(({ op }) => afterCreated.has(op) || (early && afterEarlyFilter.has(op)))
+  );
+}
+
+function hooksAreInPlace(plan: Plan): boolean {
+  return plan.segment.ops.every(({ op, operands, origin }, i) => {
+    if (op !== 'hook') return true;
+    const inside = origin.startsWith('/hooks/startContainer');
+    const from = inside ? 'await_start' : 'receive';
+    const state = plan.segment.ops.findIndex(
+      (other) => other.op === from && 'stdin' in operands && other.operands.dst === operands.stdin,
+    );
+    return state !== -1 && state < i && (inside ? first(plan, 'capabilities') < i : i < rootChange(plan));
+  });
+}
 
 const mountOps: ReadonlySet<OpName> = new Set<OpName>([
   'fsmount',
@@ -102,6 +235,8 @@ function registersAreUsed({ segment }: Plan): boolean {
       else if (kind === 'maybe' && value !== undefined) used.add(value as string);
       else if (kind === 'ins') for (const register of value as readonly string[]) used.add(register);
       else if (kind === 'out') filled.add(value as string);
+      // The state comes with every start, and is for hooks only.
+      if (op.op === 'await_start' && kind === 'out') used.add(value as string);
     }
   }
   return filled.size === used.size && [...used].every((register) => filled.has(register));
@@ -113,11 +248,11 @@ const kindsByOp: ReadonlyMap<OpName, OperandKinds> = new Map(
 );
 
 /** The rules that a plan breaks, by name. */
-export const brokenRules = (plan: Plan): string[] =>
-  planRules.filter(({ holds }) => !holds(plan)).map(({ name }) => name);
+export const brokenRules = (plan: Plan, kind: PlanKind): string[] =>
+  planRules.filter(({ of, holds }) => (of === 'any' || of === kind) && !holds(plan)).map(({ name }) => name);
 
 /** Stops a plan that breaks a rule. */
-export function checkPlan(plan: Plan): void {
-  const broken = brokenRules(plan);
+export function checkPlan(plan: Plan, kind: PlanKind): void {
+  const broken = brokenRules(plan, kind);
   if (broken.length > 0) throw new RuntsError('ERR_INTERNAL', `the plan breaks a rule: ${broken.join('; ')}`);
 }

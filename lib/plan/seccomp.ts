@@ -1,11 +1,9 @@
+import { RuntsError } from '../errors.ts';
+import type { Filter } from '../process/exec.ts';
 import { compileSeccomp } from '../seccomp/compile.ts';
-import { type SeccompProfile, seccompFlags } from '../seccomp/profile.ts';
+import { hasListener, type SeccompProfile, seccompFlags } from '../seccomp/profile.ts';
 import type { SeccompProfile as AnyProfile } from '../spec/types.ts';
-
-export interface Filter {
-  readonly filter: Uint8Array;
-  readonly flags: number;
-}
+import { tags } from './plan.ts';
 
 /** Filters by the text of their profile: most containers of a program have the same one, in copies. */
 const compiled = new Map<string, Filter>();
@@ -19,10 +17,23 @@ export function seccompFilter(profile: AnyProfile | undefined, arch: 'x64' | 'ar
   if (known !== undefined) return known;
   // What the fields mean is checked by the compiler of profiles, which refuses what it does not know.
   const exact = profile as unknown as SeccompProfile;
-  const filter = { filter: compileSeccomp(exact, { arch }), flags: seccompFlags(exact) };
+  const notify = hasListener(exact) ? tags.notify : undefined;
+  if (notify !== undefined) checkListenerPath(exact);
+  const filter = { filter: compileSeccomp(exact, { arch }), flags: seccompFlags(exact), notify };
   if (compiled.size >= compiledMax) compiled.delete([...compiled.keys()][0] as string);
   compiled.set(key, filter);
   return filter;
+}
+
+/** Without somebody who answers, every call that the profile notifies of would wait for ever. */
+function checkListenerPath({ listenerPath = '' }: SeccompProfile): void {
+  if (listenerPath.startsWith('/')) return;
+  const origin = '/linux/seccomp/listenerPath';
+  const message = 'must be the absolute path of a socket where somebody answers, for a profile with SCMP_ACT_NOTIFY';
+  throw new RuntsError('ERR_SPEC', `cannot install the seccomp profile: listenerPath ${message}`, {
+    origin,
+    issues: [{ path: origin, message }],
+  });
 }
 
 /** Without a replacer where it can be, since that is six times as fast; JSON has no word for the large numbers. */

@@ -10,34 +10,111 @@ export interface Execution {
   readonly noNewPrivileges: boolean;
   readonly sets: CapabilitySets;
   readonly identity: Identity;
+  /** The user namespace may be one that denies setgroups(2). */
+  readonly mayLackSetgroups: boolean;
   readonly umask: number;
   readonly deathSignal: number | undefined;
-  readonly filter: { readonly filter: Uint8Array; readonly flags: number } | undefined;
+  readonly filter: Filter | undefined;
+  /** Registers that the command gets as descriptors 3, 4, … */
+  readonly descriptors: readonly string[];
+  /** For a command that is started later. */
+  readonly start?: Start | undefined;
+}
+
+/** A seccomp filter, ready to be installed. */
+export interface Filter {
+  readonly filter: Uint8Array;
+  readonly flags: number;
+  /** Its notifications go to the host, by a handle with this tag. */
+  readonly notify?: number | undefined;
+}
+
+export interface Start {
+  /** Says that all is made, and waits. */
+  readonly wait: () => unknown;
+  /** Hooks run as the command's user, and with its capabilities. */
+  readonly hooks?: (() => void) | undefined;
+  /** What is left for after the start. */
+  readonly rest: () => void;
 }
 
 /**
  * The last ops, in the order that the kernel's rules force:
  * - with no_new_privs anybody may install a filter, so it comes last, and needs to allow nothing but the exec;
- * - without, a filter takes CAP_SYS_ADMIN, so it comes before ids and capabilities go, and must allow their calls;
+ * - without, a filter takes CAP_SYS_ADMIN, so it comes before ids and capabilities go, and must allow their calls; hooks
+ *   that are to run as the command's user then run under it. Only for what it takes to be started, that would be too
+ *   much: such a command waits before;
  * - the bounding set is reduced while there is CAP_SETPCAP; groups before ids, ids before capabilities;
- * - a change of ids forgets the death signal.
+ * - a change of ids forgets the death signal;
+ * - descriptors are closed first, unless the start or a hook still needs one.
  */
 export function execute(ops: Builder, execution: Execution): void {
-  const { files, argv, env, noNewPrivileges, sets, identity, deathSignal, filter } = execution;
+  const { files, argv, env, noNewPrivileges, sets, deathSignal, filter, start } = execution;
   const { effective, permitted, inheritable, ambient } = sets;
-  const { uid, gid, groups, keepGroups } = identity;
-  const seccomp = () => {
-    if (filter !== undefined) ops.op('seccomp', filter, '/linux/seccomp');
-  };
+  const early = filter !== undefined && !noNewPrivileges;
 
-  ops.op('close_from', { fd: 3 }, 'default: descriptors');
+  if (start === undefined) setDescriptors(ops, execution.descriptors);
   ops.op('umask', { mask: execution.umask }, '/process/user/umask');
   if (noNewPrivileges) ops.op('no_new_privs', {}, '/process/noNewPrivileges');
+  if (early) startEarly(ops, execution);
   ops.op('bounding', { capabilities: sets.bounding }, '/process/capabilities/bounding');
-  if (!noNewPrivileges) seccomp();
-  ops.op('ids', { uid, gid, groups, keep_groups: keepGroups ? 1 : 0 }, '/process/user');
+  if (early) installFilter(ops, filter);
+  setIds(ops, execution);
   ops.op('capabilities', { effective, permitted, inheritable, ambient }, '/process/capabilities');
   if (deathSignal !== undefined) ops.op('death_signal', { signal: deathSignal }, 'default: death signal');
-  if (noNewPrivileges) seccomp();
+  if (early) runLateHooks(ops, execution);
+  else startLate(ops, execution);
+  if (filter !== undefined && !early) installFilter(ops, filter);
   ops.op('exec', { files, argv, env }, '/process/args');
+}
+
+/** A group that was not asked for may stay where the kernel lets nobody drop one (user_namespaces(7)). */
+function setIds(ops: Builder, { identity, mayLackSetgroups }: Execution): void {
+  const { uid, gid, groups, keepGroups } = identity;
+  const operands = { uid, gid, groups };
+  const may = mayLackSetgroups && !keepGroups && groups.length === 0;
+  ops.op(
+    'ids',
+    { ...operands, keep_groups: keepGroups ? 1 : 0 },
+    '/process/user',
+    may ? { unless: ['EPERM'], skip: 1 } : {},
+  );
+  if (may) ops.op('ids', { ...operands, keep_groups: 1 }, '/process/user');
+}
+
+/** A filter is about to come, and what can be done before it is done before it. */
+function startEarly(ops: Builder, { start, descriptors }: Execution): void {
+  if (start === undefined) return;
+  start.wait();
+  if (start.hooks === undefined) setDescriptors(ops, descriptors);
+  start.rest();
+}
+
+function runLateHooks(ops: Builder, { start, descriptors }: Execution): void {
+  if (start?.hooks === undefined) return;
+  start.hooks();
+  setDescriptors(ops, descriptors);
+}
+
+function startLate(ops: Builder, { start, descriptors }: Execution): void {
+  if (start === undefined) return;
+  start.wait();
+  start.hooks?.();
+  setDescriptors(ops, descriptors);
+  start.rest();
+}
+
+function setDescriptors(ops: Builder, descriptors: readonly string[]): void {
+  if (descriptors.length > 0) ops.op('descriptors', { descriptors }, 'option: preserveFds');
+  ops.op('close_from', { fd: 3 + descriptors.length }, 'default: descriptors');
+}
+
+function installFilter(ops: Builder, { filter, flags, notify }: Filter): void {
+  if (notify === undefined) {
+    ops.op('seccomp', { filter, flags }, '/linux/seccomp');
+    return;
+  }
+  const dst = ops.register('notify');
+  ops.op('listener', { dst, filter, flags }, '/linux/seccomp');
+  ops.op('send_handle', { src: dst, tag: notify }, '/linux/seccomp/listenerPath');
 }

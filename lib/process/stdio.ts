@@ -16,24 +16,23 @@ export interface WindowSize {
 
 /** A terminal of the container: `slave` is its end. */
 export interface Terminal {
+  readonly master: string;
   readonly slave: string;
 }
 
 export interface TerminalPlaces {
   /** The register of the container's own devpts mount; undefined where it has none. */
   readonly devpts: string | undefined;
-  /** Where /dev/console is. */
-  readonly console: { readonly root: string; readonly path: string };
-  /** With which tag the host gets its end. */
-  readonly tag: number;
+  /** Where /dev/console is to be; undefined for a terminal that is not the container's first. */
+  readonly console: { readonly root: string; readonly path: string } | undefined;
   readonly size: WindowSize | undefined;
 }
 
 /**
- * Opens a terminal of the container's own, sends its other end to the host, and makes it /dev/console. By descriptors
- * only: no path of the image is trusted with it (CVE-2025-52565).
+ * Opens a terminal of the container's own, and makes it /dev/console. By descriptors only: no path of the image is
+ * trusted with it (CVE-2025-52565).
  */
-export function openTerminal(ops: Builder, { devpts, console, tag, size }: TerminalPlaces): Terminal {
+export function openTerminal(ops: Builder, { devpts, console, size }: TerminalPlaces): Terminal {
   const origin = '/process/terminal';
   if (devpts === undefined) {
     throw new RuntsError('ERR_UNSUPPORTED', 'a terminal needs a devpts of the container', {
@@ -43,24 +42,30 @@ export function openTerminal(ops: Builder, { devpts, console, tag, size }: Termi
   }
   const master = ops.register('master');
   const slave = ops.register('slave');
-  const console_ = ops.register('console');
   ops.op('pty', { master, slave, devpts }, origin);
   if (size !== undefined && size.width > 0 && size.height > 0) {
     ops.op('window', { src: slave, columns: size.width, rows: size.height }, '/process/consoleSize');
   }
-  ops.op('clone_below', { dst: console_, root: slave, path: '', recursive: 0 }, origin);
-  ops.op('attach', { src: console_, ...console, ordinary: 0 }, origin);
-  ops.op('send_handle', { src: master, tag }, origin);
-  return { slave };
+  if (console !== undefined) {
+    const dst = ops.register('console');
+    ops.op('clone_below', { dst, root: slave, path: '', recursive: 0 }, origin);
+    ops.op('attach', { src: dst, ...console, ordinary: 0 }, origin);
+  }
+  return { master, slave };
 }
 
-/** A session of the command's own: of processes, and of keys. */
-export function startSession(ops: Builder, name: string): void {
-  // Without one of its own, the command could push input into the caller's terminal (CVE-2017-5226).
+/** A session of processes of the command's own: without, it could push input into the caller's terminal (CVE-2017-5226). */
+export function startSession(ops: Builder): void {
   ops.op('new_session', {}, 'default: session');
-  // And use the caller's keys. Where keyctl(2) is denied to us, it is to the command. EDQUOT: an ordinary user has 200
-  // keys; the containers beyond those are kept from the caller's by the default seccomp profile alone.
-  ops.op('new_keyring', { name: `runts-${name}` }, 'default: keyring', { unless: ['ENOSYS', 'EPERM', 'EDQUOT'] });
+}
+
+/**
+ * A session keyring of the container's own, which its later commands join by its name; without, the command could use
+ * the caller's keys. Where keyctl(2) is denied to us, it is to the command. EDQUOT: an ordinary user has 200 keys; the
+ * containers beyond those are kept from the caller's by the default seccomp profile alone.
+ */
+export function newKeyring(ops: Builder, id: string): void {
+  ops.op('new_keyring', { name: `_ses.${id}` }, 'default: keyring', { unless: ['ENOSYS', 'EPERM', 'EDQUOT'] });
 }
 
 /** Gives the command its descriptors 0 to 2. */

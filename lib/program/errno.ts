@@ -40,8 +40,8 @@ export function errnoName(number: number): string {
 }
 
 const texts: Readonly<Record<string, string>> = {
-  EPERM: 'the operation is not permitted to this user or in this namespace',
-  ENOENT: 'there is no such file or directory',
+  EPERM: 'operation not permitted to this user or in this namespace',
+  ENOENT: 'no such file or directory',
   ESRCH: 'there is no such process',
   EINTR: 'a signal interrupted the call',
   EIO: 'the device or file system reported an input/output error',
@@ -52,7 +52,7 @@ const texts: Readonly<Record<string, string>> = {
   ECHILD: 'there is no child process to wait for',
   EAGAIN: 'a resource is used up for now, perhaps by a limit on processes',
   ENOMEM: 'there is not enough memory, or a limit of the kernel is reached',
-  EACCES: 'the permissions of the file or of a directory above it deny this',
+  EACCES: 'permission denied by the mode of the file or of a directory above it',
   EFAULT: 'an address is not valid',
   EBUSY: 'it is in use',
   EEXIST: 'it exists already',

@@ -29,10 +29,10 @@
 //          barrier ops: landing <= i and on_error == FAIL                                        barrier
 //          end ops: if and only if i == ops - 1                                                      end
 //          host ops: not pivoted                                                                   pivot
-//          op pivot: not pivoted; then pivoted                                                     pivot
+//          op pivot, op move_root: not pivoted; then pivoted                                       pivot
 //          any op while filtered: among `afterFilter`, or, if the filter came without no_new_privs before it, among
-//          `afterEarlyFilter` too. op seccomp: filtered. op no_new_privs, not filtered, on_error FAIL: unprivileged
-//                                                                                                seccomp
+//          `afterEarlyFilter` too. op seccomp, op listener: filtered. op no_new_privs, not filtered, on_error FAIL:
+//          unprivileged                                                                          seccomp
 //      4. condition:
 //          on_error == FAIL: skip == 0 and guard == 0                                          condition
 //          on_error == SKIP: skip <= 15; i + 1 + skip < ops; guard is the offset of an errno set:
@@ -55,7 +55,7 @@
 //     word_list(o): o a multiple of 4, 8 <= o, o + 4 <= data, o + 4 + 4 * count <= data, all in 64 bits.
 //     text(o): 8 <= o < data. It ends inside, because the last byte of the data section is NUL.
 //
-// An op that is passed over still counts for the order: `pivot` and `seccomp` are where they are.
+// An op that is passed over still counts for the order: a change of root and a filter are where they are.
 import { condition, headerAt, type Layout, layouts, opAt, type Slot } from './layout.ts';
 import { limits, wire } from './limits.ts';
 import type { OpName } from './ops.ts';
@@ -92,7 +92,7 @@ export interface Refusal {
 }
 
 /** What may still run once a filter is installed: the filter may deny anything else. */
-const afterFilter: ReadonlySet<OpName> = new Set(['seccomp', 'send_handle', 'exec', 'halt'] as const);
+const afterFilter: ReadonlySet<OpName> = new Set(['seccomp', 'listener', 'send_handle', 'exec', 'halt'] as const);
 /** Without no_new_privs a filter needs CAP_SYS_ADMIN, so it goes before the ops that give capabilities up. */
 const afterEarlyFilter: ReadonlySet<OpName> = new Set([
   'bounding',
@@ -234,11 +234,13 @@ function orderReason(state: State, i: number, layout: Layout, skips: boolean): R
   const { name } = layout;
   if (layout.barrier && (state.landing > i || skips)) return 'barrier';
   if (layout.end !== (i === state.ops - 1)) return 'end';
-  if (state.pivoted && (layout.host || name === 'pivot')) return 'pivot';
-  if (name === 'pivot') state.pivoted = true;
+  const pivots = name === 'pivot' || name === 'move_root';
+  if (state.pivoted && (layout.host || pivots)) return 'pivot';
+  if (pivots) state.pivoted = true;
   if (!isAllowed(state.allowed, name)) return 'seccomp';
   if (state.allowed !== 'all') return undefined;
-  if (name === 'seccomp') state.allowed = state.unprivileged ? 'afterFilter' : 'afterEarlyFilter';
+  if (name === 'seccomp' || name === 'listener')
+    state.allowed = state.unprivileged ? 'afterFilter' : 'afterEarlyFilter';
   if (name === 'no_new_privs' && !skips) state.unprivileged = true;
   return undefined;
 }

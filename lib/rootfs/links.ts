@@ -15,4 +15,7 @@ export function addLinks(site: Site): void {
   for (const name of Object.keys(links)) {
     site.ops.op('symlink', { ...at(site, `/dev/${name}`), target: links[name]! }, 'default: /dev');
   }
+  // By custom, and only where it leads somewhere.
+  if (!site.lookups.kcore) return;
+  site.ops.op('symlink', { ...at(site, '/dev/core'), target: '/proc/kcore' }, 'default: /dev');
 }

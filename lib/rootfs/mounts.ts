@@ -1,10 +1,16 @@
 import { RuntsError } from '../errors.ts';
+import { isBind } from '../spec/check-mounts.ts';
+import { hasOwn } from '../spec/own.ts';
 import type { Mount } from '../spec/types.ts';
 import { attributes, followedBy, propagations } from './attributes.ts';
+import { labelOption, systemTypes } from './filesystems.ts';
 import { cleanPath } from './location.ts';
 import { type MountOptions, mountOptions } from './options.ts';
-import { at, type Clone, changeMount, type Site } from './site.ts';
+import { ownerMaps } from './owners.ts';
+import { remount } from './remount.ts';
+import { at, type Clone, changeMount, isMapped, type Site } from './site.ts';
 import { systemMount } from './system.ts';
+import { beginAsDirectory } from './tmpfs.ts';
 
 /** Attaches the mounts of the configuration in their order. Relative sources of binds are below `bundle`. */
 export function addMounts(site: Site, mounts: readonly Mount[], bundle: string | undefined): void {
@@ -15,100 +21,112 @@ export function addMounts(site: Site, mounts: readonly Mount[], bundle: string |
 
 function addMount(site: Site, mount: Mount, bundle: string | undefined, origin: string): void {
   const options = mountOptions(mount.options ?? []);
-  const destination = cleanPath(mount.destination);
-  const bind = options.bind !== 'none' || mount.type === 'bind';
-  checkMount(mount, options, destination, bind, origin);
-  const { register, shared } = bind
-    ? bindMount(site, mount, options, bundle, origin)
-    : { register: newMount(site, mount, options, origin), shared: false };
+  const [word] = options.refused;
+  if (word !== undefined) {
+    const message = `cannot mount on ${mount.destination}: the option ${word} is not supported`;
+    throw new RuntsError('ERR_UNSUPPORTED', message, { origin, hint: 'Leave the option away.' });
+  }
+  if (options.remount) remount(site, mount, options, origin);
+  else if (isBind(mount)) addBind(site, mount, options, bundle, origin);
+  else addNew(site, mount, options, origin);
+}
+
+function addNew(site: Site, mount: Mount, options: MountOptions, origin: string): void {
+  const register = newMount(site, mount, options, origin);
+  place(site, mount, { register, shared: false }, options, origin);
+}
+
+function addBind(site: Site, mount: Mount, options: MountOptions, bundle: string | undefined, origin: string): void {
+  checkBind(site, mount, options, origin);
+  const source = hostPath(mount, bundle, origin);
+  const link = options.copySymlink && hasOwn(site.lookups.links, source) ? site.lookups.links[source] : undefined;
+  if (link !== undefined) {
+    site.ops.op('symlink', { ...at(site, mount.destination), target: link }, origin);
+    return;
+  }
+  place(site, mount, bindMount(site, mount, source, options, origin), options, origin);
+}
+
+/** Gives a mount that nobody sees yet its last attributes, and puts it where it is to be. */
+function place(site: Site, mount: Mount, { register, shared }: Clone, options: MountOptions, origin: string): void {
+  const path = cleanPath(mount.destination);
   changeMount(site, register, options.recursive, true, origin);
   setPropagation(site, register, shared, options, origin);
   const ordinary = mount.type === 'proc' || mount.type === 'sysfs' ? 1 : 0;
-  site.ops.op('attach', { src: register, ...at(site, destination), ordinary }, origin);
-  const fstype = bind ? undefined : mount.type;
-  const fresh = fstype !== undefined && freshTypes.has(fstype);
-  site.placed.push({ path: destination, register, fstype, readonly: isReadonly(options), fresh });
+  site.ops.op('attach', { src: register, ...at(site, path), ordinary }, origin);
+  const fstype = isBind(mount) ? undefined : mount.type;
+  const fresh = fstype !== undefined && freshTypes.has(fstype) && !options.copyUp;
+  if (path === '') {
+    // It hides the root, and all that was mounted in it: from here on it is the root.
+    site.root = register;
+    site.placed.length = 0;
+  } else site.placed.push({ path, register, fstype, readonly: isReadonly(options), fresh });
 }
 
 /** File systems that are empty, or hold what the kernel shows: no links of a stranger in them. */
-const freshTypes: ReadonlySet<string> = new Set(['proc', 'sysfs', 'tmpfs', 'devpts', 'mqueue', 'cgroup', 'cgroup2']);
+const freshTypes: ReadonlySet<string> = new Set(['proc', 'sysfs', 'devpts', 'mqueue', 'cgroup', 'cgroup2', 'tmpfs']);
 
-function checkMount(mount: Mount, options: MountOptions, destination: string, bind: boolean, origin: string): void {
-  const refuse = (what: string, hint: string) => {
-    throw new RuntsError('ERR_UNSUPPORTED', `cannot mount on ${mount.destination}: ${what}`, { origin, hint });
-  };
-  if (destination === '') refuse('this is the root itself', 'Mount the contents one by one, or use them as the root.');
-  const [word] = options.refused;
-  if (word !== undefined) refuse(`the option ${word} is not supported`, 'Leave the option away.');
-  if (hasMaps(mount))
-    refuse('id maps of a single mount are not supported', 'The option idmap takes those of the container.');
-  if (bind && options.data.length > 0) {
-    const message = `a bind knows no option ${options.data.join(', ')}`;
-    throw new RuntsError('ERR_SPEC', `cannot mount on ${mount.destination}: ${message}`, {
-      origin: `${origin}/options`,
-      issues: [{ path: `${origin}/options`, message }],
-    });
+function invalid(mount: Mount, message: string, path: string): RuntsError {
+  return new RuntsError('ERR_SPEC', `cannot mount on ${mount.destination}: ${message}`, {
+    origin: path,
+    issues: [{ path, message }],
+  });
+}
+
+// ---- binds -----------------------------------------------------------------------------------------------------------
+
+function checkBind(site: Site, mount: Mount, options: MountOptions, origin: string): void {
+  const at = `${origin}/options`;
+  if (options.data.length > 0) throw invalid(mount, `a bind knows no option ${options.data.join(', ')}`, at);
+  if (options.copyUp) throw invalid(mount, 'tmpcopyup is for a tmpfs', at);
+  if (options.superblock.length > 0) {
+    site.warn(
+      at,
+      `${options.superblock.join(', ')}: the source of a bind has been mounted already, and stays as it is`,
+    );
   }
 }
 
-const hasMaps = ({ uidMappings = [], gidMappings = [] }: Mount) => uidMappings.length > 0 || gidMappings.length > 0;
-
-function bindMount(site: Site, mount: Mount, options: MountOptions, bundle: string | undefined, origin: string): Clone {
-  const source = hostPath(mount, bundle, origin);
-  const idmap = options.idmap !== 'none';
-  if (idmap && !(site.facts.privileged && site.own.has('user'))) {
-    throw new RuntsError('ERR_UNSUPPORTED', `cannot map the owners of the mount on ${mount.destination}`, {
-      origin,
-      hint: 'Only root can (mount_setattr(2)), for a container with a user namespace: leave idmap away, or run as root.',
-    });
-  }
-  const clone = site.clone({ stem: 'bind', source, recursive: options.bind === 'recursive', idmap, origin });
+function bindMount(site: Site, mount: Mount, source: string, options: MountOptions, origin: string): Clone {
+  const owners = ownerMaps(site, mount, options, origin);
+  const recursive = options.bind === 'recursive';
+  const clone = site.clone({ stem: 'bind', source, recursive, idmap: false, owners, origin });
   const device = source === '/dev' || source.startsWith('/dev/');
   const forced = device ? 0 : site.forced;
   changeMount(site, clone.register, followedBy(options.attributes, { set: forced, clear: 0 }), false, origin);
   return clone;
 }
 
-function hostPath({ source, destination }: Mount, bundle: string | undefined, origin: string): string {
-  const given = source ?? '';
+function hostPath(mount: Mount, bundle: string | undefined, origin: string): string {
+  const given = mount.source ?? '';
   if (given.startsWith('/')) return given;
   if (given !== '' && bundle !== undefined) return `${bundle}/${given}`;
   const message = given === '' ? 'a bind needs a source' : `the source ${given} is relative, and there is no bundle`;
-  throw new RuntsError('ERR_SPEC', `cannot mount on ${destination}: ${message}`, {
-    origin: `${origin}/source`,
-    issues: [{ path: `${origin}/source`, message }],
-  });
+  throw invalid(mount, message, `${origin}/source`);
 }
 
-/** File systems of the kernel's own, by the configuration's word for them. */
-const systemTypes: Readonly<Record<string, string>> = {
-  proc: 'proc',
-  sysfs: 'sysfs',
-  mqueue: 'mqueue',
-  // Version 1 has no namespace of its own to show, and is on its way out: the unified hierarchy it is.
-  cgroup: 'cgroup2',
-  cgroup2: 'cgroup2',
-};
+// ---- new file systems --------------------------------------------------------------------------------------------------
 
 function newMount(site: Site, mount: Mount, options: MountOptions, origin: string): string {
   const { type } = mount;
   if (type === undefined || type === '' || type === 'none') {
-    const message = 'it has neither a type nor the option bind';
-    throw new RuntsError('ERR_SPEC', `cannot mount on ${mount.destination}: ${message}`, {
-      origin,
-      issues: [{ path: `${origin}/type`, message }],
-    });
+    throw invalid(mount, 'it has neither a type nor the option bind', `${origin}/type`);
   }
+  if (options.copyUp && type !== 'tmpfs') throw invalid(mount, 'tmpcopyup is for a tmpfs', `${origin}/options`);
   // A devpts is nothing but device nodes, and nobody can make others in it.
   const forced = type === 'devpts' ? 0 : site.forced;
-  const set = followedBy(options.attributes, { set: forced, clear: 0 }).set;
+  const { set } = followedBy(options.attributes, { set: forced, clear: 0 });
+  const data = [...options.superblock, ...mappedOwners(site, mount, options.data, origin)];
   const system = systemTypes[type];
-  if (system !== undefined) {
-    return systemMount(site, { fstype: system, options: options.data, attributes: set, origin });
-  }
+  if (system !== undefined) return systemMount(site, { fstype: system, options: data, attributes: set, origin });
+
   const dst = site.ops.register(registerStem(type));
-  const data = type === 'devpts' ? mappedGid(site, options.data) : options.data;
-  site.ops.op('fsmount', { dst, fstype: type, options: [...sourceOption(mount), ...data], attributes: set }, origin);
+  const given = [...sourceOption(mount, set), ...data, ...labelOption(site, data)];
+  // What is copied into it comes before it is read-only.
+  const late = options.copyUp ? set & attributes.readonly : 0;
+  site.ops.op('fsmount', { dst, fstype: type, options: given, attributes: set & ~late }, origin);
+  if (type === 'tmpfs') beginAsDirectory(site, { dst, path: mount.destination, data, copyUp: options.copyUp, origin });
+  changeMount(site, dst, { set: late, clear: 0 }, false, origin);
   return dst;
 }
 
@@ -117,14 +135,34 @@ const registerStem = (type: string) => type.replace(/[^a-z]/g, '') || 'mount';
 /** File systems that have nothing behind them: their source is a name for /proc/mounts. */
 const sourceless: ReadonlySet<string> = new Set(['tmpfs', 'devpts', 'overlay', 'ramfs']);
 
-function sourceOption({ type, source }: Mount): string[] {
-  return source === undefined || source === '' || sourceless.has(type ?? '') ? [] : [`source=${source}`];
+/** What is on a device is opened read-only where the mount is: the device may be, too. */
+function sourceOption({ type, source }: Mount, set: number): string[] {
+  if (source === undefined || source === '' || sourceless.has(type ?? '')) return [];
+  return [`source=${source}`, ...((set & attributes.readonly) === 0 ? [] : ['ro'])];
 }
 
-/** The usual gid=5 (tty) makes devpts fail where that id is not mapped; its nodes then belong to the container's root. */
-function mappedGid(site: Site, data: readonly string[]): readonly string[] {
-  return data.filter((option) => !option.startsWith('gid=') || site.isGidMapped(Number(option.slice(4))));
+/**
+ * The kernel refuses a file system whose owner is not mapped. devpts gets along without: the usual gid=5 (tty) is not
+ * mapped for a user with a single id, and its nodes then belong to the container's root.
+ */
+function mappedOwners(site: Site, mount: Mount, data: readonly string[], origin: string): readonly string[] {
+  return data.filter((option) => {
+    const match = /^([ug])id=(\d{1,10})$/.exec(option);
+    if (match === null || isMapped(site, match[1] === 'u' ? 'uids' : 'gids', Number(match[2]))) return true;
+    const message = `${option} is left out: this id is not mapped in the user namespace of the container`;
+    if (mount.type !== 'devpts') {
+      throw invalid(
+        mount,
+        `${option}: this id is not mapped in the user namespace of the container`,
+        `${origin}/options`,
+      );
+    }
+    site.warn(`${origin}/options`, message);
+    return false;
+  });
 }
+
+// ---- propagation -------------------------------------------------------------------------------------------------------
 
 function setPropagation(site: Site, src: string, shared: boolean, options: MountOptions, origin: string): void {
   const { ops } = site;

@@ -8,8 +8,17 @@ export interface MountOptions {
   /** The same for everything mounted below, too: `rro` and its like. */
   readonly recursive: Change;
   readonly propagation: { readonly flags: number; readonly recursive: boolean } | undefined;
-  /** Owners through the container's user namespace. */
+  /** Owners through the container's user namespace, or through the maps that `idmap=…` has. */
   readonly idmap: 'none' | 'single' | 'recursive';
+  readonly idmapText: string | undefined;
+  /** Changes a mount that is there. */
+  readonly remount: boolean;
+  /** A new tmpfs begins with what the image has there. */
+  readonly copyUp: boolean;
+  /** A source that is a symbolic link is made again in the container. */
+  readonly copySymlink: boolean;
+  /** What the superblock is told by words of mount(8): a bind has no say in it. */
+  readonly superblock: readonly string[];
   /** What the file system is told. */
   readonly data: readonly string[];
   /** Words that ask for something which cannot be had. */
@@ -44,16 +53,20 @@ const attributeWords: Readonly<Record<string, Change>> = {
   norelatime: atime(0),
 };
 
+/** Words about the file system itself (its superblock), as fsconfig(2) knows them, and those that take them back. */
+const superblockWords: Readonly<Record<string, string>> = {
+  sync: 'async',
+  dirsync: 'nodirsync',
+  mand: 'nomand',
+  lazytime: 'nolazytime',
+};
 /**
- * Words about the file system itself (its superblock), as fsconfig(2) knows them. A bind has no say in those: one that
- * names the state they are in anyway (`async`) means nothing there, another is an error.
+ * Nothing to do: a placeholder; kernel messages that fsopen(2) does not print; and versions of inodes, which a file
+ * system that can count them has counted unasked since Linux 6.0.
  */
-const superblockWords = ['sync', 'dirsync', 'mand', 'lazytime', 'iversion'];
-const superblockOffWords = ['async', 'nomand', 'nolazytime', 'noiversion'];
-/** Nothing to do: the first is a placeholder, the others are about kernel messages that fsopen(2) does not print. */
-const idleWords = ['defaults', 'silent', 'loud'];
-/** `remount` changes a mount that is there already; `tmpcopyup` copies the image's files. Neither has an op. */
-const refusedWords = ['remount', 'tmpcopyup'];
+const idleWords = ['defaults', 'silent', 'loud', 'iversion', 'noiversion'];
+/** crun's words for mounting a symbolic link itself, or over one: no op does. */
+const refusedWords = ['src-nofollow', 'dest-nofollow'];
 
 type Mutable = {
   -readonly [K in keyof MountOptions]: MountOptions[K] extends readonly string[] ? string[] : MountOptions[K];
@@ -76,14 +89,23 @@ function* wordRows(): Generator<[string, Word]> {
   yield ['rbind', (o) => (o.bind = 'recursive')];
   yield ['idmap', (o) => (o.idmap = 'single')];
   yield ['ridmap', (o) => (o.idmap = 'recursive')];
-  for (const word of superblockWords) yield [word, (o) => o.data.push(word)];
-  for (const word of superblockOffWords) yield [word, (o) => (o.data = o.data.filter((d) => !word.endsWith(d)))];
+  yield ['remount', (o) => (o.remount = true)];
+  yield ['tmpcopyup', (o) => (o.copyUp = true)];
+  yield ['copy-symlink', (o) => (o.copySymlink = true)];
+  for (const word of Object.keys(superblockWords)) {
+    const without = (o: Mutable) => o.superblock.filter((other) => other !== word);
+    yield [word, (o) => (o.superblock = [...without(o), word])];
+    yield [superblockWords[word]!, (o) => (o.superblock = without(o))];
+  }
   for (const word of idleWords) yield [word, () => {}];
   for (const word of refusedWords) yield [word, (o) => o.refused.push(word)];
 }
 
 /** The option words of mount(8) that the runtime specification lists; every other word goes to the file system. */
 export const optionWords: readonly string[] = [...words.keys()];
+
+/** `idmap=uids=…;gids=…`, and the same for everything below. */
+const idmapWithMaps = /^(r?)idmap=(.*)$/s;
 
 /** Reads the option words of a mount in their order: of words about the same thing, the last one counts. */
 export function mountOptions(list: readonly string[]): MountOptions {
@@ -93,13 +115,21 @@ export function mountOptions(list: readonly string[]): MountOptions {
     recursive: unchanged,
     propagation: undefined,
     idmap: 'none',
+    idmapText: undefined,
+    remount: false,
+    copyUp: false,
+    copySymlink: false,
+    superblock: [],
     data: [],
     refused: [],
   };
   for (const option of list) {
     const word = words.get(option);
-    if (word === undefined) options.data.push(option);
-    else word(options);
+    const maps = word === undefined ? idmapWithMaps.exec(option) : null;
+    if (word !== undefined) word(options);
+    else if (maps !== null)
+      Object.assign(options, { idmap: maps[1] === 'r' ? 'recursive' : 'single', idmapText: maps[2] });
+    else options.data.push(option);
   }
   return options;
 }

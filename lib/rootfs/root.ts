@@ -7,13 +7,18 @@ import { changeMount, type Site } from './site.ts';
  */
 export const standingPlace = '/';
 
-/** A directory of the host, with all that is mounted below it, becomes the root. */
-export function directoryRoot(site: Omit<Site, 'root'>, path: string): string {
+/**
+ * A directory of the host, with all that is mounted below it, becomes the root. `inPlace`: until the pivot it stands over
+ * the directory itself, where others look for it.
+ */
+export function directoryRoot(site: Omit<Site, 'root'>, path: string, { inPlace = false } = {}): string {
   // Owners as the container sees them; where the file system cannot map them, as they are.
   const idmap = site.facts.privileged && site.own.has('user');
   const { register } = site.clone({ stem: 'root', source: path, recursive: true, idmap, origin: '/root/path' });
   const change = { src: register, clear: 0, propagation: propagations.private, recursive: 1 };
   site.ops.op('mount_attributes', { ...change, set: site.forced }, '/root/path');
+  // A directory that root of the container may not reach can have nothing mounted over it.
+  if (inPlace) site.ops.op('attach_host', { src: register, path }, '/root/path', { unless: ['EACCES'], skip: 1 });
   standRoot(site, register, '/root/path');
   return register;
 }
@@ -21,6 +26,11 @@ export function directoryRoot(site: Omit<Site, 'root'>, path: string): string {
 /** Makes a detached mount one that can be pivoted to. */
 export function standRoot({ ops }: Pick<Site, 'ops'>, src: string, origin: string): void {
   ops.op('attach_host', { src, path: standingPlace }, origin);
+}
+
+/** Changes to the new root. Without pivot_root(2), which refuses an initial ramfs, by moving the mount over it. */
+export function enterRoot({ ops, root }: Pick<Site, 'ops' | 'root'>, { noPivot }: { readonly noPivot: boolean }): void {
+  ops.op(noPivot ? 'move_root' : 'pivot', { root }, 'default: root');
 }
 
 /** After everything that makes mount points in it, and not for what is mounted below. */

@@ -1,5 +1,7 @@
 import type { Facts } from '../plan/facts.ts';
+import type { IdMap, Maps } from '../plan/plan.ts';
 import type { Builder } from '../program/builder.ts';
+import type { Lookups } from '../spec/lookups.ts';
 import type { NamespaceType } from '../spec/names.ts';
 import { attributes, type Change } from './attributes.ts';
 import { cleanPath, type Location, locate, type Placed } from './location.ts';
@@ -12,24 +14,40 @@ export interface HostMount {
   readonly recursive: boolean;
   /** Owners through the container's user namespace, where the file system can. */
   readonly idmap: boolean;
+  /** Owners through these maps, and an error where the file system cannot. */
+  readonly owners?: OwnerMaps | undefined;
   readonly origin: string;
+}
+
+/** Id maps of a single mount. */
+export interface OwnerMaps {
+  readonly uids: readonly IdMap[];
+  readonly gids: readonly IdMap[];
+  /** Those of the mounts below, too. */
+  readonly recursive: boolean;
 }
 
 /** What the root file system is built with, and what stands of it so far. */
 export interface Site {
   readonly ops: Builder;
   readonly facts: Facts;
+  readonly lookups: Lookups;
   /** The types of namespaces that are the container's own. */
   readonly own: ReadonlySet<NamespaceType>;
-  readonly isGidMapped: (gid: number) => boolean;
+  /** The maps of its new user namespace; without one, every id stands for itself. */
+  readonly maps: Maps | undefined;
   /** Clones a mount of the host: in the init where that may, in a helper before it where only the host may. */
   readonly clone: (mount: HostMount) => Clone;
   /** Attributes that every mount gets where device nodes could be (lib/cgroups/devices.ts says why). */
   readonly forced: number;
   /** What the mounts of the container receive from the host: nothing, unless it asks for it. */
   readonly receives: boolean;
-  /** The new root. */
-  readonly root: string;
+  /** SELinux's label for the files of new mounts; undefined where it labels none. */
+  readonly label: string | undefined;
+  /** Says that something was asked which is left out, as the specification or custom has it. */
+  readonly warn: (origin: string, message: string) => void;
+  /** The new root: the topmost mount at /, which changes when the configuration mounts something there. */
+  root: string;
   readonly placed: Placed[];
 }
 
@@ -41,6 +59,11 @@ export interface Clone {
 
 /** A path of the container as one below a register. */
 export const at = (site: Site, path: string): Location => locate(site.placed, site.root, cleanPath(path));
+
+/** Whether an id of the container stands for one outside. */
+export function isMapped({ maps }: Pick<Site, 'maps'>, kind: 'uids' | 'gids', id: number): boolean {
+  return maps === undefined || maps[kind].some(({ container, size }) => id >= container && id - container < size);
+}
 
 /** Sets and clears attributes of a mount that nobody sees yet. */
 export function changeMount(site: Site, src: string, change: Change, recursive: boolean, origin: string): void {

@@ -2,7 +2,9 @@ import type { Issue } from '../errors.ts';
 import { majorMax, minorMax, resourcesShape } from './check-resources.ts';
 import { seccompShape } from './check-seccomp.ts';
 import { idMapFaults, idMappings, isMapped } from './id-maps.ts';
+import { deviceKey } from './lookups.ts';
 import { type NamespaceType, namespaceTypes } from './names.ts';
+import { normalizePath } from './paths.ts';
 import { pointerOf } from './pointer.ts';
 import { type Rule, repeated } from './rules.ts';
 import {
@@ -25,7 +27,8 @@ import type { Linux, Spec } from './types.ts';
 
 const propagations = ['private', 'shared', 'slave', 'unbindable', 'rprivate', 'rshared', 'rslave', 'runbindable'];
 
-const memoryPolicies = [
+/** The words of `memoryPolicy.mode`. */
+export const memoryPolicies = [
   'MPOL_DEFAULT',
   'MPOL_PREFERRED',
   'MPOL_BIND',
@@ -34,7 +37,8 @@ const memoryPolicies = [
   'MPOL_PREFERRED_MANY',
   'MPOL_WEIGHTED_INTERLEAVE',
 ];
-const memoryPolicyFlags = ['MPOL_F_STATIC_NODES', 'MPOL_F_RELATIVE_NODES', 'MPOL_F_NUMA_BALANCING'];
+/** The words of `memoryPolicy.flags`. */
+export const memoryPolicyFlags = ['MPOL_F_STATIC_NODES', 'MPOL_F_RELATIVE_NODES', 'MPOL_F_NUMA_BALANCING'];
 
 /** IFNAMSIZ less its NUL; `%d` in the new name asks the kernel for the next free number. */
 const interfaceName = text(/^(?!\.{1,2}$)[^/:\s]{1,15}$/, 'must be the name of a network interface');
@@ -84,6 +88,8 @@ export const linuxShape = object({
     l3CacheSchema: anyText,
     memBwSchema: text(/^MB:[^\n]*$/, 'must be one line that begins with "MB:"'),
     enableMonitoring: boolean,
+    enableCMT: boolean,
+    enableMBM: boolean,
   }),
   memoryPolicy: object({
     mode: required(oneOf(memoryPolicies, 'memory policy')),
@@ -128,6 +134,41 @@ function needsNamespace(
     needs: [namespaces, field],
     check: (spec) => (given(spec) && !ok(spec.linux) ? [{ path: field, message }] : []),
   };
+}
+
+/** What set_mempolicy(2) would answer with no more than EINVAL. */
+function memoryPolicyFaults({ memoryPolicy }: Linux): Issue[] {
+  if (memoryPolicy === undefined) return [];
+  const { mode, nodes = '', flags = [] } = memoryPolicy;
+  const issues: Issue[] = [];
+  const say = (key: string, message: string) => issues.push({ path: `/linux/memoryPolicy/${key}`, message });
+  const nodeless = mode === 'MPOL_DEFAULT' || mode === 'MPOL_LOCAL';
+  if (nodeless && nodes !== '') say('nodes', `must be empty for ${mode}, not ${JSON.stringify(nodes)}`);
+  if (nodeless && flags.length > 0) say('flags', `must be empty for ${mode}`);
+  if (!nodeless && mode !== 'MPOL_PREFERRED' && nodes === '') say('nodes', `must name a node for ${mode}`);
+  if (mode === 'MPOL_PREFERRED' && nodes === '' && flags.length > 0) say('flags', 'need a node');
+  if (flags.includes('MPOL_F_STATIC_NODES') && flags.includes('MPOL_F_RELATIVE_NODES')) {
+    say('flags', 'must have one of MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES at most');
+  }
+  if (flags.includes('MPOL_F_NUMA_BALANCING') && mode !== 'MPOL_BIND' && mode !== 'MPOL_PREFERRED_MANY') {
+    say('flags', `MPOL_F_NUMA_BALANCING is for MPOL_BIND and MPOL_PREFERRED_MANY, not for ${mode}`);
+  }
+  return issues;
+}
+
+/** One path cannot be two devices; callers that list the same one twice mean no harm. */
+function deviceFaults({ devices = [] }: Linux): Issue[] {
+  const known = new Map<string, string>();
+  return devices.flatMap((device, i) => {
+    const path = normalizePath(device.path);
+    const is = device.type === 'p' ? 'fifo' : deviceKey(device);
+    const before = known.get(path);
+    if (before === undefined) known.set(path, is);
+    if (before === undefined || before === is) return [];
+    return [
+      { path: pointerOf('linux', 'devices', i, 'path'), message: `${device.path} is in the list as ${before} already` },
+    ];
+  });
 }
 
 /** What must hold between fields of `linux`, and of others with its namespaces. */
@@ -195,6 +236,8 @@ export const linuxRules: readonly Rule[] = [
           .map((key) => ({ path: pointerOf('linux', 'devices', i, key), message: 'is required' })),
       ),
   },
+  { needs: ['/linux/devices'], check: ({ linux }) => deviceFaults(linux) },
+  { needs: ['/linux/memoryPolicy'], check: ({ linux }) => memoryPolicyFaults(linux) },
   {
     needs: ['/linux/sysctl', namespaces],
     check: ({ linux }) => {

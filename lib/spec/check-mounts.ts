@@ -1,9 +1,8 @@
 import type { Issue } from '../errors.ts';
-import { idMapFaults, idMappings } from './id-maps.ts';
-import { normalizePath } from './paths.ts';
+import { idMapFaults, idMappings, idmapOption } from './id-maps.ts';
 import { pointerOf } from './pointer.ts';
 import type { Rule } from './rules.ts';
-import { anyText, list, object, required, someText } from './shape.ts';
+import { anyText, list, object, required, show, someText } from './shape.ts';
 import type { Mount } from './types.ts';
 
 /** The fields of `mounts`, one by one. */
@@ -39,12 +38,6 @@ function each(check: (mount: Mount, own: boolean) => readonly Issue[]): Rule {
 
 /** What must hold between the fields of a mount. */
 export const mountRules: readonly Rule[] = [
-  each(({ destination }) =>
-    // It would lie on top of what the init holds as its root, and nobody would see it.
-    normalizePath(destination) === '/'
-      ? [{ path: '/destination', message: `must not be the root: ${destination}` }]
-      : [],
-  ),
   each(({ uidMappings, gidMappings }) =>
     (uidMappings === undefined) === (gidMappings === undefined)
       ? []
@@ -54,6 +47,18 @@ export const mountRules: readonly Rule[] = [
     mount.uidMappings !== undefined && !isBind(mount)
       ? [{ path: '/uidMappings', message: 'only bind mounts can have id mappings' }]
       : [],
+  ),
+  each((mount) =>
+    (mount.options ?? []).flatMap((option, i) => {
+      const match = /^r?idmap(=|$)(.*)$/s.exec(option);
+      const path = pointerOf('options', i);
+      if (match === null) return [];
+      if (!isBind(mount)) return [{ path, message: 'only bind mounts can have id mappings' }];
+      if (match[1] === '') return [];
+      if (mount.uidMappings !== undefined) return [{ path, message: 'the mount has uidMappings already' }];
+      if (idmapOption(match[2]!) !== undefined) return [];
+      return [{ path, message: `must be like "idmap=uids=0-1000-10;gids=0-1000-10", not ${show(option)}` }];
+    }),
   ),
   each(({ uidMappings, gidMappings, options = [] }, own) =>
     (options.includes('idmap') || options.includes('ridmap')) &&

@@ -139,7 +139,26 @@ export const processRules: readonly Rule[] = [
     ),
   ),
   rule(['scheduler'], ({ scheduler }) => {
-    if (scheduler === undefined || scheduler.policy !== 'SCHED_DEADLINE') return [];
+    if (scheduler === undefined) return [];
+    const { policy, priority = 0 } = scheduler;
+    const path = '/process/scheduler/priority';
+    if (policy === 'SCHED_FIFO' || policy === 'SCHED_RR') {
+      return priority >= 1 && priority <= 99
+        ? []
+        : [{ path, message: `must be 1 to 99 for ${policy}, not ${priority}` }];
+    }
+    return priority === 0 ? [] : [{ path, message: `is for SCHED_FIFO and SCHED_RR, not for ${policy}: ${priority}` }];
+  }),
+  rule(['scheduler'], ({ scheduler }) => {
+    if (scheduler === undefined) return [];
+    if (scheduler.policy !== 'SCHED_DEADLINE') {
+      return (['runtime', 'deadline', 'period'] as const)
+        .filter((key) => BigInt(scheduler[key] ?? 0) !== 0n)
+        .map((key) => ({
+          path: `/process/scheduler/${key}`,
+          message: `is for SCHED_DEADLINE, not for ${scheduler.policy}: ${scheduler[key]}`,
+        }));
+    }
     const { runtime = 0, deadline = 0 } = scheduler;
     // The kernel takes a period of 0 for the deadline.
     const period = scheduler.period === undefined || BigInt(scheduler.period) === 0n ? deadline : scheduler.period;

@@ -1,3 +1,5 @@
+import type { Issue } from '../errors.ts';
+import type { Rule } from './rules.ts';
 import { anyText, integer, list, object, oneOf, required, someText, text, uint64 } from './shape.ts';
 
 const actions = [
@@ -58,3 +60,37 @@ export const seccompShape = object({
     }),
   ),
 });
+
+interface Profile {
+  readonly defaultAction: string;
+  readonly defaultErrnoRet?: number;
+  readonly listenerPath?: string;
+  readonly listenerMetadata?: string;
+  readonly syscalls?: readonly { readonly action: string; readonly errnoRet?: number }[];
+}
+
+const withErrno: readonly string[] = ['SCMP_ACT_ERRNO', 'SCMP_ACT_TRACE'];
+
+/** What the specification wants to be an error; what else makes a profile useless, lib/seccomp says. */
+export const seccompRules: readonly Rule[] = [
+  {
+    needs: ['/linux/seccomp'],
+    check: ({ linux }) => {
+      const profile = linux.seccomp as Profile | undefined;
+      if (profile === undefined) return [];
+      const issues: Issue[] = [];
+      const errno = (action: string, given: number | undefined, path: string) => {
+        if (given === undefined || withErrno.includes(action)) return;
+        issues.push({ path: `/linux/seccomp/${path}`, message: `${action} takes no errno` });
+      };
+      errno(profile.defaultAction, profile.defaultErrnoRet, 'defaultErrnoRet');
+      (profile.syscalls ?? []).forEach(({ action, errnoRet }, i) => {
+        errno(action, errnoRet, `syscalls/${i}/errnoRet`);
+      });
+      if ((profile.listenerMetadata ?? '') !== '' && (profile.listenerPath ?? '') === '') {
+        issues.push({ path: '/linux/seccomp/listenerMetadata', message: 'has no use without a listenerPath' });
+      }
+      return issues;
+    },
+  },
+];

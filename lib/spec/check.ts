@@ -4,6 +4,7 @@ import { linuxRules, linuxShape } from './check-linux.ts';
 import { mountRules, mountsShape, mountWarnings } from './check-mounts.ts';
 import { processRules, processShape } from './check-process.ts';
 import { resourceRules } from './check-resources.ts';
+import { seccompRules } from './check-seccomp.ts';
 import { capabilityBit, capabilityHint } from './names.ts';
 import { normalizePath } from './paths.ts';
 import { pointerOf } from './pointer.ts';
@@ -49,6 +50,7 @@ const rules: readonly Rule[] = [
   ...mountRules,
   ...resourceRules,
   ...linuxRules,
+  ...seccompRules,
 ];
 
 /**

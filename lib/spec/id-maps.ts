@@ -44,3 +44,38 @@ function overlaps(a: IdMapping, b: IdMapping, side: 'containerID' | 'hostID'): b
 export function isMapped(mappings: readonly IdMapping[], id: number): boolean {
   return mappings.some(({ containerID, size }) => id >= containerID && id - containerID < size);
 }
+
+/** One line of `idmap=…`, in the words of a plan; `relative`: the id it leads to is one of the container's. */
+export interface IdmapLine {
+  readonly container: number;
+  readonly host: number;
+  readonly size: number;
+  readonly relative: boolean;
+}
+
+/**
+ * The maps of the mount option `idmap=uids=0-100000-10#20-100020-5;gids=@0-1-10` (crun): id in the file system, id that
+ * it is seen as, number of ids. Undefined for what is none.
+ */
+export function idmapOption(text: string): { readonly uids: IdmapLine[]; readonly gids: IdmapLine[] } | undefined {
+  const maps: { uids: IdmapLine[]; gids: IdmapLine[] } = { uids: [], gids: [] };
+  for (const part of text.split(';')) {
+    const [kind, lines] = part.split('=');
+    if ((kind !== 'uids' && kind !== 'gids') || lines === undefined || maps[kind].length > 0) return undefined;
+    for (const line of lines.split('#')) {
+      const match = /^(@?)(\d{1,10})-(\d{1,10})-(\d{1,10})$/.exec(line);
+      if (match === null) return undefined;
+      const [container, host, size] = match.slice(2).map(Number) as [number, number, number];
+      maps[kind].push({ container, host, size, relative: match[1] === '@' });
+    }
+  }
+  const lines = { uids: maps.uids, gids: maps.gids };
+  const fine = (each: readonly IdmapLine[]) =>
+    each.length > 0 &&
+    each.every(({ size }) => size > 0) &&
+    idMapFaults(
+      each.map(({ container, host, size }) => ({ containerID: container, hostID: host, size })),
+      '',
+    ).length === 0;
+  return fine(lines.uids) && fine(lines.gids) ? lines : undefined;
+}

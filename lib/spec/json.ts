@@ -199,3 +199,31 @@ class Reader {
 export function parseJson(text: string, what = 'JSON'): unknown {
   return new Reader(text, what).document();
 }
+
+/**
+ * A value as JSON, with every bigint as the integer that it is: what `parseJson` read comes out as it went in. Like
+ * JSON.stringify, but for what that would drop silently: functions, symbols and numbers that are none are an error.
+ */
+export function stringifyJson(value: unknown, indent = 0): string {
+  return written(value, indent, '\n', 1);
+}
+
+function written(value: unknown, indent: number, line: string, depth: number): string {
+  if (typeof value === 'bigint') return String(value);
+  if (typeof value === 'string' || typeof value === 'boolean' || value === null) return JSON.stringify(value);
+  if (typeof value === 'number' && Number.isFinite(value)) return String(value);
+  if (typeof value !== 'object') throw new RuntsError('ERR_INTERNAL', `cannot write as JSON: ${String(value)}`);
+  if (depth > jsonDepthMax)
+    throw new RuntsError('ERR_INTERNAL', `cannot write as JSON: more than ${jsonDepthMax} levels`);
+  const inner = line + ' '.repeat(indent);
+  const item = (each: unknown): string => written(each, indent, inner, depth + 1);
+  const record = value as Readonly<Record<string, unknown>>;
+  const items = Array.isArray(value)
+    ? value.map((each: unknown) => item(each === undefined ? null : each))
+    : Object.keys(record)
+        .filter((key) => record[key] !== undefined)
+        .map((key) => `${JSON.stringify(key)}:${indent > 0 ? ' ' : ''}${item(record[key])}`);
+  const [open, close] = Array.isArray(value) ? ['[', ']'] : ['{', '}'];
+  if (items.length === 0) return open + close;
+  return indent > 0 ? open + inner + items.join(`,${inner}`) + line + close : open + items.join(',') + close;
+}

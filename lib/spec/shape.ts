@@ -87,10 +87,17 @@ export const someText = text(/./s, 'must not be empty');
 export const absolutePath = text(/^\//, 'must be an absolute path');
 export const environmentEntry = text(/^[^=]+=/, 'must have the form NAME=VALUE');
 /** `0-3,7`, as cpuset(7) lists processors and memory nodes; an empty list is one. */
-export const numberList = text(
-  /^(\d{1,6}(-\d{1,6}(:\d{1,6}\/\d{1,6})?)?(,(?!$)|$))*$/,
-  'must be a list such as "0-3,7"',
-);
+export const numberList: Check = (value, path, report) => {
+  const issues = issuesOf(value, numberListForm, path);
+  for (const issue of issues) report(issue.path, issue.message);
+  if (issues.length > 0) return;
+  for (const [range, from, to] of (value as string).matchAll(/(\d+)-(\d+)/g)) {
+    if (Number(from) > Number(to)) report(path, `must be a list such as "0-3,7": ${range} goes backwards`);
+  }
+};
+
+/** Six digits are more than any kernel counts of either. */
+const numberListForm = text(/^(\d{1,6}(-\d{1,6}(:\d{1,6}\/\d{1,6})?)?(,(?!$)|$))*$/, 'must be a list such as "0-3,7"');
 
 /** One of these words; `what` names their kind. */
 export function oneOf(words: readonly string[], what: string): Check {

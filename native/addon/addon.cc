@@ -1,9 +1,11 @@
 // The entry: everything that lib/node/native.ts declares.
+#include "blob.h"
 #include "channel.h"
 #include "exit.h"
 #include "system.h"
 #include "handle.h"
 #include "primitives.h"
+#include "sockets.h"
 #include "spawn.h"
 #include "state.h"
 #include "terminal.h"
@@ -22,6 +24,8 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   exports.Set("rawTerminal", Napi::Function::New<runts::raw_terminal>(env, "rawTerminal"));
   exports.Set("spawn", Napi::Function::New<runts::spawn>(env, "spawn"));
   runts::define_system(env, exports);
+  runts::define_sockets(env, exports);
+  runts::define_blob(env, exports);
   runts::define_primitives(env, exports);
   return exports;
 }

@@ -1,10 +1,8 @@
 #include "channel.h"
 
 #include <errno.h>
-#include <string.h>
-#include <sys/socket.h>
-
 #include "handle.h"
+#include "rights.h"
 #include "value.h"
 
 namespace runts {
@@ -13,11 +11,6 @@ namespace {
 
 // One turn of the loop must not belong to one peer that floods us.
 constexpr int kMessagesPerTurn = 16;
-
-// Room for SCM_RIGHTS with kHandlesMax descriptors.
-struct Control {
-  alignas(cmsghdr) char bytes[CMSG_SPACE(kHandlesMax * sizeof(int))];
-};
 
 // Every descriptor of a received message, owned at once.
 std::vector<Fd> descriptors(struct msghdr* message) {
@@ -96,13 +89,13 @@ void Channel::ready(int status, int events) {
 
 // False when there is nothing more for now.
 bool Channel::receive(Napi::Env env) {
-  Control control;
+  Rights rights;
   struct iovec vector = {state_.buffer.data(), state_.buffer.size()};
   struct msghdr message = {};
   message.msg_iov = &vector;
   message.msg_iovlen = 1;
-  message.msg_control = control.bytes;
-  message.msg_controllen = sizeof control.bytes;
+  message.msg_control = rights.bytes;
+  message.msg_controllen = sizeof rights.bytes;
   ssize_t n = recvmsg(watch_->fd(), &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
   if (n < 0) {
     // ECONNRESET is told once, before the messages that are still there.
@@ -137,27 +130,12 @@ Napi::Value Channel::send(const Napi::CallbackInfo& info) {
   auto result = [&](int error) { return Napi::Number::New(info.Env(), error); };
   if (!watch_) return result(EPIPE);
   Bytes bytes = bytes_of(info[0]);
-  auto handles = info[1].As<Napi::Array>();
-  uint32_t count = handles.Length();
-  expect(count <= kHandlesMax, "too many handles");
-
   struct iovec vector = {bytes.data, bytes.size};
   struct msghdr message = {};
   message.msg_iov = &vector;
   message.msg_iovlen = 1;
-  Control control = {};
-  if (count > 0) {
-    message.msg_control = control.bytes;
-    message.msg_controllen = CMSG_SPACE(count * sizeof(int));
-    cmsghdr* c = CMSG_FIRSTHDR(&message);
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(count * sizeof(int));
-    for (uint32_t i = 0; i < count; i++) {
-      int fd = fd_of(handles.Get(i));
-      memcpy(CMSG_DATA(c) + i * sizeof fd, &fd, sizeof fd);
-    }
-  }
+  Rights rights = {};
+  add_rights(message, rights, info[1].As<Napi::Array>());
   for (;;) {
     if (sendmsg(watch_->fd(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return result(0);
     if (errno == ECONNRESET) return result(EPIPE);  // the same to who sends: nobody will read it

@@ -33,9 +33,10 @@ Napi::Function Exit::define(Napi::Env env) {
                       InstanceMethod<&Exit::end_with_us>("endWithUs")});
 }
 
-Exit::Exit(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Exit>(info), state_(State::of(info.Env())) {
+Exit::Exit(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<Exit>(info), state_(State::of(info.Env())), collects_(truth_of(info[1])) {
   if (IsEmpty()) return;  // not wrapped: the environment is being ended
-  on_exit_ = Napi::Persistent(info[1].As<Napi::Function>());
+  on_exit_ = Napi::Persistent(info[2].As<Napi::Function>());
   watch_ = Watch::open(
       state_, info.Env(), take_from(info[0]),
       [](void* owner, int, int) { static_cast<Exit*>(owner)->ready(); }, this);
@@ -52,7 +53,7 @@ void Exit::shut() {
   if (state_.ending) {
     // Now, before anybody's last look takes its time. It fails where the process has ended.
     if (ends_with_us_) (void)sys(__NR_pidfd_send_signal, watch_->fd(), SIGKILL, nullptr, 0);
-    process_ = duplicate(watch_->fd());
+    if (collects_) process_ = duplicate(watch_->fd());
   }
   watch_->close();
   watch_ = nullptr;
@@ -76,7 +77,7 @@ void Exit::ready() {
   Napi::Env env = Env();
   Napi::HandleScope scope(env);
   siginfo_t info;
-  long r = collect(watch_->fd(), &info);
+  long r = collects_ ? collect(watch_->fd(), &info) : -ECHILD;
   if (r == 0) return watch_->listen(UV_READABLE);
   Napi::FunctionReference on_exit = std::move(on_exit_);
   shut();
@@ -91,6 +92,6 @@ void Exit::keep_alive(const Napi::CallbackInfo& info) {
 
 void Exit::close(const Napi::CallbackInfo&) { shut(); }
 
-void Exit::end_with_us(const Napi::CallbackInfo&) { ends_with_us_ = true; }
+void Exit::end_with_us(const Napi::CallbackInfo& info) { ends_with_us_ = truth_of(info[0]); }
 
 }  // namespace runts

@@ -16,6 +16,7 @@ Napi::Function Handle::define(Napi::Env env) {
                          InstanceAccessor<&Handle::number>("fd"),
                          InstanceMethod<&Handle::close>("close"),
                          InstanceMethod<&Handle::release>("release"),
+                         InstanceMethod<&Handle::on_close>("onClose"),
                      });
 }
 
@@ -35,7 +36,17 @@ Napi::Value Handle::number(const Napi::CallbackInfo& info) { return Napi::Number
 
 Napi::Value Handle::release(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), fd_.release()); }
 
-void Handle::close(const Napi::CallbackInfo&) { fd_.reset(); }
+void Handle::close(const Napi::CallbackInfo& info) {
+  fd_.reset();
+  if (closed_.IsEmpty()) return;
+  Napi::FunctionReference closed = std::move(closed_);
+  (void)closed.Call({});
+}
+
+void Handle::on_close(const Napi::CallbackInfo& info) {
+  if (info[0].IsFunction()) closed_ = Napi::Persistent(info[0].As<Napi::Function>());
+  else closed_.Reset();
+}
 
 namespace {
 

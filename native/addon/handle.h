@@ -19,8 +19,10 @@ class Handle : public Napi::ObjectWrap<Handle> {
   Napi::Value number(const Napi::CallbackInfo& info);
   Napi::Value release(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
+  void on_close(const Napi::CallbackInfo& info);
 
   Fd fd_;
+  Napi::FunctionReference closed_;
 };
 
 // The descriptor of a handle, or -1: of none, and of every one once the environment is being ended and refuses to look.

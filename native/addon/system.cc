@@ -103,6 +103,13 @@ Napi::Value signal(const Napi::CallbackInfo& info) {
   return outcome(info.Env(), at, static_cast<int>(r));
 }
 
+// openProcess(pid) -> Handle | failure
+Napi::Value open_process(const Napi::CallbackInfo& info) {
+  Where at;
+  long fd = sys(__NR_pidfd_open, static_cast<int>(number_of(info[0])), 0);
+  return handle_or_failure(info.Env(), at, static_cast<int>(fd));
+}
+
 // isPrivileged() -> boolean: whether mounts can be cloned where we are. CAP_SYS_ADMIN alone does not say so: in a new
 // user namespace we have it, and the mounts still belong to the one above.
 Napi::Value is_privileged(const Napi::CallbackInfo& info) {
@@ -119,6 +126,7 @@ void define_system(Napi::Env env, Napi::Object exports) {
   exports.Set("openFileBelow", Napi::Function::New<open_file>(env, "openFileBelow"));
   exports.Set("lock", Napi::Function::New<lock>(env, "lock"));
   exports.Set("signal", Napi::Function::New<signal>(env, "signal"));
+  exports.Set("openProcess", Napi::Function::New<open_process>(env, "openProcess"));
   exports.Set("isPrivileged", Napi::Function::New<is_privileged>(env, "isPrivileged"));
 }
 

@@ -1,8 +1,11 @@
 #include "channel.h"
 
+#include <linux/fcntl.h>
+#include <linux/poll.h>
 #include <linux/socket.h>
 #include <string.h>
 
+#include "../ops/process.h"
 #include "../program/link.h"
 
 namespace runts {
@@ -30,20 +33,19 @@ struct ControlHeader {
 static_assert(sizeof(MessageRecord) == 56 && sizeof(ControlHeader) == 16, "the kernel's layout");
 enum { kSocketLevel = 1, kRights = 1, kNoSignal = 0x4000, kCloexecHandles = 0x40000000, kControlTruncated = 8 };
 
+int channel = kFirstChannel;
 alignas(8) uint8_t program[kProgramBytesMax];
 alignas(8) uint8_t control[sizeof(ControlHeader) + kHandlesMax * sizeof(int) + 8];
 int handles[kHandlesMax];
 
-// Receives one message: its body at `to`, its descriptors into *fds. Returns the body's size, or -errno; -EPIPE at the
-// end of the channel.
+// Receives one message: its body at `to`, its descriptors into *fds, also those of a message that is refused. Returns the
+// body's size, or -errno; -EPIPE at the end of the channel.
 long receive(MessageHeader* header, uint8_t* to, size_t room, int* fds, uint32_t* fd_count) {
   IoVector vectors[2] = {{header, sizeof *header}, {to, room}};
   MessageRecord record = {nullptr, 0, vectors, 2, control, sizeof control, 0};
-  long n = sys(__NR_recvmsg, kChannel, &record, kCloexecHandles);
-  if (n == 0 || n == -ECONNRESET) return -EPIPE;
-  if (n < 0) return n;
-  if (static_cast<size_t>(n) < sizeof *header || record.flags & kControlTruncated) return -EBADMSG;
   *fd_count = 0;
+  long n = sys(__NR_recvmsg, channel, &record, kCloexecHandles);
+  if (n < 0) return n == -ECONNRESET ? -EPIPE : n;
   if (record.control_length >= sizeof(ControlHeader)) {
     auto* rights = reinterpret_cast<const ControlHeader*>(control);
     if (rights->level == kSocketLevel && rights->type == kRights) {
@@ -51,7 +53,30 @@ long receive(MessageHeader* header, uint8_t* to, size_t room, int* fds, uint32_t
       memcpy(fds, rights + 1, *fd_count * sizeof(int));
     }
   }
+  if (n == 0) return -EPIPE;
+  if (static_cast<size_t>(n) < sizeof *header || record.flags & kControlTruncated) return -EBADMSG;
   return n - static_cast<long>(sizeof *header);
+}
+
+void close_all(const int* fds, uint32_t count) {
+  for (uint32_t i = 0; i < count; i++) (void)sys(__NR_close, fds[i]);
+}
+
+// Closes the channel, and speaks over another.
+void speak_over(int fd) {
+  if (channel >= 0) (void)sys(__NR_close, channel);
+  channel = fd;
+}
+
+// Waits for a connection. The listener may be one that does not block.
+int accept_one(Where& at, int listener) {
+  struct pollfd waiting = {listener, POLLIN, 0};
+  for (;;) {
+    long r = sys(__NR_ppoll, &waiting, 1, nullptr, nullptr, 0);
+    if (r < 0 && r != -EINTR) return check(at, kStepPoll, r);
+    r = sys(__NR_accept4, listener, nullptr, nullptr, O_CLOEXEC /* SOCK_CLOEXEC */);
+    if (r != -EAGAIN && r != -EINTR && r != -ECONNABORTED) return check(at, kStepAccept4, r);
+  }
 }
 
 }  // namespace
@@ -83,18 +108,56 @@ int send_frame(const Frame& frame, int fd) {
   } rights = {{sizeof(ControlHeader) + sizeof(int), kSocketLevel, kRights}, fd, 0};
   IoVector vector = {&frame, sizeof frame};
   MessageRecord record = {nullptr, 0, &vector, 1, fd < 0 ? nullptr : &rights, fd < 0 ? 0 : sizeof rights, 0};
-  long n = sys(__NR_sendmsg, kChannel, &record, kNoSignal);
+  long n = sys(__NR_sendmsg, channel, &record, kNoSignal);
   return n < 0 ? static_cast<int>(n) : 0;
 }
 
-int wait_for_go(uint32_t tag) {
+int wait_for_go(uint32_t tag, int* handle) {
   MessageHeader header;
   uint8_t body[8];
   int fds[kHandlesMax];
   uint32_t fd_count;
-  long n = receive(&header, body, sizeof body, fds, &fd_count);
-  if (n < 0) return static_cast<int>(n);
-  return header.kind == kMessageGo && header.value == tag && fd_count == 0 ? 0 : -EBADMSG;
+  long n;
+  do n = receive(&header, body, sizeof body, fds, &fd_count);
+  while (n == -EINTR);
+  bool is_go = n == 0 && header.kind == kMessageGo && header.value == tag && fd_count == (handle ? 1 : 0);
+  if (!is_go) {
+    close_all(fds, fd_count);
+    return n < 0 ? static_cast<int>(n) : -EBADMSG;
+  }
+  if (handle) *handle = fds[0];
+  return 0;
+}
+
+int await_start(Where& at, int listener, uint32_t tag) {
+  // Whoever connects is not asked who they are (SO_PEERCRED): a caller that our user namespace does not map, root above
+  // all, would be nobody here. The directory of the socket and its mode, 0700 and 0600, are what keeps others away.
+  Frame frame = {};
+  frame.kind = kFrameSync;
+  frame.tag = tag;
+  ignore_children(true);  // what is executed in the container meanwhile leaves its orphans to process 1
+  for (;;) {
+    int connection = accept_one(at, listener);
+    if (connection < 0) return connection;
+    speak_over(connection);
+    int handle = -1;
+    int r = send_frame(frame, -1);
+    if (r >= 0) r = wait_for_go(tag, &handle);
+    if (r >= 0) {
+      ignore_children(false);
+      return handle;
+    }
+    speak_over(-1);  // who says something else, or goes, has not started us
+  }
+}
+
+int channel_fd() { return channel; }
+
+int move_channel(Where& at, int from) {
+  if (channel < 0 || channel >= from) return 0;
+  int moved = check(at, kStepFcntl, sys(__NR_fcntl, channel, F_DUPFD_CLOEXEC, from));
+  if (moved >= 0) speak_over(moved);
+  return moved < 0 ? moved : 0;
 }
 
 Frame frame_of(const Failure& failure) {

@@ -1,11 +1,16 @@
-// The channel to the host: SOCK_SEQPACKET, always descriptor 3.
+// The channel to the host: SOCK_SEQPACKET.
 #pragma once
 #include "../program/format.h"
 #include "../program/run.h"
 
 namespace runts {
 
-enum { kChannel = 3 };
+// Where it is when the init begins. Afterwards a connection may take its place, or a descriptor of the command.
+enum { kFirstChannel = 3 };
+int channel_fd();
+
+// Takes the channel to a descriptor from this number on, unless it is there.
+int move_channel(Where& at, int from);
 
 // A whole program, and the registers that came with it.
 struct Received {

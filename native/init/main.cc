@@ -29,8 +29,8 @@ enum { kFailed = 125 };  // as docker run says it: the runtime failed, not the c
 
 [[noreturn]] void serve() {
   // Nothing is inherited but 0-2, which are the null device, and the channel.
-  if (sys(__NR_close_range, kChannel + 1, ~0u, 0) < 0) leave(kFailed);
-  (void)sys(__NR_fcntl, kChannel, F_SETFD, FD_CLOEXEC);
+  if (sys(__NR_close_range, kFirstChannel + 1, ~0u, 0) < 0) leave(kFailed);
+  (void)sys(__NR_fcntl, kFirstChannel, F_SETFD, FD_CLOEXEC);
   (void)sys(__NR_umask, 0);  // modes in programs are exact
   (void)sys(__NR_prctl, PR_SET_NAME, "runts-init");  // and not that of a memory file
   block_signals();

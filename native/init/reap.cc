@@ -23,7 +23,7 @@ namespace runts {
 
 namespace {
 
-enum { kSigchld = 17, kSigkill = 9, kSetBytes = 8 };
+enum { kSigchld = 17, kSigkill = 9, kSetBytes = 8, kKeptMax = 4 };
 
 // The command's end of a pipe that closes at its exec, or with its death.
 int exec_notice = -1;
@@ -90,7 +90,7 @@ void tell_started(struct pollfd* notice) {
 }
 
 [[noreturn]] void reap(int command, int notice, int signals) {
-  struct pollfd watched[3] = {{kChannel, POLLIN, 0}, {signals, POLLIN, 0}, {notice, POLLIN, 0}};
+  struct pollfd watched[3] = {{channel_fd(), POLLIN, 0}, {signals, POLLIN, 0}, {notice, POLLIN, 0}};
   const uint64_t at_once[2] = {0, 0};
   Collected last = kNone;
   for (;;) {
@@ -112,16 +112,18 @@ void tell_started(struct pollfd* notice) {
   }
 }
 
-// Closes the descriptors from `first` on but some, which are in order.
-long close_except(uint32_t first, const int* kept, int count) {
-  long r = 0;
-  for (int i = 0; i < count && r >= 0; i++) {
-    if (kept[i] < 0 || static_cast<uint32_t>(kept[i]) < first) continue;
-    auto keep = static_cast<uint32_t>(kept[i]);
-    if (keep > first) r = sys(__NR_close_range, first, keep - 1, 0);
-    first = keep + 1;
+// Closes the descriptors from `first` on but these; -1 is none.
+long close_except(uint32_t first, const int (&kept)[kKeptMax]) {
+  for (;;) {
+    uint32_t next = ~0u;
+    for (int fd : kept) {
+      if (fd >= 0 && static_cast<uint32_t>(fd) >= first && static_cast<uint32_t>(fd) < next) next = static_cast<uint32_t>(fd);
+    }
+    if (next == ~0u) return sys(__NR_close_range, first, ~0u, 0);
+    long r = next == first ? 0 : sys(__NR_close_range, first, next - 1, 0);
+    if (r < 0) return r;
+    first = next + 1;
   }
-  return r < 0 ? r : sys(__NR_close_range, first, ~0u, 0);
 }
 
 #if defined(__x86_64__)
@@ -199,9 +201,8 @@ int stay_as_reaper(Where& at, uint64_t capabilities, bool traced) {
     return 0;
   }
 
-  // A pipe of the command must end with the command. Descriptors are given out from below, so these are in order.
-  const int kept[] = {kChannel, notice.out.get(), confined.in.get(), signals.get()};
-  (void)close_except(0, kept, 4);
+  // A pipe of the command must end with the command.
+  (void)close_except(0, {channel_fd(), notice.out.get(), confined.in.get(), signals.get()});
   if (give_up_rights(at, capabilities) < 0 || (traced && confine(at) < 0)) leave(125);
   if (traced) (void)sys(__NR_write, confined.in.get(), "", 1);  // a command that is dead needs none
   confined.in.reset();
@@ -217,8 +218,20 @@ int reaper_is_ready(Where& at) {
 }
 
 int close_from(Where& at, uint32_t first) {
-  const int kept[] = {kChannel, exec_notice, confined_notice};
-  return check(at, kStepCloseRange, close_except(first, kept, 3));
+  return check(at, kStepCloseRange, close_except(first, {channel_fd(), exec_notice, confined_notice, -1}));
+}
+
+int make_room(Where& at, int end) {
+  int r = move_channel(at, end);
+  int* const notices[] = {&exec_notice, &confined_notice};
+  for (int* notice : notices) {
+    if (r < 0 || *notice < 0 || *notice >= end) continue;
+    r = check(at, kStepFcntl, sys(__NR_fcntl, *notice, F_DUPFD_CLOEXEC, end));
+    if (r < 0) break;
+    (void)sys(__NR_close, *notice);
+    *notice = r;
+  }
+  return r < 0 ? r : 0;
 }
 
 bool leave_to_reaper(const Frame& failure) {

@@ -37,6 +37,18 @@ int make_file(Where& at, int root, const char* path, uint32_t mode, const void* 
   return size == 0 ? 0 : write_once(at, file.get(), content, size);
 }
 
+namespace {
+
+bool is_node(int dir, const char* name, const Node& node) {
+  struct statx st;
+  if (sys(__NR_statx, dir, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &st) < 0) return false;
+  int type = static_cast<int>(node.mode) & kTypeBits;
+  if ((st.stx_mode & kTypeBits) != type) return false;
+  return type == kFifo || (st.stx_rdev_major == node.major && st.stx_rdev_minor == node.minor);
+}
+
+}  // namespace
+
 int make_node(Where& at, int root, const char* path, const Node& node) {
   const char* last;
   Fd parent(open_parent(at, root, path, &last));
@@ -44,7 +56,10 @@ int make_node(Where& at, int root, const char* path, const Node& node) {
   // The kernel's encoding of a device number in 32 bits (new_encode_dev). A larger one would be another device.
   if (node.major > 0xfff || node.minor > 0xfffff) return check(at, kStepMknodat, path, -EINVAL);
   uint32_t device = (node.minor & 0xff) | (node.major << 8) | ((node.minor & ~0xffu) << 12);
-  int r = check(at, kStepMknodat, path, sys(__NR_mknodat, parent.get(), last, node.mode, device));
+  long made = sys(__NR_mknodat, parent.get(), last, node.mode, device);
+  // What is there already, and is the same, is left as it is.
+  if (made == -EEXIST && is_node(parent.get(), last, node)) return 0;
+  int r = check(at, kStepMknodat, path, made);
   if (r < 0) return r;
   return check(at, kStepFchownat,
                sys(__NR_fchownat, parent.get(), last, node.uid, node.gid, AT_SYMLINK_NOFOLLOW));

@@ -83,10 +83,20 @@ int load_seccomp(Where& at, const void* filter, size_t size, uint64_t flags) {
   return check(at, kStepSeccomp, sys(__NR_seccomp, kSetModeFilter, flags, &program));
 }
 
+namespace {
+struct Action {  // the kernel's struct sigaction, the handler first: all zeros is SIG_DFL with an empty mask
+  uint64_t words[4];
+};
+}  // namespace
+
+void ignore_children(bool ignored) {
+  constexpr int kSigchld = 17, kMaskBytes = 8;
+  Action action = {{ignored ? 1u /* SIG_IGN */ : 0u}};
+  (void)sys(__NR_rt_sigaction, kSigchld, &action, nullptr, kMaskBytes);  // cannot fail with these arguments
+}
+
 void reset_signals() {
-  struct {  // the kernel's struct sigaction: all zeros is SIG_DFL with an empty mask
-    uint64_t words[4];
-  } action = {};
+  Action action = {};
   uint64_t none = 0;
   for (int signal = 1; signal <= 64; signal++) {
     (void)sys(__NR_rt_sigaction, signal, &action, nullptr, sizeof none);  // SIGKILL and SIGSTOP refuse; fine

@@ -8,8 +8,15 @@ namespace runts {
 // Sends a frame to the host, with a descriptor when fd is not negative.
 int send_frame(const Frame& frame, int fd);
 
-// Waits for the host's GO with this tag; -EPIPE when the channel ends instead.
-int wait_for_go(uint32_t tag);
+// Waits for the host's GO with this tag; -EPIPE when the channel ends instead. It brings one handle, or none where
+// `handle` is null.
+int wait_for_go(uint32_t tag, int* handle);
+
+// Waits at a listening socket for whoever says GO with one handle, which it returns. Their connection is the channel then.
+int await_start(Where& at, int listener, uint32_t tag);
+
+// Takes what the init itself has below descriptor `end`, the standard ones aside, to `end` or above.
+int make_room(Where& at, int end);
 
 // Forks: returns 0 in the child, which goes on with the program. The parent stays behind as process 1 and never returns.
 // traced: the command will be able to get hold of process 1 (CAP_SYS_PTRACE), which then confines itself.

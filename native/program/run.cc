@@ -12,47 +12,18 @@
 #include "../ops/process.h"
 #include "../ops/root.h"
 #include "../ops/terminal.h"
+#include "commands.h"
 #include "link.h"
 
 namespace runts {
 
+int registers[kRegistersMax];
+
 namespace {
 
-enum { kArgumentsMax = 1u << 18 };  // pointers: as many as 2 MiB of shortest strings need, argv and env together
+enum : uint64_t { kNewListener = 8 };  // SECCOMP_FILTER_FLAG_NEW_LISTENER
 
-int registers[kRegistersMax];
-const char* pointers[kArgumentsMax];
 char kernel_message[240];
-
-// One op with its operands by name; the verifier has checked every offset and register number.
-class Operands {
- public:
-  Operands(const Op& op, const uint8_t* data) : op_(op), data_(data) {}
-
-  uint64_t number(int slot) const { return op_.arg[slot]; }
-  uint32_t small(int slot) const { return static_cast<uint32_t>(op_.arg[slot]); }
-  bool flag(int slot) const { return op_.arg[slot] != 0; }
-  int fd(int slot) const { return op_.arg[slot] == kNoRegister ? -1 : registers[op_.arg[slot]]; }
-  int set(int slot, int fd) const { return registers[op_.arg[slot]] = fd; }
-  const char* text(int slot) const { return string(op_.arg[slot]); }
-
-  uint32_t count(int slot) const { return word_at(op_.arg[slot]); }
-  const char* text_at(int slot, uint32_t i) const { return string(item(slot, i)); }
-  int fd_at(int slot, uint32_t i) const { return registers[item(slot, i)]; }
-  const void* bytes(int slot) const { return data_ + op_.arg[slot] + 4; }
-
- private:
-  uint32_t word_at(uint64_t offset) const {
-    uint32_t value;
-    memcpy(&value, data_ + offset, sizeof value);
-    return value;
-  }
-  uint32_t item(int slot, uint32_t i) const { return word_at(op_.arg[slot] + 4 + 4ull * i); }
-  const char* string(uint64_t offset) const { return reinterpret_cast<const char*>(data_ + offset); }
-
-  const Op& op_;
-  const uint8_t* data_;
-};
 
 struct List {
   const Operands& operands;
@@ -81,45 +52,6 @@ int run_join(Where& at, const Operands& o) {
   return join_namespaces(at, fds, count, o.fd(s::user_));
 }
 
-Frame frame_of(FrameKind kind, uint32_t tag, uint64_t value) {
-  Frame frame = {};
-  frame.kind = kind;
-  frame.tag = tag;
-  frame.value = value;
-  return frame;
-}
-
-int run_fork(Where& at) {
-  int ends[2];
-  int r = check(at, kStepPipe, sys(__NR_pipe2, ends, O_CLOEXEC));
-  if (r < 0) return r;
-  Fd hear(ends[0]), say(ends[1]);
-  int pidfd = -1;
-  int pid = fork_process(at, true, &pidfd);
-  if (pid < 0) return pid;
-  if (pid == 0) {
-    // The host is to know of us before it hears from us, or we are on our own: a word when it does.
-    say.reset();
-    char word;
-    return check(at, kStepPipe, sys(__NR_read, hear.get(), &word, 1) == 1 ? 0 : -EPIPE);
-  }
-  // Our child is the host's child now, and all that is left for us to do is to say so.
-  int sent = send_frame(frame_of(kFrameForked, 0, static_cast<uint64_t>(pid)), pidfd);
-  if (sent >= 0) (void)sys(__NR_write, say.get(), "", 1);  // a child that was killed meanwhile needs no word
-  sys(__NR_exit_group, sent < 0 ? 125 : 0);
-  __builtin_unreachable();
-}
-
-// Whether what follows leaves CAP_SYS_PTRACE to the command.
-bool keeps_ptrace(const Op* op) {
-  constexpr uint64_t kPtrace = 1u << 19;
-  for (; !kOps[op->code].end; op++) {
-    if (op->code != kOpBounding || op->on_error != kOnErrorFail) continue;
-    if (!(op->arg[slots_bounding::capabilities_] & kPtrace)) return false;
-  }
-  return true;
-}
-
 int run_ids(Where& at, const Operands& o) {
   using s = slots_ids;
   auto* groups = o.flag(s::keep_groups_) ? nullptr : static_cast<const uint32_t*>(o.bytes(s::groups_));
@@ -141,44 +73,6 @@ int run_pty(Where& at, const Operands& o) {
   return r;
 }
 
-// The first candidate that exists decides, but for one that is there and cannot be executed: another may still do, as
-// execvp(3) has it.
-int run_find(Where& at, const Operands& o) {
-  using s = slots_find;
-  int result = -ENOENT;
-  for (uint32_t i = 0; i < o.count(s::files_); i++) {
-    int r = executable(at, o.text_at(s::files_, i));
-    if (r >= 0) return r;
-    if (r == -EACCES) result = r;
-    if (r != -ENOENT && r != -EACCES) return r;
-  }
-  at.detail = o.count(s::files_) ? o.text_at(s::files_, 0) : "";
-  return check(at, kStepFaccessat, result);
-}
-
-int run_exec(Where& at, const Operands& o) {
-  using s = slots_exec;
-  uint64_t argc = o.count(s::argv_), envc = o.count(s::env_);
-  at.detail = o.count(s::files_) ? o.text_at(s::files_, 0) : "";
-  int ready = reaper_is_ready(at);
-  if (ready < 0) return ready;
-  if (argc + envc + 2 > kArgumentsMax) return check(at, kStepExecve, -E2BIG);
-  const char** argv = pointers;
-  const char** envp = pointers + argc + 1;
-  for (uint32_t i = 0; i < argc; i++) argv[i] = o.text_at(s::argv_, i);
-  for (uint32_t i = 0; i < envc; i++) envp[i] = o.text_at(s::env_, i);
-  argv[argc] = nullptr;
-  envp[envc] = nullptr;
-  reset_signals();
-  int result = -ENOENT;
-  for (uint32_t i = 0; i < o.count(s::files_); i++) {
-    int r = static_cast<int>(sys(__NR_execve, o.text_at(s::files_, i), argv, envp));
-    if (r == -EACCES || (r == -ENOENT && result != -EACCES)) result = r;
-    if (r != -ENOENT && r != -ENOTDIR && r != -EACCES) return check(at, kStepExecve, o.text_at(s::files_, i), r);
-  }
-  return check(at, kStepExecve, result);
-}
-
 int open_host(Where& at, const char* path) {
   return check(at, kStepOpen, path, sys(__NR_openat, AT_FDCWD, path, O_PATH | O_CLOEXEC));
 }
@@ -189,6 +83,19 @@ int directory(Where& at, int root, const char* path, uint32_t mode) {
   return made.ok() ? 0 : made.get();
 }
 
+int run_filter(Where& at, const Operands& o, int slot, uint64_t flags) {
+  int ready = reaper_is_ready(at);  // the filter may deny the call that asks
+  return ready < 0 ? ready : load_seccomp(at, o.bytes(slot), o.count(slot), flags);
+}
+
+int run_receive(Where& at, const Operands& o) {
+  using s = slots_receive;
+  int handle = -1;
+  int r = send_frame(frame_of(kFrameSync, o.small(s::tag_), 0), -1);
+  r = check(at, kStepSendmsg, r < 0 ? r : wait_for_go(o.small(s::tag_), &handle));
+  return r < 0 ? r : o.set(s::dst_, handle);
+}
+
 int run_op(Where& at, const Op& op, const uint8_t* data) {
   Operands o(op, data);
   switch (op.code) {
@@ -196,7 +103,7 @@ int run_op(Where& at, const Op& op, const uint8_t* data) {
     case kOpUnshare: return unshare_namespaces(at, o.number(slots_unshare::flags_));
     case kOpJoin: return run_join(at, o);
     case kOpFork: return run_fork(at);
-    case kOpReap: return stay_as_reaper(at, o.number(slots_reap::capabilities_), keeps_ptrace(&op));
+    case kOpReap: return run_reap(at, &op);
     case kOpPropagation: return set_propagation(at, o.number(slots_propagation::flags_), true);
     case kOpRootPropagation: {
       using s = slots_root_propagation;
@@ -301,12 +208,7 @@ int run_op(Where& at, const Op& op, const uint8_t* data) {
     }
     case kOpCloseFrom: return close_from(at, o.small(slots_close_from::fd_));
     case kOpFind: return run_find(at, o);
-    case kOpSeccomp: {
-      using s = slots_seccomp;
-      int ready = reaper_is_ready(at);  // the filter may deny the call that asks
-      if (ready < 0) return ready;
-      return load_seccomp(at, o.bytes(s::filter_), o.count(s::filter_), o.number(s::flags_));
-    }
+    case kOpSeccomp: return run_filter(at, o, slots_seccomp::filter_, o.number(slots_seccomp::flags_));
     case kOpExec: return run_exec(at, o);
     case kOpSendHandle: {
       using s = slots_send_handle;
@@ -314,12 +216,23 @@ int run_op(Where& at, const Op& op, const uint8_t* data) {
     }
     case kOpSync: {
       int r = send_frame(frame_of(kFrameSync, o.small(slots_sync::tag_), 0), -1);
-      return check(at, kStepSendmsg, r < 0 ? r : wait_for_go(o.small(slots_sync::tag_)));
+      return check(at, kStepSendmsg, r < 0 ? r : wait_for_go(o.small(slots_sync::tag_), nullptr));
     }
     case kOpUntilHangup: {
-      int r = wait_for_go(0);
+      int r = wait_for_go(0, nullptr);
       return r == -EPIPE ? 0 : check(at, kStepRecvmsg, r);
     }
+    case kOpReceive: return run_receive(at, o);
+    case kOpAwaitStart: {
+      using s = slots_await_start;
+      return o.set(s::dst_, await_start(at, o.fd(s::listener_), o.small(s::tag_)));
+    }
+    case kOpHook: return run_hook(at, o);
+    case kOpListener: {
+      using s = slots_listener;
+      return o.set(s::dst_, run_filter(at, o, s::filter_, o.number(s::flags_) | kNewListener));
+    }
+    case kOpDescriptors: return run_descriptors(at, o);
     case kOpKillCgroup: return kill_cgroup(at, o.fd(slots_kill_cgroup::parent_), o.text(slots_kill_cgroup::name_));
   }
   return -ENOSYS;

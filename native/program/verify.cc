@@ -24,7 +24,7 @@ struct Known {
 
 // What may still run once a filter is installed: it may deny anything else.
 bool after_filter(uint16_t code) {
-  return code == kOpSeccomp || code == kOpSendHandle || code == kOpExec || code == kOpHalt;
+  return code == kOpSeccomp || code == kOpListener || code == kOpSendHandle || code == kOpExec || code == kOpHalt;
 }
 
 // Without no_new_privs a filter needs CAP_SYS_ADMIN, so it goes before the ops that give capabilities up.
@@ -95,10 +95,11 @@ class Verifier {
   const char* check_order(uint32_t i, const Op& op, const OpInfo& info) {
     if (info.barrier && (landing_ > i || op.on_error != kOnErrorFail)) return "barrier";
     if (static_cast<bool>(info.end) != (i + 1 == header_->ops)) return "end";
-    if (pivoted_ && (info.host || op.code == kOpPivot)) return "pivot";
-    pivoted_ = pivoted_ || op.code == kOpPivot;
+    bool pivots = op.code == kOpPivot || op.code == kOpMoveRoot;
+    if (pivoted_ && (info.host || pivots)) return "pivot";
+    pivoted_ = pivoted_ || pivots;
     if (filtered_) return (unprivileged_ ? after_filter : after_early_filter)(op.code) ? nullptr : "seccomp";
-    filtered_ = op.code == kOpSeccomp;
+    filtered_ = op.code == kOpSeccomp || op.code == kOpListener;
     unprivileged_ = unprivileged_ || (op.code == kOpNoNewPrivs && op.on_error == kOnErrorFail);
     return nullptr;
   }

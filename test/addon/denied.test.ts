@@ -122,7 +122,7 @@ test('of a process that somebody else has collected only the end is known', asyn
   const copy = native.duplicate(openHandle(session.process).fd);
   if ('errno' in copy) throw new Error('cannot duplicate');
   const other = new Promise((resolve) => {
-    new native.Exit(copy, (code, signal) => resolve({ code, signal }));
+    new native.Exit(copy, true, (code, signal) => resolve({ code, signal }));
   });
   session.close();
   expect(await Promise.all([session.exit, other])).toEqual(

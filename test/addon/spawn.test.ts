@@ -28,6 +28,7 @@ test('an init has the null device, its channel and nothing else', async () => {
   expect(readFileSync(`${directory}/cmdline`, 'utf8')).toBe('runts-init\0');
   session.close();
   await session.exit;
+  session.process.close();
 });
 
 testIf('userns')('in new namespaces an init becomes root once its ids are mapped', async () => {
@@ -37,6 +38,7 @@ testIf('userns')('in new namespaces an init becomes root once its ids are mapped
   await send(session, [op('become_root', {}), op('hostname', { name: 'inside' }), halt]);
   expect(await frames(session)).toEqual([{ kind: 'done' }]);
   expect(await session.exit).toEqual({ code: 0, signal: undefined });
+  session.process.close();
 });
 
 testIf('root', 'userns')('an ordinary user can do the same', async () => {
@@ -48,6 +50,7 @@ test('an init that is closed without a program ends', async () => {
   session.close();
   session.close();
   expect(await session.exit).toEqual({ code: 125, signal: undefined });
+  session.process.close();
 });
 
 test('a signal is sent by pidfd; to a process that is gone it is not', async () => {
@@ -91,5 +94,6 @@ test('spawning leaves this process as it was', async () => {
   const session = await host.processes.spawn({ flags });
   session.close();
   await session.exit;
+  session.process.close();
   expect(status()).toBe(before);
 });

@@ -23,14 +23,14 @@ describe('exit codes', () => {
   test.each([
     ['that of the command', ['sh', '-c', 'echo out; echo err >&2; exit 7'], 7, 'out\n', /^err\n$/],
     ['128 + n after signal n', ['sh', '-c', 'kill -9 $$'], 137, '', /^$/],
-    ['127 for a command that is not there', ['nosuch'], 127, '', /^runts: command not found: "nosuch"/],
     [
-      '126 for a file that is no program',
-      ['/etc/passwd'],
-      126,
+      '127 for a command that is not there',
+      ['nosuch'],
+      127,
       '',
-      /^runts: "\/etc\/passwd" is not executable: EACCES/,
+      /^runts: exec: "nosuch": executable file not found in \$PATH/,
     ],
+    ['126 for a file that is no program', ['/etc/passwd'], 126, '', /^runts: exec \/etc\/passwd: permission denied/],
   ])('%s', async (_name, command, code, stdout, stderr) => {
     const ended = await inside(...command);
     expect(ended).toMatchObject({ code, stdout });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const bin = join(root, 'bin', 'runts.js');
+export const bin = join(root, 'bin', 'runts.js');
 
 if (!existsSync(join(root, 'dist', 'lib', 'cli', 'main.js'))) {
   throw new Error('the command line is tested as it is built, and dist is missing: run `npx tsc -b`');

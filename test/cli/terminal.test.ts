@@ -75,7 +75,7 @@ test('the terminal is given back when the command is killed, and when there is n
   const killed = terminal("$RUNTS run -it --rootfs $ROOT -- sh -c 'kill -9 $$'; echo code $?; stty -a");
   expect((await killed.ended).stdout).toMatch(/code 137[\s\S]*\sicanon\s/);
   const missing = terminal('$RUNTS run -it --rootfs $ROOT -- nosuch; echo code $?; stty -a');
-  expect((await missing.ended).stdout).toMatch(/command not found[\s\S]*code 127[\s\S]*\sicanon\s/);
+  expect((await missing.ended).stdout).toMatch(/executable file not found[\s\S]*code 127[\s\S]*\sicanon\s/);
 });
 
 test('when our terminal is gone the one inside is too', async () => {

@@ -15,6 +15,7 @@ const unified = '25 1 0:20 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2
 
 describe('a cgroup', () => {
   const plan = (path: string, more: Partial<CgroupPlan> = {}): CgroupPlan => ({
+    driver: 'cgroupfs',
     parent: cgroupRoot,
     path,
     controllers: ['pids'],
@@ -169,10 +170,18 @@ describe('facts', () => {
     sim.tree.entries.set(`${service}/cgroup.controllers`, 'memory pids');
     sim.tree.canWrite = (path) => path.startsWith(service);
     const { cgroup } = await sim.run(probeFacts(sim.host));
-    expect(cgroup).toEqual({ mode: 'unified', parent: service, controllers: ['memory', 'pids'] });
+    expect(cgroup).toEqual({
+      mode: 'unified',
+      mount: hidden,
+      own: `${service}/app.slice`,
+      parent: service,
+      controllers: ['memory', 'pids'],
+      occupied: false,
+      legacy: [],
+    });
     // A directory with processes cannot give its children more than it does.
     sim.tree.entries.set(`${service}/cgroup.procs`, '77\n');
-    expect((await sim.run(probeFacts(sim.host))).cgroup.controllers).toEqual([]);
+    expect((await sim.run(probeFacts(sim.host))).cgroup).toMatchObject({ controllers: [], occupied: true });
   });
 
   test.each([

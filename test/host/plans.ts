@@ -52,6 +52,7 @@ export function fullPlan({ reaps = true }: { readonly reaps?: boolean } = {}): P
       origin: '/linux/uidMappings',
     },
     cgroup: {
+      driver: 'cgroupfs',
       parent: cgroupRoot,
       path: 'runts/c1',
       controllers: ['memory', 'pids'],

@@ -156,10 +156,10 @@ describe('start', () => {
   });
 
   test.each([
-    ['find', 'ENOENT', 127, 'command not found: "foo" (looked in /usr/bin, /bin)'],
-    ['find', 'EACCES', 126, '"foo" is not executable: EACCES'],
-    ['exec', 'ENOEXEC', 126, '"foo" is not executable: ENOEXEC'],
-    ['exec', 'ENOENT', 127, 'cannot execute "foo": its interpreter'],
+    ['find', 'ENOENT', 127, 'exec: "foo": executable file not found in $PATH'],
+    ['find', 'EACCES', 126, 'exec foo: permission denied'],
+    ['exec', 'ENOEXEC', 126, 'exec foo: exec format error'],
+    ['exec', 'ENOENT', 127, 'exec foo: no such file or directory'],
   ])('%s with %s is exit code %i', async (op, errno, exit, message) => {
     for (const reaps of [true, false]) {
       const sim = new Sim({ files: hostFiles, misdeed: atOp(op, { kind: 'error', errno, step: 'execve' }) });

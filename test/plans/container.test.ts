@@ -24,6 +24,7 @@ test('a container of an ordinary user', () => {
   expect(text(small(), 'rootless')).toMatchInlineSnapshot(`
     "  inputs  stdin0 stdout1 stderr2
     become_root  ; default: user namespace
+    unshare  flags=cgroup  ; /linux/namespaces
     propagation  flags=private  ; default: propagation
     clone_mount  dst=root3 path=/images/demo recursive  ; /root/path
     mount_attributes  src=root3 propagation=private recursive  ; /root/path
@@ -61,7 +62,7 @@ test('a container of an ordinary user', () => {
     sync  tag=1  ; default: start
     reap  capabilities=kill  ; default: reaper
     new_session  ; default: session
-    new_keyring  name=runts-demo [unless ENOSYS,EPERM,EDQUOT]  ; default: keyring
+    new_keyring  name=_ses.demo [unless ENOSYS,EPERM,EDQUOT]  ; default: keyring
     stdio  stdin=stdin0 stdout=stdout1 stderr=stderr2  ; default: stdio
     close_from  fd=3  ; default: descriptors
     umask  mask=0022  ; /process/user/umask
@@ -82,10 +83,10 @@ test('what root plans otherwise: a root from a helper, with mapped owners', () =
   expect(explain(plan.segment).split('\n').slice(0, 6).join('\n')).toMatchInlineSnapshot(`
     "     inputs            stdin0 stdout1 stderr2 root3
       0  become_root                                                                      ; default: user namespace
-      1  propagation       flags=private                                                  ; default: propagation
-      2  mount_attributes  src=root3 propagation=private recursive                        ; /root/path
-      3  attach_host       src=root3 path=/                                               ; /root/path
-      4  fsmount           dst=proc4 fstype=proc options=[] attributes=nosuid,nodev,noexec  ; /mounts/0"
+      1  unshare           flags=cgroup                                                   ; /linux/namespaces
+      2  propagation       flags=private                                                  ; default: propagation
+      3  mount_attributes  src=root3 propagation=private recursive                        ; /root/path
+      4  attach_host       src=root3 path=/                                               ; /root/path"
   `);
 });
 

@@ -17,18 +17,18 @@ test('a helper maps owners as far as it can, and sends mounts by their index', (
     { kind: 'mount', register: 'a', source: '/a', recursive: true, idmap: true, origin: 'a' },
     { kind: 'mount', register: 'b', source: '/b', recursive: false, idmap: false, origin: 'b' },
   ] as const;
-  expect(explain(helperForMounts(mounts))).toMatchInlineSnapshot(`
-    "     inputs            userns
+  expect(explain(helperForMounts(mounts).segment)).toMatchInlineSnapshot(`
+    "     inputs            userns1
       0  clone_mount       dst=mount0 path=/a recursive                                   ; a
-      1  idmap             src=mount0 userns=userns recursive [unless EINVAL,EPERM,ENOSYS,EOPNOTSUPP] [skip 1]  ; a
-      2  idmap             src=mount0 userns=userns [unless EINVAL,EPERM,ENOSYS,EOPNOTSUPP]  ; a
+      1  idmap             src=mount0 userns=userns1 recursive [unless EINVAL,EPERM,ENOSYS,EOPNOTSUPP] [skip 1]  ; a
+      2  idmap             src=mount0 userns=userns1 [unless EINVAL,EPERM,ENOSYS,EOPNOTSUPP]  ; a
       3  send_handle       src=mount0 tag=3                                               ; a
-      4  clone_mount       dst=mount1 path=/b                                             ; b
-      5  send_handle       src=mount1 tag=4                                               ; b
+      4  clone_mount       dst=mount2 path=/b                                             ; b
+      5  send_handle       src=mount2 tag=4                                               ; b
       6  halt                                                                             ; default: end
     "
   `);
-  expect(helperForMounts(mounts.slice(1)).inputs).toEqual([]);
+  expect(helperForMounts(mounts.slice(1))).toMatchObject({ segment: { inputs: [] }, users: [] });
 });
 
 test('masked and read-only paths of /proc go through the procfs that was mounted', () => {
@@ -78,11 +78,18 @@ test('devices are made by root without a user namespace that may use any, and cl
     spec.linux.resources = { devices: [{ allow: true, access: 'rwm' }] };
   };
   const base = { root: 'tmpfs5', major: 10, minor: 229, uid: 1, gid: 0 };
-  expect(where(ops(edit(false), {}, 'root'), 'node')[0]).toEqual({ ...base, path: 'fuse', mode: 0o020600 });
-  expect(where(ops(edit(true)), 'node')).toEqual([
+  const lookups = { devices: { 'c 10:229': '/dev/misc/fuse' }, links: {}, kcore: false, selinux: false };
+  expect(where(ops(edit(false), { lookups }, 'root'), 'node')).toContainEqual({
+    ...base,
+    path: 'fuse',
+    mode: 0o020600,
+  });
+  expect(where(ops(edit(true), { lookups }), 'node')).toEqual([
     { root: 'tmpfs5', path: 'pipe', mode: 0o010666, major: 0, minor: 0, uid: 0, gid: 0 },
   ]);
-  expect(where(ops(edit(true)), 'clone_mount')).toContainEqual(expect.objectContaining({ path: '/dev/fuse' }));
+  const clones = where(ops(edit(true), { lookups }), 'clone_mount');
+  expect(clones).toContainEqual(expect.objectContaining({ path: '/dev/misc/fuse' }));
+  expect(() => ops(edit(true))).toThrow(expect.objectContaining({ origin: '/linux/devices/0' }));
 });
 
 test('a stream is given to a user other than root, if it is ours to give', () => {
@@ -171,14 +178,11 @@ test('what is not mapped is an error with the remedy, not a failure in the init'
   );
 });
 
-test.each<[string, (spec: DraftSpec) => void]>([
-  ['/process/scheduler', (s) => (s.process.scheduler = { policy: 'SCHED_FIFO' })],
-  ['/process/apparmorProfile', (s) => (s.process.apparmorProfile = 'x')],
-  ['/linux/personality', (s) => (s.linux.personality = { domain: 'LINUX32' })],
-  ['/linux/netDevices', (s) => (s.linux.netDevices = { eth0: {} })],
-  ['/hooks/poststop', (s) => (s.hooks = { poststop: [{ path: '/x' }] })],
-])('what has no op yet is refused by its name: %s', (origin, edit) => {
-  expect(() => planContainer(request(edit), facts('root'))).toThrow(
+test.each<[string, (spec: DraftSpec) => void, object]>([
+  ['/hooks/poststop', (s) => (s.hooks = { poststop: [{ path: '/x' }] }), {}],
+  ['/linux/netDevices/eth0', (s) => (s.linux.netDevices = { eth0: {} }), { reap: false, start: 'socket' }],
+])('what cannot be had is refused by its name: %s', (origin, edit, options) => {
+  expect(() => planContainer(request(edit, options), facts('rootless'))).toThrow(
     expect.objectContaining({ code: 'ERR_UNSUPPORTED', origin }),
   );
 });

@@ -92,7 +92,7 @@ describe('whatever is asked', () => {
         const plan = planned(asked, kind);
         if (plan === undefined) return;
         made++;
-        expect(brokenRules(plan)).toEqual([]);
+        expect(brokenRules(plan, 'container')).toEqual([]);
         expect(verify(encode(plan.segment))).toBeUndefined();
       }),
       runs,
@@ -167,7 +167,7 @@ test.each<[string, Plan]>([
   ['the command is found', edited(good, (ops) => ops.filter(({ op }) => op !== 'find'))],
   ['every op says where', edited(good, (ops) => ops.map((op) => ({ ...op, origin: '' })))],
 ])('a plan that breaks it is caught: %s', (rule, plan) => {
-  expect(brokenRules(plan).some((name) => name.startsWith(rule))).toBe(true);
+  expect(brokenRules(plan, 'container').some((name) => name.startsWith(rule))).toBe(true);
 });
 
 test('every rule has a test above', () => {

@@ -26,16 +26,28 @@ test.each(golden('refused.txt').trimEnd().split('\n'))('both refuse: %s', (line)
   expect(verify(mutant)).toEqual({ op: Number(op), reason });
 });
 
-test.each(['with', 'without'])('both agree on what may run after a filter %s no_new_privs', (how) => {
+const filters = {
+  filter: op('seccomp', { filter: new Uint8Array(8), flags: 0 }),
+  listener: op('listener', { dst: 'l', filter: new Uint8Array(8), flags: 0 }),
+};
+
+test.each([
+  ['filter', 'with'],
+  ['filter', 'without'],
+  ['listener', 'with'],
+  ['listener', 'without'],
+] as const)('both agree on what may run after a %s %s no_new_privs', (which, how) => {
   const start = how === 'with' ? [op('no_new_privs', {})] : [];
-  const filter = op('seccomp', { filter: new Uint8Array(8), flags: 0 });
-  const program = encode({ inputs: [], ops: [...start, filter, filter, halt] });
+  const program = encode({ inputs: [], ops: [...start, filters[which], filters.filter, halt] });
   const second = 64 * (1 + start.length + 1);
   for (let code = 0; code <= opNames.length; code++) {
     const mutant = program.slice();
     new DataView(mutant.buffer).setUint16(second, code, true);
     expect(verifyProgram(mutant), opNames[code]).toEqual(verify(mutant));
   }
+  const sends = op('send_handle', { src: which === 'filter' ? 'a' : 'l', tag: 1 });
+  const sent = encode({ inputs: ['a'], ops: [...start, filters[which], sends, halt] });
+  expect([verifyProgram(sent), verify(sent)]).toEqual([undefined, undefined]);
 });
 
 const programs: Readonly<Record<string, Encodable>> = {

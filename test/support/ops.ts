@@ -37,6 +37,8 @@ export interface Surroundings {
   /** What to do while the init waits at a sync point, before it is told to go on. */
   readonly at?: (tag: number, running: Running) => unknown;
   readonly cgroup?: Handle;
+  /** What goes with the GO of a tag: op `receive`. */
+  readonly gives?: Readonly<Record<number, Handle>>;
 }
 
 export interface Running {
@@ -56,7 +58,7 @@ export interface Ran {
 
 /** Runs ops in an init of its own to their end. One in a user namespace is root of it, with its mounts cut off from ours. */
 export async function run(ops: readonly Op[], surroundings: Surroundings = {}): Promise<Ran> {
-  const { flags = 0, inputs = {}, at, cgroup } = surroundings;
+  const { flags = 0, inputs = {}, at, cgroup, gives = {} } = surroundings;
   const session = await host.processes.spawn({ flags, cgroup });
   onTestFinished(() => session.close());
   if (flags & isolated.user) await mapRoot(session.pid);
@@ -78,7 +80,8 @@ export async function run(ops: readonly Op[], surroundings: Surroundings = {}): 
     if (frame.kind === 'forked') session.adopt(frame.pid, handle!);
     if (frame.kind === 'sync') {
       await at?.(frame.tag, { session, handles });
-      await session.send(goMessage(frame.tag));
+      const given = gives[frame.tag];
+      await session.send(goMessage(frame.tag), given && [given]);
     }
   }
   const exit = await session.exit;

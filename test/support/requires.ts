@@ -1,12 +1,15 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { test } from 'vitest';
 
 /** What a test may need of the machine: true, or why it is not there. */
 const features = {
   root: () => process.getuid?.() === 0 || 'needs root',
+  CAP_SYS_RESOURCE: () => hasCapability(24) || 'needs CAP_SYS_RESOURCE',
   'ordinary user': () => process.getuid?.() !== 0 || 'is for an ordinary user',
   userns: () => unshares('--user') || 'user namespaces cannot be made here',
+  cgroup2: () => canMakeCgroups() || 'needs a cgroup v2 hierarchy in which we may make cgroups',
+  vm: () => process.env['RUNTS_VM'] === '1' || 'is for the virtual machine: npm run test:vm',
   subuids: () =>
     (existsSync('/usr/bin/newuidmap') && hasSubordinateIds()) || 'needs newuidmap and an entry in /etc/subuid',
   libseccomp: () => existsSync('/usr/include/seccomp.h') || 'needs libseccomp-dev and a C compiler',
@@ -17,12 +20,32 @@ const features = {
 } as const;
 export type Feature = keyof typeof features;
 
+function hasCapability(bit: number): boolean {
+  const set = /^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0';
+  return ((BigInt(`0x${set}`) >> BigInt(bit)) & 1n) === 1n;
+}
+
 function runs(program: string): boolean {
   return spawnSync(program, ['--version'], { stdio: 'ignore' }).error === undefined;
 }
 
 function unshares(flag: string): boolean {
   return spawnSync('unshare', [flag, 'true'], { stdio: 'ignore' }).status === 0;
+}
+
+/** The v2 hierarchy itself, or beside those of v1. */
+export const cgroup2Root = ['/sys/fs/cgroup/unified', '/sys/fs/cgroup'].find((path) =>
+  existsSync(`${path}/cgroup.procs`),
+);
+
+function canMakeCgroups(): boolean {
+  if (cgroup2Root === undefined) return false;
+  try {
+    accessSync(cgroup2Root, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function hasSubordinateIds(): boolean {

@@ -47,7 +47,9 @@ export class Tree {
   read(path: string): string {
     if (isCgroup(path) && path.endsWith('/cgroup.events')) {
       const cgroup = path.slice(0, path.lastIndexOf('/'));
-      if (this.entries.has(path)) return `populated ${this.#inhabitants.in(cgroup) > 0 ? 1 : 0}\nfrozen 0\n`;
+      if (this.entries.has(path)) {
+        return `populated ${this.#inhabitants.in(cgroup) > 0 ? 1 : 0}\nfrozen ${this.#isFrozen(cgroup) ? 1 : 0}\n`;
+      }
     }
     const entry = this.entries.get(path);
     if (entry === undefined) throw errno('ENOENT', path);
@@ -106,10 +108,19 @@ export class Tree {
 
   #fillCgroup(path: string, controllers: string): void {
     const enabled = controllers.split(' ').filter((name) => name !== '');
-    for (const name of ['procs', 'events', 'kill', 'subtree_control']) this.entries.set(`${path}/cgroup.${name}`, '');
+    for (const name of ['procs', 'subtree_control']) this.entries.set(`${path}/cgroup.${name}`, '');
     this.entries.set(`${path}/cgroup.controllers`, enabled.join(' '));
     if (path === cgroupRoot) return;
+    for (const name of ['events', 'kill']) this.entries.set(`${path}/cgroup.${name}`, '');
+    this.entries.set(`${path}/cgroup.type`, 'domain\n');
+    this.entries.set(`${path}/cgroup.freeze`, '0\n');
     for (const name of enabled.flatMap((c) => controllerFiles[c] ?? [])) this.entries.set(`${path}/${name}`, 'max');
+  }
+
+  #isFrozen(cgroup: string): boolean {
+    if (cgroup === cgroupRoot) return false;
+    const own = this.entries.get(`${cgroup}/cgroup.freeze`);
+    return own?.toString().trim() === '1' || this.#isFrozen(cgroup.slice(0, cgroup.lastIndexOf('/')));
   }
 
   #enable(cgroup: string, old: string, text: string): void {

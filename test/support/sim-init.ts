@@ -34,6 +34,10 @@ export interface World {
   die(exit: Exit): void;
   mapped(): boolean;
   fork(): { readonly pid: number; readonly handle: string };
+  /** Takes the next connection at the listener that came with the program, in the place of the channel; false: none came. */
+  accept(then: () => void): boolean;
+  /** What closes at an exec. */
+  closeListener(): void;
   after(ms: number, then: () => void): void;
   readonly misdeed: (op: string, index: number) => Misdeed | undefined;
   readonly command: Command;
@@ -78,20 +82,20 @@ export class ModelInit {
   #reaps = false;
   /** A keeper: not the init that a test's misdeeds are for. */
   #keeps = false;
-  #state: 'waiting' | 'running' | 'stalled' | 'command' | 'over' = 'waiting';
+  #state: 'waiting' | 'running' | 'accepting' | 'stalled' | 'command' | 'over' = 'waiting';
 
   constructor(world: World) {
     this.#world = world;
   }
 
-  receive(message: Uint8Array, handles: number): void {
+  receive(message: Uint8Array, handles: readonly string[]): void {
     const view = new DataView(message.buffer, message.byteOffset, message.length);
     const value = view.getUint32(4, true);
     if (view.getUint32(0, true) === 2) {
-      this.#go(value);
+      this.#go(value, handles.length);
       return;
     }
-    this.#handles += handles;
+    this.#handles += handles.length;
     this.#stretches.push(message.subarray(8));
     const size = this.#stretches.reduce((sum, stretch) => sum + stretch.length, 0);
     if (size >= value) this.#begin(size);
@@ -100,7 +104,13 @@ export class ModelInit {
   /** The host closed its end. */
   hungUp(): void {
     if (this.#keeps && this.#awaits === 0) {
-      this.#go(0);
+      this.#go(0, 0);
+      return;
+    }
+    // Whoever made the container may go now, and whoever was to start it may have thought better of it.
+    if (this.#state === 'accepting') return;
+    if (this.#op === 'await_start' && this.#awaits !== undefined) {
+      this.#accept(this.#awaits);
       return;
     }
     if (this.#state === 'command' && !this.#reaps) return;
@@ -136,9 +146,14 @@ export class ModelInit {
     this.#run();
   }
 
-  #go(tag: number): void {
-    if (this.#awaits !== tag) {
-      this.#fail('recvmsg', 'EPROTO', `go ${tag}`);
+  get #op(): string | undefined {
+    return this.#program?.ops[this.#at]?.op;
+  }
+
+  #go(tag: number, handles: number): void {
+    const wanted = this.#op === 'receive' || this.#op === 'await_start' ? 1 : 0;
+    if (this.#awaits !== tag || handles !== wanted) {
+      this.#fail('recvmsg', 'EPROTO', `go ${tag} with ${handles} handles`);
       return;
     }
     this.#awaits = undefined;
@@ -195,8 +210,12 @@ export class ModelInit {
         this.#fail('setresgid', 'EINVAL', '');
         return true;
       case 'sync':
+      case 'receive':
         this.#awaits = tag;
         this.#world.say(frame('sync', { tag }));
+        return true;
+      case 'await_start':
+        this.#accept(tag);
         return true;
       case 'until_hangup':
         this.#awaits = 0;
@@ -224,9 +243,21 @@ export class ModelInit {
     }
   }
 
+  #accept(tag: number): void {
+    this.#state = 'accepting';
+    this.#awaits = undefined;
+    const there = this.#world.accept(() => {
+      this.#state = 'running';
+      this.#awaits = tag;
+      this.#world.say(frame('sync', { tag }));
+    });
+    if (!there) this.#fail('accept4', 'EINVAL', '');
+  }
+
   #execute(): void {
     const { command } = this.#world;
     this.#state = 'command';
+    this.#world.closeListener();
     if (this.#reaps) this.#world.say(frame('started'));
     else this.#world.hangUp();
     for (const bytes of this.#reaps ? (command.says ?? []) : []) this.#world.say(bytes, []);

@@ -38,7 +38,15 @@ test('an ordinary user without subordinate ids is told so where ids are the matt
     gid: 1000,
     privileged: false,
     subordinate: { uids: [], gids: [] },
-    cgroup: { mode: 'unified', parent: undefined, controllers: [] },
+    cgroup: {
+      mode: 'unified',
+      mount: '/sys/fs/cgroup',
+      own: undefined,
+      parent: undefined,
+      controllers: [],
+      occupied: false,
+      legacy: [],
+    },
     hostRoot: {},
   } as const;
   expect(hint('ids', 'EINVAL', { facts })).toContain('No subordinate ids were found');

@@ -7,13 +7,15 @@ import type { Op } from '../../../lib/program/ops.ts';
 
 type Draw = fc.GeneratorValue;
 
-const ordered = new Set(['pivot', 'seccomp', 'no_new_privs']);
+const ordered = new Set(['pivot', 'move_root', 'seccomp', 'listener', 'no_new_privs']);
 const ordinary = layouts.filter((layout) => !layout.end && !ordered.has(layout.name));
 const fallible = ordinary.filter((layout) => !layout.barrier);
 const tails = [
   ['halt'],
   ['exec'],
   ['pivot', 'hostname', 'exec'],
+  ['move_root', 'hostname', 'exec'],
+  ['no_new_privs', 'listener', 'send_handle', 'exec'],
   ['no_new_privs', 'seccomp', 'seccomp', 'exec'],
   ['pivot', 'seccomp', 'ids', 'capabilities', 'exec'],
 ] as const;

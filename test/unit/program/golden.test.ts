@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { encode } from '../../../lib/program/encode.ts';
 import { explain } from '../../../lib/program/explain.ts';
-import { headerAt, opAt } from '../../../lib/program/layout.ts';
+import { headerAt, layoutOf, opAt } from '../../../lib/program/layout.ts';
 import { wire } from '../../../lib/program/limits.ts';
 import { type Reason, verify } from '../../../lib/program/verify.ts';
 import { small } from './small.ts';
@@ -139,8 +139,10 @@ const patches: readonly Patch[] = [
   record('an end before the end', join, 'end', opAt.code, 0, 2),
   record('no end at the end', exec, 'end', opAt.code, 1, 2),
   record('a second pivot', file, 'pivot', opAt.code, at(pivot, opAt.code) & 0xffff, 2),
+  record('a root moved after the pivot', file, 'pivot', opAt.code, layoutOf('move_root')!.code, 2),
   record('a host path after the pivot', file, 'pivot', opAt.code, at(attach, opAt.code) & 0xffff, 2),
   record('an op that the filter may deny', send, 'seccomp', opAt.code, at(stdio, opAt.code) & 0xffff, 2),
+  record('a second filter that fills a register twice', send, 'fill', opAt.code, layoutOf('listener')!.code, 2),
   record('something in a slot that is not used', privs, 'slot', arg(6) + 7, 1, 1),
   record('an int over its limit', rlimit, 'int', arg(0), 16),
   record('an int over 2^32', sync, 'int', arg(0) + 4, 1, 4),

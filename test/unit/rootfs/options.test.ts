@@ -20,7 +20,7 @@ test('of words about the same thing the last one counts', () => {
   expect(mountOptions(['ro', 'rw']).attributes).toEqual({ set: 0, clear: 1 });
   expect(mountOptions(['suid', 'nosuid']).attributes).toEqual({ set: 2, clear: 0 });
   expect(mountOptions(['rslave', 'private']).propagation).toEqual({ flags: 0x40000, recursive: false });
-  expect(mountOptions(['sync', 'async']).data).toEqual([]);
+  expect(mountOptions(['sync', 'lazytime', 'async'])).toMatchObject({ superblock: ['lazytime'], data: [] });
 });
 
 test('the access times are one field, which is always set whole', () => {
@@ -36,5 +36,8 @@ test('recursive words do not change the others', () => {
 });
 
 test('what has no op is told apart from what the file system should know', () => {
-  expect(mountOptions(['remount', 'tmpcopyup'])).toMatchObject({ data: [], refused: ['remount', 'tmpcopyup'] });
+  expect(mountOptions(['src-nofollow'])).toMatchObject({ data: [], refused: ['src-nofollow'] });
+  expect(mountOptions(['remount', 'tmpcopyup', 'silent', 'iversion'])).toMatchObject({
+    ...{ remount: true, copyUp: true, data: [], refused: [], superblock: [] },
+  });
 });

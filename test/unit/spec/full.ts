@@ -28,7 +28,7 @@ export function full() {
       selinuxLabel: 'system_u:system_r:t:s0',
       oomScoreAdj: 100,
       scheduler: {
-        policy: 'SCHED_OTHER',
+        policy: 'SCHED_DEADLINE',
         nice: 5,
         priority: 0,
         flags: ['SCHED_FLAG_RESET_ON_FORK'],

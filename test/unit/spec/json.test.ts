@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { RuntsError } from '../../../lib/errors.ts';
-import { jsonDepthMax, parseJson } from '../../../lib/spec/json.ts';
+import { jsonDepthMax, parseJson, stringifyJson } from '../../../lib/spec/json.ts';
 
 const plain = (value: unknown): unknown =>
   JSON.parse(JSON.stringify(value, (_, item) => (typeof item === 'bigint' ? Number(item) : item)));
@@ -148,5 +148,39 @@ describe('parseJson', () => {
     });
     // The fastest of ten: the machine may be busy with other things. It takes about 3 ms.
     expect(Math.min(...times)).toBeLessThan(30);
+  });
+});
+
+describe('stringifyJson', () => {
+  test('writes what parseJson reads back as the same value, 64-bit integers and all', () => {
+    fc.assert(
+      fc.property(
+        fc.jsonValue({ maxDepth: 5 }),
+        fc.bigInt(-(1n << 64n), 1n << 64n),
+        fc.constantFrom(0, 2),
+        (...given) => {
+          const [value, big, indent] = given;
+          fc.pre(!refusedByDesign.test(JSON.stringify(value)) && !/\\ud[89a-f]/i.test(JSON.stringify(value)));
+          const text = stringifyJson({ value, big }, indent);
+          const { big: read } = parseJson(text) as { big: number | bigint };
+          expect(BigInt(read)).toBe(big);
+          expect(plain(parseJson(text))).toEqual(plain({ value, big }));
+        },
+      ),
+      { seed: 3, numRuns: 2000 },
+    );
+  });
+
+  test('writes as JSON.stringify does where there is no bigint', () => {
+    const value = { a: [1, { b: 'x"\n', c: null }, [], {}], left: undefined, d: true };
+    expect(stringifyJson(value)).toBe(JSON.stringify(value));
+    expect(stringifyJson(value, 2)).toBe(JSON.stringify(value, null, 2));
+    expect(stringifyJson([18446744073709551615n])).toBe('[18446744073709551615]');
+  });
+
+  test('drops nothing silently', () => {
+    for (const value of [Number.NaN, Number.POSITIVE_INFINITY, () => 0, undefined, Symbol('x')]) {
+      expect(() => stringifyJson(value)).toThrow(RuntsError);
+    }
   });
 });

@@ -1,0 +1,106 @@
+import { RuntsError } from '../../errors.ts';
+import type { CreateRequest, Made } from '../../host/oci/create.ts';
+import { messageOf } from '../../host/undo.ts';
+import type { Command, Context } from '../command.ts';
+import { isOn } from '../parse.ts';
+import { dockerFlags, runSynopsis, runText, sourceFlags } from '../run-words.ts';
+import { Signals } from '../signals.ts';
+import { attend, joined } from './attend.ts';
+import { onlyId } from './common.ts';
+import { createRequest, makeFlags } from './make.ts';
+
+/** `runts run` of a bundle; with --host, --rootfs or --image on the line lib/cli/run.ts has its place. */
+export const run: Command = {
+  synopsis: runSynopsis,
+  text: runText,
+  flags: {
+    ...makeFlags,
+    detach: { names: ['--detach', '-d'], doc: 'do not wait for the command' },
+    keep: { names: ['--keep'], doc: 'do not remove the container when it has ended' },
+    ...sourceFlags,
+  },
+  otherFlags: { title: 'options without a bundle', flags: dockerFlags },
+  grammar: { anywhere: true, lenient: true },
+  async main(parsed, context) {
+    const id = onlyId('run', parsed);
+    const signals = new Signals();
+    const silence = context.world.onSignal((signal) => signals.give(signal));
+    const detach = isOn(parsed, 'detach');
+    try {
+      const request = await createRequest(parsed, context, id, detach, signals);
+      const made = await make(request, context);
+      return await go(made, { id, detach, keep: isOn(parsed, 'keep') }, context, signals);
+    } catch (error) {
+      // Whoever sent the signal knows why there is no container.
+      if (signals.canceledBy !== undefined && RuntsError.is(error) && error.code === 'ERR_CANCELED') {
+        return 128 + signals.canceledBy;
+      }
+      throw error;
+    } finally {
+      silence();
+    }
+  },
+};
+
+async function make(request: CreateRequest, { world }: Context): Promise<Made> {
+  const [{ create }, { probeFacts }] = await Promise.all([
+    import('../../host/oci/create.ts'),
+    import('../../host/probe.ts'),
+  ]);
+  try {
+    return await create(world.host, await probeFacts(world.host), request);
+  } finally {
+    for (const handle of request.stdio ?? []) handle.close();
+  }
+}
+
+interface How {
+  readonly id: string;
+  readonly detach: boolean;
+  readonly keep: boolean;
+}
+
+/** From a container that is made to its end. */
+async function go(
+  made: Made,
+  { id, detach, keep }: How,
+  { world, root, log }: Context,
+  signals: Signals,
+): Promise<number> {
+  const { start } = await import('../../host/oci/start.ts');
+  const warn = (message: string): void => log.warn(message);
+  let stays = false;
+  try {
+    signals.hold();
+    return await joined(made.console, world, async (shown) => {
+      await start(world.host, root, id, { warn });
+      stays = detach || keep;
+      if (detach) return 0;
+      const process = await world.host.processes.find(made.pid);
+      try {
+        const signal = (number: number): void => {
+          if (process !== undefined) world.host.processes.signal(process, number);
+        };
+        return await attend({ exit: made.exit, signal, console: made.console }, signals, shown);
+      } finally {
+        process?.close();
+      }
+    });
+  } finally {
+    made.release();
+    if (!stays) await clear(id, { world, root, warn });
+  }
+}
+
+/** What the command came to is known by now: that something of it is left is told, and changes nothing. */
+async function clear(
+  id: string,
+  { world, root, warn }: Pick<Context, 'world' | 'root'> & { readonly warn: (message: string) => void },
+): Promise<void> {
+  const { removeContainer } = await import('../../host/oci/delete.ts');
+  try {
+    await removeContainer(world.host, root, id, { force: true, warn });
+  } catch (error) {
+    warn(`cannot remove container ${id}: ${messageOf(error)}`);
+  }
+}

@@ -1,0 +1,121 @@
+import { type Call, decodeMessage, encodeCall, type Message, messageLength } from '../dbus/message.ts';
+import type { Value } from '../dbus/types.ts';
+import { RuntsError } from '../errors.ts';
+import { decodeUtf8, encodeUtf8 } from '../program/utf8.ts';
+import { within } from './cancel.ts';
+import type { Host, Stream } from './host.ts';
+import { messageOf } from './undo.ts';
+
+/** How long the other side may take to answer. */
+const answerMs = 25_000;
+/** A line of the handshake. */
+const lineBytesMax = 1024;
+
+/** What the other side answered to a call that it refused. */
+export class BusError extends Error {
+  readonly error: string;
+
+  constructor(error: string, message: string) {
+    super(`${error}: ${message}`);
+    this.error = error;
+  }
+}
+
+/** A conversation over D-Bus: one call after another. Signals are passed over. */
+export class Bus {
+  readonly #host: Host;
+  readonly #stream: Stream;
+  #rest: Uint8Array = new Uint8Array(0);
+  #serial = 0;
+
+  private constructor(host: Host, stream: Stream) {
+    this.#host = host;
+    this.#stream = stream;
+  }
+
+  /** Connects to a socket; `bus` where it is a bus, which wants to be greeted, and not the service itself. */
+  static async open(host: Host, path: string, kind: 'bus' | 'private'): Promise<Bus> {
+    const bus = new Bus(host, await host.sockets.connect(path));
+    try {
+      await bus.#authenticate();
+      if (kind === 'bus') {
+        const name = 'org.freedesktop.DBus';
+        const hello = { destination: name, path: '/org/freedesktop/DBus', interface: name, member: 'Hello' };
+        await bus.call({ ...hello, signature: '', values: [] });
+      }
+      return bus;
+    } catch (error) {
+      bus.close();
+      throw error;
+    }
+  }
+
+  /** Calls a method and gives what it returned. */
+  async call(call: Call): Promise<readonly Value[]> {
+    const serial = ++this.#serial;
+    await this.#within(this.#stream.write(encodeCall(call, serial)), call.member);
+    for (;;) {
+      const message = await this.#receive(call.member);
+      if (message.replyTo !== serial) continue;
+      if (message.kind === 'return') return message.values;
+      const [text] = message.values;
+      throw new BusError(message.error ?? 'an error without a name', typeof text === 'string' ? text : '');
+    }
+  }
+
+  close(): void {
+    this.#stream.close();
+  }
+
+  /** SASL, with the credentials that the socket shows anyway (D-Bus Specification, "Authentication Protocol"). */
+  async #authenticate(): Promise<void> {
+    const digits = [...`${this.#host.environment.uid}`].map((digit) => digit.charCodeAt(0).toString(16)).join('');
+    await this.#within(this.#stream.write(encodeUtf8(`\0AUTH EXTERNAL ${digits}\r\n`)), 'AUTH');
+    const answer = await this.#line();
+    if (!answer.startsWith('OK ')) throw new RuntsError('ERR_SETUP', `the bus does not let us in: ${answer}`);
+    await this.#within(this.#stream.write(encodeUtf8('BEGIN\r\n')), 'BEGIN');
+  }
+
+  async #line(): Promise<string> {
+    for (;;) {
+      const end = this.#rest.indexOf(10);
+      if (end >= 0) {
+        const line = decodeUtf8(this.#rest.subarray(0, end)).trim();
+        this.#rest = this.#rest.slice(end + 1);
+        return line;
+      }
+      if (this.#rest.length > lineBytesMax) throw new RuntsError('ERR_SETUP', 'the bus says what no bus says');
+      await this.#more('AUTH');
+    }
+  }
+
+  async #receive(doing: string): Promise<Message> {
+    try {
+      for (;;) {
+        const length = messageLength(this.#rest);
+        if (length !== undefined && this.#rest.length >= length) {
+          const message = decodeMessage(this.#rest.slice(0, length));
+          this.#rest = this.#rest.slice(length);
+          return message;
+        }
+        await this.#more(doing);
+      }
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      throw new RuntsError('ERR_SETUP', `the bus sent what is no message: ${messageOf(error)}`, { cause: error });
+    }
+  }
+
+  async #more(doing: string): Promise<void> {
+    const bytes = await this.#within(this.#stream.read(), doing);
+    if (bytes === undefined) throw new RuntsError('ERR_SETUP', `the bus closed the connection at ${doing}`);
+    const all = new Uint8Array(this.#rest.length + bytes.length);
+    all.set(this.#rest);
+    all.set(bytes, this.#rest.length);
+    this.#rest = all;
+  }
+
+  #within<T>(work: Promise<T>, doing: string): Promise<T> {
+    return within(work, { clock: this.#host.clock, deadlineMs: answerMs, doing: `${doing} over D-Bus` });
+  }
+}

@@ -1,0 +1,127 @@
+import { RuntsError } from '../../errors.ts';
+import { type Present, presentFiles, updateWrites } from '../../plan/cgroup.ts';
+import type { CgroupFacts, Facts } from '../../plan/facts.ts';
+import type { CgroupWrite } from '../../plan/plan.ts';
+import type { Resources } from '../../spec/types.ts';
+import type { Host } from '../host.ts';
+import { withReleaseErrors } from '../undo.ts';
+import type { CgroupRecord } from './cgroup.ts';
+import { enableControllers } from './controllers.ts';
+import { attempted, textIn, words } from './files.ts';
+import { writeLimits } from './limits.ts';
+
+/**
+ * Changes the limits of a container that exists. Everything that can be known before is checked before the first write;
+ * where the kernel refuses one of them all the same, those before it are taken back. (Not those by device, such as io.max:
+ * they are lines of one file, and a line that was not there cannot be written.)
+ */
+export async function updateCgroup(
+  host: Host,
+  record: CgroupRecord,
+  resources: Resources,
+  facts: Facts,
+): Promise<void> {
+  const { path } = record;
+  const present = await presentIn(host, path);
+  const writes = updateWrites(resources, present);
+  if (resources.memory?.checkBeforeUpdate) await checkUsage(host, path, resources);
+  await giveControllers(host, path, writes, facts.cgroup);
+  for (const write of writes) await refuseMissing(host, path, write);
+  await writeAll(host, path, writes);
+}
+
+async function presentIn(host: Host, path: string): Promise<Present> {
+  if ((await attempted(host.files.kind(path), `look at the cgroup ${path}`)) !== 'directory') {
+    throw new RuntsError('ERR_STATE', `cannot change the limits: the cgroup ${path} is gone`);
+  }
+  const present: Record<string, string> = {};
+  for (const file of presentFiles) {
+    const text = await attempted(textIn(host, path, file), `read ${file} of the cgroup`);
+    if (text !== undefined) present[file] = text.trim();
+  }
+  return present;
+}
+
+/** Below what is in use already, the kernel would kill processes until it fits. */
+async function checkUsage(host: Host, path: string, { memory = {} }: Resources): Promise<void> {
+  const usage = (await attempted(textIn(host, path, 'memory.current'), 'read memory.current of the cgroup'))?.trim();
+  if (usage === undefined) return;
+  for (const [what, key] of [['memory', 'limit'] as const, ['memory+swap', 'swap'] as const]) {
+    const limit = memory[key];
+    if (limit === undefined || limit <= 0 || BigInt(limit) > BigInt(usage)) continue;
+    throw new RuntsError('ERR_STATE', `rejecting ${what} limit ${limit}: ${usage} bytes are in use`, {
+      origin: `/memory/${key}`,
+      hint: 'Give more, or leave checkBeforeUpdate away: then the kernel kills processes until it fits.',
+    });
+  }
+}
+
+/** A container need not have had the controller of a limit that it gets now. */
+async function giveControllers(
+  host: Host,
+  path: string,
+  writes: readonly CgroupWrite[],
+  { parent, mount }: CgroupFacts,
+): Promise<void> {
+  const has = words((await textIn(host, path, 'cgroup.controllers')) ?? '');
+  const needed = [...new Set(writes.flatMap(({ controller }) => controller ?? []))].filter(
+    (name) => !has.includes(name),
+  );
+  if (needed.length === 0) return;
+  const top = [parent, mount].find((each) => each !== undefined && path.startsWith(`${each}/`));
+  const names = path.slice((top ?? '').length + 1).split('/');
+  // From the cgroup right above it where it is away from everything that we know.
+  const from = top === undefined ? names.length - 1 : 0;
+  for (let i = from; i < names.length; i++) {
+    const above = [top ?? '', ...names.slice(0, i)].join('/');
+    await enableControllers(host, above, { needed, writes });
+  }
+}
+
+async function refuseMissing(
+  host: Host,
+  path: string,
+  { file, or = [], optional, origin }: CgroupWrite,
+): Promise<void> {
+  if (optional) return;
+  for (const way of [file, ...or.map((other) => other.file)]) {
+    if ((await attempted(host.files.kind(`${path}/${way}`), `look at ${way} of the cgroup`)) !== undefined) return;
+  }
+  throw new RuntsError('ERR_UNSUPPORTED', `cannot set ${file}: this kernel has no such limit\n  at config ${origin}`, {
+    origin,
+  });
+}
+
+async function writeAll(host: Host, path: string, writes: readonly CgroupWrite[]): Promise<void> {
+  const before = new Map<string, string>();
+  for (const { file } of writes) {
+    const text = byDevice.test(file)
+      ? undefined
+      : await attempted(textIn(host, path, file), `read ${file} of the cgroup`);
+    if (text !== undefined) before.set(file, text.trim());
+  }
+  const written: CgroupWrite[] = [];
+  try {
+    await writeLimits(host, path, writes, (write) => written.push(write));
+  } catch (error) {
+    throw withReleaseErrors(error, await takeBack(host, path, written.reverse(), before));
+  }
+}
+
+const byDevice = /^(io|rdma|misc|dmem)\./;
+
+async function takeBack(
+  host: Host,
+  path: string,
+  written: readonly CgroupWrite[],
+  before: ReadonlyMap<string, string>,
+): Promise<readonly unknown[]> {
+  const errors: unknown[] = [];
+  for (const { file, controller, origin } of written) {
+    const value = before.get(file);
+    if (value === undefined) continue;
+    const write = { controller, file, value: value === '' ? '\n' : value, origin };
+    await writeLimits(host, path, [write]).catch((error: unknown) => errors.push(error));
+  }
+  return errors;
+}

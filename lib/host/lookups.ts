@@ -1,0 +1,55 @@
+import { deviceKey, type Lookups } from '../spec/lookups.ts';
+import type { Device, Mount, Spec } from '../spec/types.ts';
+import type { Host } from './host.ts';
+import { textOf } from './probe.ts';
+
+/** Looks on this host for what a configuration asks about. Whatever cannot be read is taken for missing. */
+export async function lookUp(host: Host, spec: Spec, bundle: string | undefined): Promise<Lookups> {
+  const [devices, links, core, enforce] = await Promise.all([
+    nodes(host, spec.linux.devices ?? []),
+    linksOf(host, spec.mounts ?? [], bundle),
+    host.files.kind('/proc/kcore').catch(() => undefined),
+    host.files.kind('/sys/fs/selinux/enforce').catch(() => undefined),
+  ]);
+  return { devices, links, kcore: core !== undefined, selinux: enforce !== undefined };
+}
+
+async function nodes(host: Host, devices: readonly Device[]): Promise<Record<string, string>> {
+  const found: Record<string, string> = {};
+  for (const device of devices.filter(({ type }) => type !== 'p')) {
+    const path = await nodeOf(host, device);
+    if (path !== undefined) found[deviceKey(device)] = path;
+  }
+  return found;
+}
+
+/** Where the host has a device: at the path that the container has it at, or where the kernel says that its node is. */
+async function nodeOf(host: Host, device: Device): Promise<string | undefined> {
+  const key = deviceKey(device);
+  const is = async (path: string) => {
+    const node = await host.files.device(path).catch(() => undefined);
+    return node !== undefined && deviceKey(node) === key;
+  };
+  // Whatever else the host has at this path is not what was asked for.
+  if (await is(device.path)) return device.path;
+  const directory = device.type === 'b' ? 'block' : 'char';
+  const uevent = await textOf(host, `/sys/dev/${directory}/${device.major}:${device.minor}/uevent`);
+  const name = /^DEVNAME=(.+)$/m.exec(uevent)?.[1];
+  const path = name === undefined ? undefined : `/dev/${name}`;
+  return path !== undefined && (await is(path)) ? path : undefined;
+}
+
+async function linksOf(
+  host: Host,
+  mounts: readonly Mount[],
+  bundle: string | undefined,
+): Promise<Record<string, string>> {
+  const found: Record<string, string> = {};
+  for (const { source = '', options = [] } of mounts) {
+    if (!options.includes('copy-symlink') || source === '') continue;
+    const path = source.startsWith('/') || bundle === undefined ? source : `${bundle}/${source}`;
+    const link = await host.files.readLink(path).catch(() => undefined);
+    if (link !== undefined) found[path] = link;
+  }
+  return found;
+}

@@ -1,0 +1,291 @@
+import { RuntsError } from '../../errors.ts';
+import { type ContainerRequest, planContainer } from '../../plan/container.ts';
+import type { Facts } from '../../plan/facts.ts';
+import { type Plan, tags } from '../../plan/plan.ts';
+import { encodeUtf8 } from '../../program/utf8.ts';
+import type { Spec } from '../../spec/types.ts';
+import { bounded } from '../bounded.ts';
+import { type Cancel, throwIfCanceled } from '../cancel.ts';
+import type { CgroupRecord } from '../cgroups/cgroup.ts';
+import type { Exit, Handle, Host, Session } from '../host.ts';
+import type { Stdio } from '../inputs.ts';
+import { writeMaps } from '../maps.ts';
+import { closeHandles } from '../program.ts';
+import { deliver } from '../progress.ts';
+import { endSession, frameDeadlineMs } from '../session.ts';
+import { Undo, withReleaseErrors } from '../undo.ts';
+import { type Answers, beginWalk, type Walk, walkTo } from '../walk.ts';
+import { type Placed, placeContainer } from './cgroup.ts';
+import { deliverConsole, deliverPidfd } from './console.ts';
+import { withHome } from './home.ts';
+import { runHooks, runLateHooks, stateText } from './hooks.ts';
+import { moveNetDevices } from './network.ts';
+import { identify } from './process.ts';
+import { keepProgram } from './program.ts';
+import type { Record } from './record.ts';
+import { rootDirectory } from './rootfs.ts';
+import { startSocket, stateOf } from './state.ts';
+import { claim, discard, type Entry, save, saveRecord } from './store.ts';
+
+export type CgroupManager = 'cgroupfs' | 'systemd' | 'disabled';
+
+export interface CreateRequest {
+  /** Absolute: below it is a directory for each container. */
+  readonly root: string;
+  readonly id: string;
+  /** Absolute. */
+  readonly bundle: string;
+  /** Its configuration, checked. */
+  readonly spec: Spec;
+  /** Who made it, as `list` shows it. */
+  readonly owner: string;
+  /** Where the other end of its terminal goes; without one, to whoever called us (`Made.console`). */
+  readonly consoleSocket?: string | undefined;
+  readonly pidFile?: string | undefined;
+  readonly pidfdSocket?: string | undefined;
+  /** Descriptors 3 … that the command gets beside the standard ones. */
+  readonly preserveFds: number;
+  readonly noPivot: boolean;
+  readonly noNewKeyring: boolean;
+  readonly cgroupManager: CgroupManager;
+  readonly stdio?: Stdio | undefined;
+  readonly warn: (message: string) => void;
+  readonly cancel?: Cancel | undefined;
+  readonly deadlineMs?: number | undefined;
+}
+
+/** A container that waits to be started, by us or by somebody else. */
+export interface Made {
+  readonly record: Record;
+  readonly pid: number;
+  /** How its first process ended, as long as it is our child. */
+  readonly exit: Promise<Exit>;
+  /** The other end of its terminal, where no socket was named for it; ours to close. */
+  readonly console: Handle | undefined;
+  /** Lets go of it: it lives on without us. */
+  release(): void;
+}
+
+/** Makes a container up to the point where it waits to be started. What fails on the way leaves nothing behind. */
+export async function create(host: Host, facts: Facts, request: CreateRequest): Promise<Made> {
+  const { cancel, deadlineMs = frameDeadlineMs } = request;
+  throwIfCanceled(cancel, 'making a container');
+  const rootfs = await rootDirectory(host, request.spec, request.bundle);
+  const spec = await withHome(host, request.spec, rootfs);
+  const plan = planContainer(containerRequest({ ...request, spec }, rootfs), facts);
+  for (const { message } of plan.warnings ?? []) request.warn(message);
+  const entry = await claim(host, request.root, request.id);
+  const undo = new Undo();
+  undo.add(() => entry.close());
+  undo.add(() => discard(host, entry));
+  try {
+    const record = newRecord(host, request, spec, rootfs);
+    await saveRecord(host, entry, record);
+    await save(host, entry, 'config.json', spec);
+    const made = await new Making(host, facts, { ...request, spec, deadlineMs }, entry, plan, undo).run(record);
+    entry.close();
+    return made;
+  } catch (error) {
+    throw withReleaseErrors(error, await undo.run());
+  }
+}
+
+function containerRequest(request: CreateRequest, rootfs: string): ContainerRequest {
+  const { spec, id, bundle } = request;
+  return {
+    id,
+    spec,
+    bundle,
+    root: { kind: 'directory', path: rootfs },
+    reap: false,
+    stdio: spec.process?.terminal === true ? 'terminal' : 'pipes',
+    ownStdio: false,
+    start: 'socket',
+    preserveFds: request.preserveFds,
+    noPivot: request.noPivot,
+    newKeyring: !request.noNewKeyring,
+    cgroupManager: request.cgroupManager,
+  };
+}
+
+function newRecord(host: Host, request: CreateRequest, spec: Spec, rootfs: string): Record {
+  const { id, bundle, owner, pidFile } = request;
+  const created = new Date(host.clock.now()).toISOString().replace('Z', '000000Z');
+  const annotations = spec.annotations ?? {};
+  const { ociVersion } = spec;
+  return {
+    version: 1,
+    id,
+    ociVersion,
+    bundle,
+    rootfs,
+    created,
+    owner,
+    annotations,
+    phase: 'creating',
+    started: false,
+    pidFile,
+  };
+}
+
+type MakingRequest = CreateRequest & { readonly deadlineMs: number };
+
+/** The steps of one create, each of which is on disk before the next begins. */
+class Making {
+  readonly #host: Host;
+  readonly #facts: Facts;
+  readonly #request: MakingRequest;
+  readonly #entry: Entry;
+  readonly #plan: Plan;
+  readonly #undo: Undo;
+  readonly #handles = new Map<number, Handle>();
+
+  constructor(host: Host, facts: Facts, request: MakingRequest, entry: Entry, plan: Plan, undo: Undo) {
+    this.#host = host;
+    this.#facts = facts;
+    this.#request = request;
+    this.#entry = entry;
+    this.#plan = plan;
+    this.#undo = undo;
+  }
+
+  async run(first: Record): Promise<Made> {
+    const { deadlineMs, cancel, stdio } = this.#request;
+    const patience = { deadlineMs, cancel };
+    const host = bounded(this.#host, patience);
+    this.#undo.add(() => closeHandles(this.#handles));
+    await keepProgram(host, this.#entry, this.#plan.segment);
+    const steady = bounded(this.#host, { deadlineMs });
+    const intend = (cgroup: CgroupRecord) => this.#save({ ...first, cgroup });
+    const placed = await placeContainer(host, steady, this.#plan, intend);
+    this.#undo.add(() => placed.release());
+    const listener = await host.sockets.listen(startSocket(this.#entry));
+    let record = first;
+    try {
+      const walk = await beginWalk(
+        this.#host,
+        {
+          plan: this.#plan,
+          options: { deadlineMs, signal: cancel, facts: this.#facts },
+          sources: { stdio, listener },
+          cgroup: placed.birthplace,
+          handles: this.#handles,
+          born: async (session) => {
+            record = await this.#born(session, placed, first);
+          },
+        },
+        this.#undo,
+      );
+      this.#addPoststop(walk.session, record);
+      const answers = this.#answers(record);
+      await walkTo(this.#host, walk, tags.created, answers, patience);
+      return await this.#finish(walk, placed, record);
+    } finally {
+      listener.close();
+    }
+  }
+
+  #save(record: Record): Promise<void> {
+    return saveRecord(this.#host, this.#entry, record);
+  }
+
+  /** From now on whoever finds the record finds the process. */
+  async #born(session: Session, placed: Placed, record: Record): Promise<Record> {
+    const born = { ...record, cgroup: placed.record, process: await identify(this.#host, session.pid) };
+    await this.#save(born);
+    await placed.adopt(session.pid);
+    return born;
+  }
+
+  /** They follow the end of the process, also where a create fails after it began. */
+  #addPoststop(session: Session, record: Record): void {
+    const { spec, warn, deadlineMs } = this.#request;
+    this.#undo.add(async () => {
+      await endSession(this.#host, session, deadlineMs);
+      await runLateHooks(this.#host, 'poststop', spec.hooks, stateOf(record, 'stopped'), warn);
+    });
+  }
+
+  #answers(record: Record): Answers {
+    const { spec } = this.#request;
+    const host = this.#host;
+    const plan = this.#plan;
+    const state = ({ pid }: Session) => ({ ...stateOf(record, 'creating'), pid });
+    return new Map<number, (session: Session) => Promise<Handle | undefined>>([
+      [
+        tags.maps,
+        async ({ pid }) => {
+          if (plan.maps !== undefined) await writeMaps(host, pid, plan.maps);
+          return undefined;
+        },
+      ],
+      [
+        tags.network,
+        async ({ pid }) => {
+          await moveNetDevices(host, plan, pid, this.#facts, { deadlineMs: this.#request.deadlineMs });
+          return undefined;
+        },
+      ],
+      [
+        tags.hooks,
+        async (session) => {
+          await runHooks(host, 'prestart', spec.hooks, state(session));
+          await runHooks(host, 'createRuntime', spec.hooks, state(session));
+          return undefined;
+        },
+      ],
+      [tags.state, async (session) => host.kernel.blob(encodeUtf8(stateText(state(session), 'creating')))],
+    ]);
+  }
+
+  /** All is made: hands out what others wait for, and lets go of the init. */
+  async #finish(walk: Walk, placed: Placed, record: Record): Promise<Made> {
+    const { consoleSocket, pidFile, pidfdSocket, deadlineMs, cancel } = this.#request;
+    const host = bounded(this.#host, { deadlineMs, cancel });
+    const { session, channel, progress } = walk;
+    const console = this.#handles.get(tags.console);
+    if (console !== undefined && consoleSocket !== undefined) await deliverConsole(host, consoleSocket, console);
+    if (pidfdSocket !== undefined) await deliverPidfd(host, pidfdSocket, session.process);
+    const process = await identify(host, session.pid);
+    if (process === undefined) throw new RuntsError('ERR_SETUP', 'the container ended before it was made');
+    const created: Record = { ...record, process, phase: 'created' };
+    if (pidFile !== undefined) {
+      this.#undo.add(() => host.files.removeFile(pidFile).catch(() => undefined));
+      await writePidFile(host, pidFile, session.pid);
+    }
+    throwIfCanceled(cancel, 'making a container');
+    await this.#save(created);
+    await deliver(host, channel, progress, channel.go(tags.created));
+    this.#undo.dismiss();
+    placed.close();
+    const attached = consoleSocket === undefined ? console : undefined;
+    if (attached === undefined) closeHandles(this.#handles);
+    return {
+      record: created,
+      pid: session.pid,
+      exit: session.exit,
+      console: attached,
+      release: () => {
+        session.hold(false);
+        session.close();
+        session.process.close();
+      },
+    };
+  }
+}
+
+export async function writePidFile(host: Host, path: string, pid: number): Promise<void> {
+  try {
+    await host.files.replace(path, `${pid}`);
+  } catch (error) {
+    if (RuntsError.is(error)) throw error;
+    throw new RuntsError(
+      'ERR_SETUP',
+      `cannot write the pid file ${path}: ${String((error as Error).message ?? error)}`,
+      {
+        hint: 'Its directory must exist, and be writable.',
+        cause: error,
+      },
+    );
+  }
+}

@@ -1,0 +1,68 @@
+import { RuntsError } from '../../errors.ts';
+import type { Spec } from '../../spec/types.ts';
+import { openCgroup } from '../cgroups/open.ts';
+import type { Host } from '../host.ts';
+import { removeGroups } from '../resctrl.ts';
+import { messageOf } from '../undo.ts';
+import { endProcesses } from './end.ts';
+import { runLateHooks } from './hooks.ts';
+import type { Record } from './record.ts';
+import { stateOf, statusOf } from './state.ts';
+import { discard, type Entry, load, openLocked, readRecord } from './store.ts';
+
+export interface DeleteOptions {
+  /** Also when it runs, or does not exist. */
+  readonly force: boolean;
+  readonly warn: (message: string) => void;
+}
+
+/** Removes a container that has ended, or that was never started; with force, whatever is left of it. */
+export async function removeContainer(host: Host, root: string, id: string, options: DeleteOptions): Promise<void> {
+  const entry = await openLocked(host, root, id).catch((error: unknown) => {
+    if (options.force && RuntsError.is(error) && error.code === 'ERR_NOT_FOUND') return undefined;
+    throw error;
+  });
+  if (entry === undefined) return;
+  try {
+    const record = await recordOf(host, entry, options);
+    if (record === undefined) await discard(host, entry);
+    else {
+      const status = await statusOf(host, entry, record);
+      if (!options.force && status !== 'stopped' && status !== 'created') {
+        throw new RuntsError('ERR_STATE', `cannot delete container ${id} that is not stopped: ${status}`, {
+          hint: 'Kill it first, or use --force.',
+        });
+      }
+      await removeEntry(host, entry, record, options);
+    }
+  } finally {
+    entry.close();
+  }
+}
+
+/** A record that cannot be read says nothing of what is left: with force, what can be removed is removed. */
+async function recordOf(host: Host, entry: Entry, { force, warn }: DeleteOptions): Promise<Record | undefined> {
+  try {
+    return await readRecord(host, entry);
+  } catch (error) {
+    if (!force) throw error;
+    warn(`the state of container ${entry.id} is damaged: ${messageOf(error)}`);
+    return undefined;
+  }
+}
+
+/** Ends what still runs, and removes everything: it may be called again after it was interrupted anywhere. */
+export async function removeEntry(
+  host: Host,
+  entry: Entry,
+  record: Record,
+  { warn }: Pick<DeleteOptions, 'warn'>,
+): Promise<void> {
+  await endProcesses(host, record);
+  if (record.cgroup !== undefined) await openCgroup(host, record.cgroup).remove();
+  if (record.intelRdt !== undefined) await removeGroups(host, record.intelRdt);
+  const spec = (await load(host, entry, 'config.json').catch(() => undefined)) as Spec | undefined;
+  await discard(host, entry);
+  // Once, whatever happens: the container is gone by now.
+  await runLateHooks(host, 'poststop', spec?.hooks, stateOf(record, 'stopped'), warn);
+}

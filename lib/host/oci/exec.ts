@@ -1,0 +1,223 @@
+import { RuntsError } from '../../errors.ts';
+import { planExec } from '../../plan/exec.ts';
+import type { Facts } from '../../plan/facts.ts';
+import { tags } from '../../plan/plan.ts';
+import type { NamespaceType } from '../../spec/names.ts';
+import type { Process, Spec } from '../../spec/types.ts';
+import type { Cancel } from '../cancel.ts';
+import { openCgroup } from '../cgroups/open.ts';
+import { refused } from '../failure.ts';
+import type { Exit, Handle, Host } from '../host.ts';
+import type { Stdio } from '../inputs.ts';
+import { closeHandles } from '../program.ts';
+import { nextMilestone, unexpected } from '../progress.ts';
+import { frameDeadlineMs } from '../session.ts';
+import { Undo, withReleaseErrors } from '../undo.ts';
+import { type Answers, type Birthplace, beginWalk, type Walk, walkTo } from '../walk.ts';
+import { deliverConsole, deliverPidfd } from './console.ts';
+import { writePidFile } from './create.ts';
+import { homeOf } from './home.ts';
+import { deliverListener } from './notify.ts';
+import { findProcess } from './process.ts';
+import type { Record } from './record.ts';
+import { stateOf, statusOf } from './state.ts';
+import { load, openUnlocked, theRecord } from './store.ts';
+
+export interface ExecRequest {
+  readonly root: string;
+  readonly id: string;
+  /** What to execute, complete and checked; HOME is added where its environment has none. */
+  readonly process: Process;
+  readonly consoleSocket?: string | undefined;
+  readonly pidFile?: string | undefined;
+  readonly pidfdSocket?: string | undefined;
+  readonly preserveFds: number;
+  readonly noNewKeyring: boolean;
+  /** Below the container's own cgroup, relative. */
+  readonly cgroup?: string | undefined;
+  /** A paused container is no error: the command runs when it is resumed. */
+  readonly ignorePaused: boolean;
+  readonly stdio?: Stdio | undefined;
+  readonly cancel?: Cancel | undefined;
+  readonly deadlineMs?: number | undefined;
+}
+
+export interface Executed {
+  readonly pid: number;
+  /** Of the command, which is our child. */
+  readonly exit: Promise<Exit>;
+  /** The other end of its terminal, where no socket was named for it; ours to close. */
+  readonly console: Handle | undefined;
+  signal(signal: number): boolean;
+  /** Lets go of it: it lives on without us. */
+  release(): void;
+}
+
+/** Runs one more command in a container, with all that its configuration says of confinement. */
+export async function exec(host: Host, facts: Facts, request: ExecRequest): Promise<Executed> {
+  const entry = openUnlocked(request.root, request.id);
+  const record = await theRecord(host, entry);
+  const status = await statusOf(host, entry, record);
+  if (status === 'paused' && !request.ignorePaused) {
+    throw new RuntsError(
+      'ERR_STATE',
+      `cannot exec in a paused container (use --ignore-paused to override): ${request.id}`,
+    );
+  }
+  if (!['created', 'running', 'paused'].includes(status)) {
+    throw new RuntsError('ERR_STATE', `cannot exec in a container that is not running: ${request.id} is ${status}`);
+  }
+  const spec = (await load(host, entry, 'config.json')) as Spec;
+  // Held until the namespaces are open, so that they are those of this process and of none that has its number later.
+  const first = await findProcess(host, record);
+  if (first === undefined) throw new RuntsError('ERR_STATE', `container not running: ${request.id}`);
+  const undo = new Undo();
+  undo.add(() => first.close());
+  try {
+    const executed = await execute(host, facts, request, record, spec, undo);
+    first.close();
+    return executed;
+  } catch (error) {
+    throw withReleaseErrors(error, await undo.run());
+  }
+}
+
+async function execute(
+  host: Host,
+  facts: Facts,
+  request: ExecRequest,
+  record: Record,
+  spec: Spec,
+  undo: Undo,
+): Promise<Executed> {
+  const { deadlineMs = frameDeadlineMs, cancel, stdio } = request;
+  const pid = record.process?.pid ?? 0;
+  const process = await withHomeOf(host, request.process, record);
+  const plan = planExec(
+    {
+      id: record.id,
+      spec,
+      process,
+      pid,
+      namespaces: await differing(host, pid),
+      stdio: process.terminal === true ? 'terminal' : 'pipes',
+      ownStdio: false,
+      consoleSize: process.consoleSize,
+      preserveFds: request.preserveFds,
+      newKeyring: !request.noNewKeyring,
+    },
+    facts,
+  );
+  const handles = new Map<number, Handle>();
+  undo.add(() => closeHandles(handles));
+  const birthplace = await openBirthplace(host, record, request.cgroup, undo);
+  const walk = await beginWalk(
+    host,
+    {
+      plan,
+      options: { deadlineMs, signal: cancel, facts },
+      sources: { stdio },
+      cgroup: birthplace,
+      handles,
+      arrived: (tag, handle) => notified(host, tag, handle, record, spec),
+    },
+    undo,
+  );
+  await walkTo(host, walk, tags.start, new Map() as Answers, { deadlineMs, cancel });
+  return finish(host, request, walk, handles, undo);
+}
+
+/** At the last sync point: who waits for descriptors and numbers gets them, then the command is executed. */
+async function finish(
+  host: Host,
+  { consoleSocket, pidFile, pidfdSocket }: ExecRequest,
+  { session, channel, progress }: Walk,
+  handles: Map<number, Handle>,
+  undo: Undo,
+): Promise<Executed> {
+  const console = handles.get(tags.console);
+  if (console !== undefined && consoleSocket !== undefined) await deliverConsole(host, consoleSocket, console);
+  if (pidfdSocket !== undefined) await deliverPidfd(host, pidfdSocket, session.process);
+  if (pidFile !== undefined) {
+    undo.add(() => host.files.removeFile(pidFile).catch(() => undefined));
+    await writePidFile(host, pidFile, session.pid);
+  }
+  await channel.go(tags.start);
+  const frame = await nextMilestone(channel, progress);
+  if (frame !== undefined) throw unexpected(frame, 'the execution of the command');
+  undo.dismiss();
+  const attached = consoleSocket === undefined ? console : undefined;
+  if (attached === undefined) closeHandles(handles);
+  return {
+    pid: session.pid,
+    exit: session.exit,
+    console: attached,
+    signal: (signal) => host.processes.signal(session.process, signal),
+    release() {
+      session.hold(false);
+      session.close();
+      session.process.close();
+    },
+  };
+}
+
+async function withHomeOf(host: Host, process: Process, { rootfs }: Record): Promise<Process> {
+  const { env = [] } = process;
+  if (env.some((entry) => entry.startsWith('HOME='))) return process;
+  return { ...process, env: [...env, `HOME=${await homeOf(host, rootfs, process.user.uid)}`] };
+}
+
+const namespaceFiles: Readonly<globalThis.Record<NamespaceType, string>> = {
+  pid: 'pid',
+  network: 'net',
+  mount: 'mnt',
+  ipc: 'ipc',
+  uts: 'uts',
+  user: 'user',
+  cgroup: 'cgroup',
+  time: 'time',
+};
+
+/** The namespaces of a process that are not ours, too: there is no need to join those, and often no right. */
+async function differing(host: Host, pid: number): Promise<ReadonlySet<NamespaceType>> {
+  const types = Object.keys(namespaceFiles) as NamespaceType[];
+  const links = async (process: string) =>
+    Promise.all(types.map((type) => host.files.readLink(`/proc/${process}/ns/${namespaceFiles[type]}`)));
+  try {
+    const [ours, theirs] = await Promise.all([links('self'), links(`${pid}`)]);
+    return new Set(types.filter((_, i) => theirs[i] !== undefined && theirs[i] !== ours[i]));
+  } catch (error) {
+    throw refused(error, { at: 'input', doing: `look at the namespaces of process ${pid}` });
+  }
+}
+
+async function openBirthplace(
+  host: Host,
+  { cgroup: record, id }: Record,
+  below: string | undefined,
+  undo: Undo,
+): Promise<Birthplace | undefined> {
+  if (record === undefined) {
+    if (below === undefined || below === '') return undefined;
+    throw new RuntsError('ERR_UNSUPPORTED', `cannot exec in the cgroup ${below}: container ${id} has none of its own`);
+  }
+  const path = below === undefined ? record.path : belowCgroup(record.path, below);
+  const cgroup = openCgroup(host, { ...record, path });
+  const handle = await cgroup.open();
+  undo.add(() => handle.close());
+  return { path, handle, enter: (pid) => cgroup.enter(pid) };
+}
+
+/** There are no links in a cgroup file system, so what is below by its letters is below. */
+function belowCgroup(path: string, below: string): string {
+  const parts = below.split('/').filter((part) => part !== '' && part !== '.');
+  if (!parts.includes('..')) return [path, ...parts].join('/');
+  throw new RuntsError('ERR_SPEC', `the cgroup ${JSON.stringify(below)} is not below that of the container`, {
+    hint: 'Name one that exists below it, without "..".',
+  });
+}
+
+async function notified(host: Host, tag: number, listener: Handle, record: Record, { linux }: Spec): Promise<void> {
+  if (tag !== tags.notify || linux.seccomp === undefined) return;
+  await deliverListener(host, linux.seccomp, stateOf(record, 'running'), listener);
+}

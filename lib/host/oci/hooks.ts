@@ -1,0 +1,68 @@
+import { RuntsError } from '../../errors.ts';
+import { stringifyJson } from '../../spec/json.ts';
+import type { Hook, Hooks } from '../../spec/types.ts';
+import { errnoOf } from '../failure.ts';
+import type { Host, RunResult } from '../host.ts';
+import { messageOf } from '../undo.ts';
+import type { State, Status } from './state.ts';
+
+/** The hooks that the host runs; createContainer and startContainer hooks are ops of the plan. */
+export type HostHooks = 'prestart' | 'createRuntime' | 'poststart' | 'poststop';
+
+/** What a hook is told of the container's status; callers of prestart hooks have always been told `created`. */
+const statuses: Readonly<Record<HostHooks, Status>> = {
+  prestart: 'created',
+  createRuntime: 'creating',
+  poststart: 'running',
+  poststop: 'stopped',
+};
+
+/** The state as hooks get it on their standard input. */
+export function stateText({ ociVersion, id, pid, bundle, annotations }: State, status: Status): string {
+  return stringifyJson({ ociVersion, id, status, ...(status !== 'stopped' && { pid }), bundle, annotations });
+}
+
+/** Runs the hooks of one kind in their order, in the bundle, with their own environment and nothing of ours. */
+export async function runHooks(host: Host, kind: HostHooks, hooks: Hooks | undefined, state: State): Promise<void> {
+  for (const [i, hook] of (hooks?.[kind] ?? []).entries()) await runHook(host, kind, i, hook, state);
+}
+
+/** The same where a failure is told and changes nothing: what they follow has happened already. */
+export async function runLateHooks(
+  host: Host,
+  kind: HostHooks,
+  hooks: Hooks | undefined,
+  state: State,
+  warn: (message: string) => void,
+): Promise<void> {
+  for (const [i, hook] of (hooks?.[kind] ?? []).entries()) {
+    await runHook(host, kind, i, hook, state).catch((error: unknown) => warn(messageOf(error)));
+  }
+}
+
+async function runHook(host: Host, kind: HostHooks, index: number, hook: Hook, state: State): Promise<void> {
+  const { path, args = [], env = [], timeout } = hook;
+  const origin = `/hooks/${kind}/${index}`;
+  const failed = (why: string, cause?: unknown) =>
+    new RuntsError('ERR_SETUP', `error running ${kind} hook #${index}: ${path}: ${why}`, { origin, cause });
+  const result = await host.processes
+    .run(path, args.slice(1), {
+      name: args[0],
+      input: stateText(state, statuses[kind]),
+      environment: env,
+      cwd: state.bundle,
+      timeoutMs: timeout === undefined ? undefined : timeout * 1000,
+    })
+    .catch((error: unknown) => {
+      throw failed(errnoOf(error) ?? messageOf(error), error);
+    });
+  if (result.timedOut) throw failed(`it took longer than its ${timeout} s, and was killed`);
+  if (result.code !== 0) throw failed(described(result));
+}
+
+/** A hook says why on either stream; the end of it is what matters. */
+function described({ code, stdout, stderr }: RunResult): string {
+  const how = code > 128 ? `signal ${code - 128}` : `exit status ${code}`;
+  const said = (stderr.trim() || stdout.trim()).slice(-1000);
+  return said === '' ? how : `${how}, stdout/stderr: ${said}`;
+}

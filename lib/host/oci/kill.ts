@@ -1,0 +1,63 @@
+import { RuntsError } from '../../errors.ts';
+import type { Spec } from '../../spec/types.ts';
+import { openCgroup } from '../cgroups/open.ts';
+import type { Host } from '../host.ts';
+import { findProcess } from './process.ts';
+import type { Record } from './record.ts';
+import { load, openUnlocked, theRecord } from './store.ts';
+
+export interface KillOptions {
+  /** Every process of the container, not only the first. */
+  readonly all: boolean;
+}
+
+/** Sends a signal, by number, to a container. */
+export async function killContainer(
+  host: Host,
+  root: string,
+  id: string,
+  signal: number,
+  { all }: KillOptions,
+): Promise<void> {
+  const entry = openUnlocked(root, id);
+  const record = await theRecord(host, entry);
+  const spec = (await load(host, entry, 'config.json').catch(() => undefined)) as Spec | undefined;
+  // With the pid namespace of somebody else, the end of the first process is not the end of the others.
+  const own = spec?.linux.namespaces.some(({ type, path }) => type === 'pid' && !path) ?? true;
+  if (all || (!own && signal === 9)) return killAll(host, record, signal);
+  const process = await findProcess(host, record);
+  if (process === undefined) throw notRunning(id);
+  try {
+    if (!host.processes.signal(process, signal)) throw notRunning(id);
+  } finally {
+    process.close();
+  }
+}
+
+async function killAll(host: Host, record: Record, signal: number): Promise<void> {
+  const process = await findProcess(host, record);
+  process?.close();
+  if (record.cgroup === undefined) {
+    if (process === undefined) throw notRunning(record.id);
+    throw new RuntsError('ERR_STATE', `cannot signal all processes of ${record.id}: it has no cgroup of its own`, {
+      hint: 'Leave --all away: the signal goes to its first process then.',
+    });
+  }
+  const cgroup = openCgroup(host, record.cgroup);
+  // What is gone has been killed well enough.
+  if (signal === 9) return cgroup.kill();
+  for (const pid of await cgroup.processes()) await signalPid(host, pid, signal);
+}
+
+/** By a pidfd, of a process that was in the cgroup a moment ago. */
+async function signalPid(host: Host, pid: number, signal: number): Promise<void> {
+  const process = await host.processes.find(pid);
+  if (process === undefined) return;
+  try {
+    host.processes.signal(process, signal);
+  } finally {
+    process.close();
+  }
+}
+
+const notRunning = (id: string) => new RuntsError('ERR_STATE', `container not running: ${id}`);

@@ -1,0 +1,39 @@
+import type { Segment } from '../../plan/plan.ts';
+import { type Op, type OpName, ops } from '../../program/ops.ts';
+import type { Host } from '../host.ts';
+import { type Entry, load, save } from './store.ts';
+
+const file = 'program.json';
+
+/** What is left of a program after the start, kept so that whoever starts the container can say what failed. */
+interface Kept {
+  readonly first: number;
+  readonly ops: readonly {
+    readonly op: OpName;
+    readonly operands: Readonly<Record<string, unknown>>;
+    readonly origin: string;
+  }[];
+}
+
+export async function keepProgram(host: Host, entry: Entry, { ops }: Segment): Promise<void> {
+  const first = Math.max(
+    0,
+    ops.findIndex(({ op }) => op === 'await_start'),
+  );
+  const kept = ops.slice(first).map(({ op, operands, origin }) => ({ op, operands: shown(operands), origin }));
+  await save(host, entry, file, { first, ops: kept } satisfies Kept);
+}
+
+/** Numbers and texts: filters and environments are long, and no error shows them. */
+function shown(operands: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const entries = Object.entries(operands).filter(([name, value]) => name !== 'env' && !(value instanceof Uint8Array));
+  return Object.fromEntries(entries);
+}
+
+/** The program as error messages need it: only its end is known. */
+export async function keptProgram(host: Host, entry: Entry): Promise<Segment> {
+  const { first, ops: kept } = (await load(host, entry, file)) as Kept;
+  const before: Op[] = Array.from({ length: first }, () => ({ op: 'halt', operands: {}, origin: 'before the start' }));
+  const known = kept.filter(({ op }) => op in ops) as unknown as readonly Op[];
+  return { inputs: [], ops: [...before, ...known] };
+}

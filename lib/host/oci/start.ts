@@ -1,0 +1,129 @@
+import { RuntsError } from '../../errors.ts';
+import { tags } from '../../plan/plan.ts';
+import { encodeUtf8 } from '../../program/utf8.ts';
+import type { Spec } from '../../spec/types.ts';
+import { bounded } from '../bounded.ts';
+import { errnoOf, refused } from '../failure.ts';
+import type { Handle, Host } from '../host.ts';
+import { closeHandles } from '../program.ts';
+import { deliver, nextMilestone, type Progress, unexpected } from '../progress.ts';
+import { Channel, frameDeadlineMs } from '../session.ts';
+import { withReleaseErrors } from '../undo.ts';
+import { endProcesses } from './end.ts';
+import { runHooks, stateText } from './hooks.ts';
+import { deliverListener } from './notify.ts';
+import { findProcess } from './process.ts';
+import { keptProgram } from './program.ts';
+import type { Record } from './record.ts';
+import { startSocket, stateOf, statusOf } from './state.ts';
+import { type Entry, load, openLocked, saveRecord, theRecord } from './store.ts';
+
+export interface StartOptions {
+  readonly warn: (message: string) => void;
+  readonly deadlineMs?: number | undefined;
+}
+
+/**
+ * Lets a created container execute its command, and waits until it has. A command that cannot be executed is an error, and
+ * the container has stopped then; a poststart hook that fails is one, too, and the container is removed.
+ */
+export async function start(host: Host, root: string, id: string, options: StartOptions): Promise<void> {
+  const entry = await openLocked(host, root, id);
+  try {
+    const record = await theRecord(host, entry);
+    await mustBeCreated(host, entry, record);
+    const spec = (await load(host, entry, 'config.json')) as Spec;
+    await execute(host, entry, record, spec, options.deadlineMs ?? frameDeadlineMs);
+    const started = { ...record, started: true };
+    await saveRecord(host, entry, started);
+    try {
+      await runHooks(host, 'poststart', spec.hooks, stateOf(started, 'running'));
+    } catch (error) {
+      throw withReleaseErrors(error, await problems(endProcesses(host, started)));
+    }
+  } finally {
+    entry.close();
+  }
+}
+
+async function mustBeCreated(host: Host, entry: Entry, record: Record): Promise<void> {
+  const status = await statusOf(host, entry, record);
+  if (status === 'created') return;
+  const why =
+    status === 'stopped'
+      ? 'cannot start a container that has stopped'
+      : status === 'creating'
+        ? 'cannot start a container that is not made yet'
+        : 'cannot start an already running container';
+  throw new RuntsError('ERR_STATE', `${why}: ${entry.id}`);
+}
+
+async function execute(host: Host, entry: Entry, record: Record, spec: Spec, deadlineMs: number): Promise<void> {
+  const process = await findProcess(host, record);
+  if (process === undefined)
+    throw new RuntsError('ERR_STATE', `cannot start a container that has stopped: ${entry.id}`);
+  const handles = new Map<number, Handle>();
+  try {
+    const progress: Progress = {
+      segment: await keptProgram(host, entry),
+      handles,
+      arrived: (tag, handle) => notified(host, tag, handle, record, spec),
+    };
+    const session = await bounded(host, { deadlineMs })
+      .processes.connect(startSocket(entry), record.process?.pid ?? 0, process)
+      .catch((error: unknown) => {
+        if (errnoOf(error) === 'ECONNREFUSED')
+          throw new RuntsError('ERR_STATE', `cannot start an already running container: ${entry.id}`);
+        throw refused(error, { at: 'spawn', doing: `reach the init of container ${entry.id}` });
+      });
+    try {
+      const channel = new Channel(host, session, { deadlineMs });
+      await letGo(host, channel, progress, record, spec);
+      await untilExecuted(channel, progress);
+    } finally {
+      session.close();
+    }
+  } finally {
+    closeHandles(handles);
+    process.close();
+  }
+}
+
+/** The state goes with the word: hooks inside want it. Inside, the process is the first of its pid namespace. */
+async function letGo(host: Host, channel: Channel, progress: Progress, record: Record, spec: Spec): Promise<void> {
+  const frame = await nextMilestone(channel, progress);
+  if (frame?.kind !== 'sync' || frame.tag !== tags.start) {
+    throw frame === undefined
+      ? new RuntsError('ERR_STATE', `the container ended before it was started: ${record.id}`)
+      : unexpected(frame, 'the start point');
+  }
+  const first = spec.linux.namespaces.some(({ type, path }) => type === 'pid' && !path);
+  const inside = { ...stateOf(record, 'created'), ...(first && { pid: 1 }) };
+  const state = host.kernel.blob(encodeUtf8(stateText(inside, 'created')));
+  try {
+    await deliver(host, channel, progress, channel.go(tags.start, state));
+  } finally {
+    state.close();
+  }
+}
+
+/** The channel ends when the command is executed. */
+async function untilExecuted(channel: Channel, progress: Progress): Promise<void> {
+  const frame = await nextMilestone(channel, progress);
+  if (frame !== undefined) throw unexpected(frame, 'the execution of the command');
+}
+
+/** At once: the execution of the command itself may be waiting for whoever listens. */
+async function notified(host: Host, tag: number, listener: Handle, record: Record, { linux }: Spec): Promise<void> {
+  if (tag !== tags.notify || linux.seccomp === undefined) return;
+  await deliverListener(host, linux.seccomp, stateOf(record, 'created'), listener);
+}
+
+async function problems(work: Promise<unknown>): Promise<readonly unknown[]> {
+  try {
+    await work;
+    return [];
+  } catch (error) {
+    return [error];
+  }
+}

@@ -1,0 +1,48 @@
+import { RuntsError } from '../../errors.ts';
+import type { Facts } from '../../plan/facts.ts';
+import type { Resources } from '../../spec/types.ts';
+import { updateCgroup } from '../cgroups/update.ts';
+import type { Host } from '../host.ts';
+import { probeFacts } from '../probe.ts';
+import { updateGroup } from '../resctrl.ts';
+import { statusOf } from './state.ts';
+import { openLocked, theRecord } from './store.ts';
+
+export interface UpdateRequest {
+  /** What is not in it stays as it is. */
+  readonly resources: Resources;
+  /** Of Intel RDT: lines of the schemata of its group. */
+  readonly l3CacheSchema?: string | undefined;
+  readonly memBwSchema?: string | undefined;
+  readonly warn: (message: string) => void;
+}
+
+/** Changes the limits of a container that has not ended. */
+export async function updateContainer(
+  host: Host,
+  root: string,
+  id: string,
+  { resources, l3CacheSchema, memBwSchema }: UpdateRequest,
+  facts?: Facts,
+): Promise<void> {
+  const entry = await openLocked(host, root, id);
+  try {
+    const record = await theRecord(host, entry);
+    const status = await statusOf(host, entry, record);
+    if (status === 'stopped' || status === 'creating') {
+      throw new RuntsError('ERR_STATE', `cannot update container ${id}: container not running: ${status}`);
+    }
+    if (Object.keys(resources).length > 0) {
+      if (record.cgroup === undefined) {
+        throw new RuntsError('ERR_UNSUPPORTED', `cannot update container ${id}: it has no cgroup of its own`, {
+          hint: 'An ordinary user needs a delegated cgroup: run below a systemd scope or service with Delegate=yes.',
+        });
+      }
+      await updateCgroup(host, record.cgroup, resources, facts ?? (await probeFacts(host)));
+    }
+    const schemata = [l3CacheSchema, memBwSchema].filter((line) => line !== undefined);
+    if (schemata.length > 0) await updateGroup(host, record.intelRdt, schemata);
+  } finally {
+    entry.close();
+  }
+}

@@ -1,0 +1,40 @@
+import { RuntsError } from '../errors.ts';
+import { errnoOf } from './failure.ts';
+import type { Host } from './host.ts';
+import { messageOf } from './undo.ts';
+
+/** A directory of the host that is to be used as something: it is there, and we may enter it. */
+export async function usableDirectory(host: Host, path: string, what: string, origin: string): Promise<string> {
+  let kind: 'directory' | 'file' | 'other' | undefined;
+  try {
+    kind = await host.files.kind(path);
+  } catch (error) {
+    const closed = errnoOf(error) === 'EACCES' ? await closedDirectory(host, path) : undefined;
+    const why = closed === undefined ? messageOf(error) : `the directory ${closed} on the way to it is closed to us`;
+    throw new RuntsError('ERR_SPEC', `cannot use ${path} as ${what}: ${why}`, {
+      origin,
+      cause: error,
+      ...(closed !== undefined && { hint: `Whoever owns ${closed} can open it: chmod +x ${closed}` }),
+    });
+  }
+  if (kind === 'directory') return path;
+  const code = kind === undefined ? 'ERR_NOT_FOUND' : 'ERR_SPEC';
+  const why = kind === undefined ? 'there is no such directory' : 'it is not a directory';
+  throw new RuntsError(code, `cannot use ${path} as ${what}: ${why}`, { origin });
+}
+
+/** The first directory on the way to a path that we may not enter. */
+async function closedDirectory(host: Host, path: string): Promise<string | undefined> {
+  const names = path.split('/').filter((name) => name !== '');
+  let above = '/';
+  for (const [i] of names.entries()) {
+    const next = `/${names.slice(0, i + 1).join('/')}`;
+    const refused = await host.files.kind(next).then(
+      () => false,
+      (error: unknown) => errnoOf(error) === 'EACCES',
+    );
+    if (refused) return above;
+    above = next;
+  }
+  return undefined;
+}

@@ -1,0 +1,151 @@
+import type { Facts } from '../plan/facts.ts';
+import { type Plan, tags } from '../plan/plan.ts';
+import { encode } from '../program/encode.ts';
+import { bounded, type Patience } from './bounded.ts';
+import type { Cancel } from './cancel.ts';
+import { errnoOf, refused } from './failure.ts';
+import type { Handle, Host, Session } from './host.ts';
+import { type InputSources, openInputs } from './inputs.ts';
+import { writeMaps } from './maps.ts';
+import { deliver, died, nextMilestone, type Progress, unexpected } from './progress.ts';
+import { Channel, endSession } from './session.ts';
+import { Undo } from './undo.ts';
+
+export interface WalkOptions {
+  readonly signal?: Cancel | undefined;
+  /** Of each single wait: on the init, on a file, on a helper. */
+  readonly deadlineMs: number;
+  /** What the plan was made from; it makes hints better. */
+  readonly facts?: Facts | undefined;
+  /** Hears how many nanoseconds each op took. */
+  readonly trace?: ((op: number, ns: bigint) => void) | undefined;
+  /** This op fails, with this errno: for tests. */
+  readonly failAt?: number | undefined;
+  readonly failErrno?: number | undefined;
+}
+
+/** What the host does at a sync point, by tag, before it lets the init go on; a handle goes with the answer. */
+export type Answers = ReadonlyMap<number, (session: Session) => Promise<Handle | undefined>>;
+
+/** An init that runs a plan. */
+export interface Walk {
+  readonly session: Session;
+  readonly channel: Channel;
+  readonly progress: Progress;
+}
+
+export interface Birthplace {
+  readonly path: string;
+  readonly handle: Handle;
+  /** Moves a process there, where it cannot be born there. */
+  readonly enter?: ((pid: number) => Promise<void>) | undefined;
+}
+
+export interface WalkRequest {
+  readonly plan: Plan;
+  readonly options: WalkOptions;
+  readonly sources: Omit<InputSources, 'pid' | 'facts'>;
+  /** Where the init is to be born. */
+  readonly cgroup?: Birthplace | undefined;
+  /** Collects what the init sends, by tag; whoever owns the map closes them. */
+  readonly handles: Map<number, Handle>;
+  /** Hears of what the init sends, as it comes. */
+  readonly arrived?: Progress['arrived'];
+  /** Hears of the init as soon as there is one. */
+  readonly born?: ((session: Session) => Promise<void>) | undefined;
+}
+
+/** Clones an init and gives it its plan. Whatever fails afterwards, `undo` ends it. */
+export async function beginWalk(host: Host, request: WalkRequest, undo: Undo): Promise<Walk> {
+  const { plan, options, sources, handles } = request;
+  const { deadlineMs, signal: cancel, facts, trace } = options;
+  const program = encode(plan.segment, encoding(options));
+  const patience = { deadlineMs, cancel };
+  const ports = bounded(host, patience);
+  const session = await spawn(ports, request);
+  undo.add(() => endSession(host, session, deadlineMs));
+  await request.born?.(session);
+  if (plan.maps !== undefined && !hasMapsSync(plan)) await writeMaps(ports, session.pid, plan.maps);
+
+  const channel = new Channel(host, session, { deadlineMs, cancel, trace });
+  const progress = { segment: plan.segment, facts, handles, arrived: request.arrived };
+  const inputs = new Undo();
+  undo.add(() => inputs.run());
+  const registers = await openInputs(host, plan, { ...sources, facts, pid: session.pid }, patience, inputs);
+  await deliver(host, channel, progress, channel.sendProgram(program, registers));
+  await inputs.run();
+  return { session, channel, progress };
+}
+
+/** The user namespace is made by the init itself, which asks for the maps then. */
+const hasMapsSync = ({ segment }: Plan) =>
+  segment.ops.some(({ op, operands }) => op === 'sync' && operands.tag === tags.maps);
+
+/** Answers sync points until the one with this tag is reached, which is left unanswered. */
+export async function walkTo(host: Host, walk: Walk, tag: number, answers: Answers, patience: Patience): Promise<void> {
+  const { channel, progress, session } = walk;
+  for (;;) {
+    const frame = await nextMilestone(channel, progress);
+    if (frame === undefined) throw await died(host, channel, patience.deadlineMs);
+    if (frame.kind !== 'sync') throw unexpected(frame, 'the next sync point');
+    if (frame.tag === tag) return;
+    const answer = answers.get(frame.tag);
+    if (answer === undefined) throw unexpected(frame, 'the next sync point');
+    const handle = await answer(session);
+    try {
+      await deliver(host, channel, progress, channel.go(frame.tag, handle));
+    } finally {
+      handle?.close();
+    }
+  }
+}
+
+function encoding({ trace, failAt, failErrno }: WalkOptions) {
+  return {
+    trace: trace !== undefined,
+    ...(failAt !== undefined && { failAt }),
+    ...(failErrno !== undefined && { failErrno }),
+  };
+}
+
+/** Errnos of clone3(2) that are about the cgroup and not about the namespaces. */
+const aboutTheCgroup = ['EACCES', 'EBUSY', 'EOPNOTSUPP', 'ENOENT', 'ENODEV'];
+/** A kernel, or a filter around us, that knows no CLONE_INTO_CGROUP: a process can still be moved there. */
+const notByClone = ['EOPNOTSUPP', 'EACCES', 'EINVAL', 'E2BIG', 'ENOSYS'];
+
+async function spawn(ports: Host, { plan, cgroup, options }: WalkRequest): Promise<Session> {
+  const { flags } = plan;
+  const { facts } = options;
+  try {
+    return await ports.processes.spawn({ flags, cgroup: cgroup?.handle });
+  } catch (error) {
+    const errno = errnoOf(error) ?? '';
+    if (cgroup?.enter !== undefined && notByClone.includes(errno)) return moved(ports, flags, cgroup.enter, facts);
+    const at = cgroup !== undefined && aboutTheCgroup.includes(errno) ? 'cgroup' : 'spawn';
+    const doing =
+      at === 'cgroup' ? `start a process in the cgroup ${cgroup?.path}` : 'start a process in new namespaces';
+    throw refused(error, { at, doing, facts });
+  }
+}
+
+/** Before it gets its program, a process waits and does nothing: it can be moved as well as be born there. */
+async function moved(
+  ports: Host,
+  flags: number,
+  enter: (pid: number) => Promise<void>,
+  facts: Facts | undefined,
+): Promise<Session> {
+  const session = await ports.processes.spawn({ flags }).catch((error: unknown) => {
+    throw refused(error, { at: 'spawn', doing: 'start a process in new namespaces', facts });
+  });
+  try {
+    await enter(session.pid);
+    return session;
+  } catch (error) {
+    ports.processes.signal(session.process, 9);
+    session.close();
+    await session.exit;
+    session.process.close();
+    throw error;
+  }
+}

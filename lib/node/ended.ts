@@ -1,0 +1,39 @@
+import { RuntsError } from '../errors.ts';
+import type { Handle } from '../host/host.ts';
+import { orThrow } from './failure.ts';
+import { openHandle } from './handle.ts';
+import { type NativeHandle, native } from './native.ts';
+
+interface Wait {
+  readonly promise: Promise<void>;
+}
+
+/** One watch for all who wait for the same process. */
+const waits = new WeakMap<NativeHandle, Wait>();
+
+/**
+ * Fulfilled when a process has ended; whose child it is does not matter, nor does anything change for its parent. The
+ * event loop is held until then, or until the handle is closed: then it rejects.
+ */
+export function ended(process: Handle): Promise<void> {
+  const handle = openHandle(process, 'process');
+  const under = waits.get(handle);
+  if (under !== undefined) return under.promise;
+  const promise = new Promise<void>((resolve, reject) => {
+    const over = (): void => {
+      waits.delete(handle);
+      handle.onClose(undefined);
+    };
+    const watch = new native.Exit(orThrow(native.duplicate(handle.fd)), false, () => {
+      over();
+      resolve();
+    });
+    handle.onClose(() => {
+      over();
+      watch.close();
+      reject(new RuntsError('ERR_STATE', 'the process was closed while its end was waited for'));
+    });
+  });
+  waits.set(handle, { promise });
+  return promise;
+}

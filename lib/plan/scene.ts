@@ -1,0 +1,134 @@
+import { RuntsError } from '../errors.ts';
+import { idMaps } from '../namespaces/maps.ts';
+import { type SpawnShape, spawnShape } from '../namespaces/shape.ts';
+import { addTimeNamespace, setClocks } from '../namespaces/time.ts';
+import { raiseRlimits } from '../process/limits.ts';
+import { setOomScore } from '../process/oom.ts';
+import type { Stdio } from '../process/stdio.ts';
+import { propagations } from '../rootfs/attributes.ts';
+import { receivesMounts } from '../rootfs/mounts.ts';
+import { rootPropagation, separateMounts } from '../rootfs/propagation.ts';
+import { namespaceFlags } from '../spec/names.ts';
+import type { Process } from '../spec/types.ts';
+import type { ContainerRequest } from './container.ts';
+import { addInput, type Draft, newDraft } from './draft.ts';
+import type { Facts } from './facts.ts';
+import { type Maps, tags } from './plan.ts';
+
+/** What is decided before the first op. */
+export interface Scene {
+  readonly request: ContainerRequest;
+  readonly facts: Facts;
+  readonly process: Process;
+  readonly shape: SpawnShape;
+  /** Of a user namespace that is the container's own. */
+  readonly maps: Maps | undefined;
+  readonly receives: boolean;
+  readonly draft: Draft;
+  readonly stdio: Stdio | undefined;
+}
+
+export function setScene(request: ContainerRequest, facts: Facts): Scene {
+  const { spec } = request;
+  const { linux, process } = spec;
+  if (process === undefined) {
+    const issues = [{ path: '/process', message: 'is needed to make a container' }];
+    throw new RuntsError('ERR_SPEC', 'cannot make a container without a process', { origin: '/process', issues });
+  }
+  const shape = spawnShape(linux.namespaces, {
+    privileged: facts.privileged,
+    reap: request.reap,
+    offsets: Object.keys(linux.timeOffsets ?? {}).length > 0,
+    before: request.start === 'socket' && facts.privileged && wantsHostRights(process),
+  });
+  const maps = shape.created.has('user') ? idMaps(linux, facts) : undefined;
+  const rootFlags = linux.rootfsPropagation ? rootPropagation(linux.rootfsPropagation).flags : 0;
+  const receives =
+    (rootFlags & (propagations.slave | propagations.shared)) !== 0 || (spec.mounts ?? []).some(receivesMounts);
+  const draft = newDraft();
+  const stdio = request.stdio === 'pipes' ? stdioInputs(draft) : undefined;
+  return { request, facts, process, shape, maps, receives, draft, stdio };
+}
+
+/** What root of a user namespace may not: raise hard limits, and be killed later than others. */
+const wantsHostRights = ({ oomScoreAdj = 0, rlimits = [] }: Process) => oomScoreAdj < 0 || rlimits.length > 0;
+
+export function stdioInputs(draft: Draft): Stdio {
+  const origin = 'default: stdio';
+  return {
+    stdin: addInput(draft, 'stdin', { kind: 'stdio', stream: 0, origin }),
+    stdout: addInput(draft, 'stdout', { kind: 'stdio', stream: 1, origin }),
+    stderr: addInput(draft, 'stderr', { kind: 'stdio', stream: 2, origin }),
+  };
+}
+
+/** The way into the namespaces, and what must be done on this side of it. */
+export function enterNamespaces(scene: Scene): void {
+  const { draft, shape, receives, facts } = scene;
+  const { opening: ops } = draft;
+  const proc = hostProc(scene);
+  switch (shape.user) {
+    case 'clone':
+      ops.op('become_root', {}, 'default: user namespace');
+      break;
+    case 'host':
+      ops.op('undumpable', {}, 'default: no attaching');
+      join(scene);
+      break;
+    case 'join':
+      prepareOutside(scene, proc);
+      ops.op('undumpable', {}, 'default: no attaching');
+      join(scene);
+      ops.op('become_root', {}, 'default: user namespace');
+      break;
+    case 'unshare':
+      prepareOutside(scene, proc);
+      // Before an ordinary user has written the maps, the entries of /proc for that must be its own. Nobody in the
+      // namespaces that are joined could attach to us: we are in the user namespace above theirs.
+      if (facts.privileged) ops.op('undumpable', {}, 'default: no attaching');
+      join(scene);
+      ops.op('unshare', { flags: namespaceFlags.user }, '/linux/namespaces');
+      ops.op('sync', { tag: tags.maps }, 'default: user namespace');
+      ops.op('become_root', {}, 'default: user namespace');
+      break;
+  }
+  if (shape.unshared !== 0) ops.op('unshare', { flags: shape.unshared }, '/linux/namespaces');
+  if (shape.time === 'unshared') setClocks(ops, proc, scene.request.spec.linux.timeOffsets ?? {});
+  if (shape.forks) ops.op('fork', {}, '/linux/namespaces');
+  separateMounts(ops, receives, receives ? '/linux/rootfsPropagation' : 'default: propagation');
+  if (hasNetDevices(scene)) ops.op('sync', { tag: tags.network }, '/linux/netDevices');
+}
+
+const hasNetDevices = ({ request }: Scene) => Object.keys(request.spec.linux.netDevices ?? {}).length > 0;
+
+/** The /proc of the host, in which we are ourselves whichever PID namespace our children get. */
+function hostProc({ draft: { opening, ops } }: Scene): () => string {
+  let register: string | undefined;
+  return () => {
+    if (register !== undefined) return register;
+    register = ops.register('procfs');
+    opening.op('open', { dst: register, path: '/proc' }, 'default: procfs');
+    return register;
+  };
+}
+
+/** Once in another user namespace, our entries of /proc are no longer ours, nor is the right to raise limits. */
+function prepareOutside({ draft, shape, process, request }: Scene, proc: () => string): void {
+  const { opening: ops } = draft;
+  setOomScore(ops, proc, process.oomScoreAdj);
+  raiseRlimits(ops, process.rlimits ?? []);
+  if (shape.time === 'first') addTimeNamespace(ops, proc, request.spec.linux.timeOffsets ?? {});
+}
+
+/** Whether `prepareOutside` has set the score. */
+export const isScoreSet = ({ user }: SpawnShape) => user === 'join' || user === 'unshare';
+
+function join({ draft, shape: { joined } }: Scene): void {
+  if (joined.length === 0) return;
+  const registers = new Map(
+    joined.map(({ type, path, origin }) => [type, addInput(draft, type, { kind: 'namespace', type, path, origin })]),
+  );
+  const user = registers.get('user');
+  const namespaces = [...registers.values()].filter((register) => register !== user);
+  draft.opening.op('join', { namespaces, user }, joined[0]!.origin);
+}
