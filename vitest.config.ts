@@ -5,6 +5,8 @@ const report = process.env['RUNTS_TEST_REPORT'];
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    // They want a machine of their own: npm run test:vm.
+    exclude: ['test/vm/**'],
     testTimeout: 30_000,
     hookTimeout: 30_000,
     // A process for each file: tests count descriptors, children and mounts of their own process.

@@ -82,6 +82,44 @@ const rows: readonly Row[] = [
     hint: 'uid 0 and gid 0 of the container must be mapped: linux.uidMappings and linux.gidMappings.',
   },
 
+  {
+    at: ['join'],
+    errno: ['EPERM'],
+    hint: ({ facts }) =>
+      facts?.privileged === false
+        ? 'One of the namespaces belongs to somebody else: an ordinary user can enter only those that a user namespace of theirs owns, and enters that with them ({"type": "user", "path": …}).'
+        : 'Entering a namespace takes CAP_SYS_ADMIN in the user namespace that owns it; a user namespace that we are in already cannot be entered again.',
+  },
+  {
+    at: ['join'],
+    errno: ['EINVAL', 'ENOTTY'],
+    hint: 'A path of linux.namespaces leads to a namespace of another type, or to none at all: `readlink` on it says which.',
+  },
+  {
+    at: ['write'],
+    errno: ['EINVAL', 'ENOENT'],
+    when: ({ operands }) => String(operands?.['path']).startsWith('self/attr/'),
+    hint: 'The security module of this label is not at work on this host (AppArmor: /sys/module/apparmor/parameters/enabled, SELinux: /sys/fs/selinux), or it has no such profile or label. `aa-status` shows the profiles that are loaded.',
+  },
+  {
+    at: ['write'],
+    errno: ['EPERM', 'EACCES'],
+    when: ({ operands }) => String(operands?.['path']).startsWith('self/attr/'),
+    hint: 'The security module does not let this process change to that label: the one that we run under, or no_new_privs, forbids it.',
+  },
+  {
+    at: ['write'],
+    errno: ['ERANGE', 'EINVAL'],
+    when: ({ operands }) => operands?.['path'] === 'self/timens_offsets',
+    hint: 'No clock can be set before its beginning, or further than the kernel counts: linux.timeOffsets.',
+  },
+  {
+    at: ['write'],
+    errno: ['EACCES', 'EPERM'],
+    when: ({ operands }) => operands?.['path'] === 'self/oom_score_adj',
+    hint: 'The score can be lowered only with CAP_SYS_RESOURCE on the host: ask for one that is not below that of the caller.',
+  },
+
   // ---- cgroups -----------------------------------------------------------------------------------------------------
   {
     at: ['cgroup'],
@@ -256,6 +294,36 @@ const rows: readonly Row[] = [
     errno: ['EINVAL', 'EPERM'],
     hint: 'The root of the container must be a mount of its own and not shared with the host.',
   },
+  {
+    at: ['move_root'],
+    errno: ['EINVAL', 'EPERM'],
+    hint: 'The root of the container must be a mount of its own, on one that is not shared with the host. Without --no-pivot it need not be moved.',
+  },
+  {
+    at: ['reconfigure'],
+    errno: ['EINVAL'],
+    hint: 'The file system does not take this option, or not any more once it is in use: its documentation says which can change.',
+  },
+  {
+    at: ['reconfigure'],
+    errno: ['EPERM', 'EROFS', 'EBUSY'],
+    hint: 'The options of a file system are for those to change in whose user namespace it was mounted: bind it with other mount attributes instead.',
+  },
+  {
+    at: ['copy_tree'],
+    errno: ['ENOSPC', 'EDQUOT'],
+    hint: 'What the image has there does not fit (tmpcopyup): give the tmpfs a larger `size=`, or `nr_inodes=`.',
+  },
+  {
+    at: ['copy_tree'],
+    errno: ['EACCES'],
+    hint: 'What the image has there cannot be read: it belongs to an id that the container does not map.',
+  },
+  {
+    at: ['copy_tree'],
+    errno: ['ESTALE', 'ENAMETOOLONG'],
+    hint: 'What the image has there changes while it is copied, or is nested deeper than 16384 directories: leave tmpcopyup out.',
+  },
 
   // ---- files -------------------------------------------------------------------------------------------------------
   {
@@ -293,6 +361,31 @@ const rows: readonly Row[] = [
   // ---- the process -------------------------------------------------------------------------------------------------
   { at: ['hostname', 'domainname'], errno: ['EINVAL', 'ENAMETOOLONG'], hint: 'The name may have 64 bytes at most.' },
   { at: ['hostname', 'domainname'], errno: ['EPERM'], hint: 'The name needs a uts namespace of the container.' },
+  {
+    at: ['net_device'],
+    errno: ['ENODEV'],
+    hint: 'This host has no network device of that name in the namespace that we are in: `ip link`.',
+  },
+  {
+    at: ['net_device'],
+    errno: ['EEXIST'],
+    hint: 'The container has a device of that name already: choose another one (linux.netDevices.*.name).',
+  },
+  {
+    at: ['net_device'],
+    errno: ['ENAMETOOLONG', 'EINVAL'],
+    hint: 'The name of a device has 1 to 15 bytes, no blank and none of / : %; and some devices, loopback and wireless ones among them, cannot leave their namespace.',
+  },
+  {
+    at: ['net_device'],
+    errno: ['EPERM'],
+    hint: 'To move a device of the host takes CAP_NET_ADMIN and CAP_SYS_ADMIN there: be root.',
+  },
+  {
+    at: ['net_device'],
+    errno: ['E2BIG'],
+    hint: 'The device has more than 256 permanent addresses.',
+  },
   { at: ['link_up'], errno: ['ENODEV'], hint: 'The network namespace has no interface of this name.' },
   {
     at: ['ids'],
@@ -321,15 +414,80 @@ const rows: readonly Row[] = [
     errno: ['EPERM'],
     hint: 'A hard limit cannot be raised without privileges on the host: ask for at most what `ulimit -H` says.',
   },
+  {
+    at: ['scheduler', 'io_priority'],
+    errno: ['EPERM'],
+    hint: 'A better place than others have takes CAP_SYS_NICE on the host, or RLIMIT_NICE and RLIMIT_RTPRIO that allow it.',
+  },
+  {
+    at: ['scheduler'],
+    errno: ['EINVAL', 'EBUSY'],
+    hint: 'The kernel does not take these values together: realtime policies have a priority from 1 to 99, the others 0; SCHED_DEADLINE takes processors that are not bound.',
+  },
+  {
+    at: ['affinity'],
+    errno: ['EINVAL'],
+    hint: "None of these processors is there, or in the container's cgroup (cpuset.cpus.effective).",
+  },
+  {
+    at: ['memory_policy'],
+    errno: ['EINVAL', 'EPERM'],
+    hint: "The nodes must exist and be in the container's cgroup (cpuset.mems.effective), and the flags must fit the mode.",
+  },
+  {
+    at: ['hook'],
+    errno: ['ENOENT', 'EACCES'],
+    hint: 'The path of a createContainer hook is one of the host, that of a startContainer hook one of the container.',
+  },
+  {
+    at: ['hook'],
+    errno: ['ECANCELED'],
+    hint: 'The hook refused, and its last words say why: what it is told is on its standard input, its environment is only what the configuration gives it.',
+  },
+  {
+    at: ['hook'],
+    errno: ['ETIMEDOUT'],
+    hint: 'The hook, and what was in its process group, was killed: give it a longer `timeout` (seconds), or let it leave its work to a process of its own.',
+  },
+  {
+    at: ['hook'],
+    errno: ['ENOEXEC'],
+    hint: 'A hook is executed without a shell: a script needs a #! line, a binary the right architecture.',
+  },
+  {
+    at: ['memory_policy'],
+    errno: ['ENOSYS'],
+    hint: 'This kernel knows no memory policies (CONFIG_NUMA): leave linux.memoryPolicy out.',
+  },
+  {
+    at: ['descriptors'],
+    errno: ['EINVAL', 'EMFILE', 'EBADF'],
+    hint: 'More descriptors are handed on than the process may have open: raise RLIMIT_NOFILE (`ulimit -n`), or hand on fewer.',
+  },
+  {
+    at: ['listener'],
+    errno: ['EBUSY'],
+    hint: 'Only one filter of a process can have a listener, and we run under one that has it already.',
+  },
+  {
+    at: ['pty', 'open_below'],
+    errno: ['ENOENT', 'ENODEV', 'ENOTTY'],
+    when: ({ operands }) => operands?.['path'] === 'dev/pts' || operands?.['devpts'] !== undefined,
+    hint: 'A terminal needs a devpts in the container: {"type": "devpts", "destination": "/dev/pts"} in its mounts.',
+  },
   { at: ['rlimit'], errno: ['EINVAL'], hint: 'The soft limit must not be above the hard one.' },
   {
     at: ['capabilities', 'bounding'],
     errno: ['EPERM'],
     hint: 'A capability that is asked for is not in the set that the container starts with.',
   },
-  { at: ['seccomp'], errno: ['EACCES'], hint: 'A filter needs noNewPrivileges, or privileges when it is installed.' },
   {
-    at: ['seccomp'],
+    at: ['seccomp', 'listener'],
+    errno: ['EACCES'],
+    hint: 'A filter needs noNewPrivileges, or privileges when it is installed.',
+  },
+  {
+    at: ['seccomp', 'listener'],
     errno: ['EINVAL', 'ENOMEM'],
     hint: 'The kernel does not accept this filter: it may have 4096 instructions, and the action or flag that it uses must exist (/proc/sys/kernel/seccomp/actions_avail).',
   },

@@ -33,7 +33,7 @@ function report(file: Buffer): void {
   const [at, size, count] = [Number(file.readBigUInt64LE(32)), file.readUInt16LE(54), file.readUInt16LE(56)];
   const types = Array.from({ length: count }, (_, i) => file.readUInt32LE(at + i * size));
   if (types.includes(2) || types.includes(3)) throw new Error('the init is not static');
-  if (file.length >= 32 * 1024) throw new Error(`the init has ${file.length} bytes; 32 KiB is its limit`);
+  if (file.length >= 48 * 1024) throw new Error(`the init has ${file.length} bytes; 48 KiB is its limit`);
   console.log(`arm64 init: ${file.length} bytes, static`);
 }
 

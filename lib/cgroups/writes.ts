@@ -11,6 +11,7 @@ import { memoryLimits } from './memory.ts';
 import { cgroupPlace } from './path.ts';
 import { pidsLimits } from './pids.ts';
 import { rdmaLimits } from './rdma.ts';
+import { annotatedProperties, scopeName, slicePath } from './scope.ts';
 import { unifiedLimits } from './unified.ts';
 
 /** How the container's cgroup is made. */
@@ -22,6 +23,8 @@ export interface CgroupRequest {
   /** Who gets it, as an id of the host. */
   readonly owner?: number | undefined;
   readonly deviceFilter?: Uint8Array | undefined;
+  /** Of the container: some are properties of its scope. */
+  readonly annotations?: Readonly<Record<string, string>> | undefined;
 }
 
 /** What a cgroup counts for everybody who asks: `events --stats`, and whoever reads its files. */
@@ -38,11 +41,7 @@ export function cgroupPlan(
   const limits = linux.resources === undefined ? [] : resourceLimits(linux.resources);
   const placed = linux.cgroupsPath !== undefined && linux.cgroupsPath !== '';
   if (!always && limits.length === 0 && !placed && deviceFilter === undefined) return undefined;
-  if (driver !== 'cgroupfs') {
-    throw new RuntsError('ERR_UNSUPPORTED', 'cannot make the cgroup by systemd: not supported yet', {
-      origin: '/linux/cgroupsPath',
-    });
-  }
+  if (driver === 'systemd') return scopePlan(linux.cgroupsPath, id, limits, facts, request);
   const place = cgroupPlace(linux.cgroupsPath, id, facts.cgroup);
   const controllers = controllersFor(limits, facts.cgroup, place);
   if (deviceFilter !== undefined) parentFor('/linux/resources/devices', facts.cgroup);
@@ -54,6 +53,36 @@ export function cgroupPlan(
     controllers,
     wanted,
     writes: limits,
+    ...(deviceFilter !== undefined && { deviceFilter }),
+    ...(mayGiveAway(owner, facts) && { owner }),
+  };
+}
+
+/** A scope of systemd's, which makes the directories, and enables the controllers, by itself. */
+function scopePlan(
+  asked: string | undefined,
+  id: string,
+  limits: readonly Limit[],
+  facts: Facts,
+  { owner, deviceFilter, annotations = {} }: CgroupRequest,
+): CgroupPlan {
+  // Whoever has not all ids is in a user namespace, whatever their own id in it.
+  const manager = facts.privileged && facts.uid === 0 && facts.available === undefined ? 'system' : 'user';
+  const { slice, unit } = scopeName(asked, id, manager);
+  const { mount } = facts.cgroup;
+  if (mount === undefined) {
+    throw new RuntsError('ERR_UNSUPPORTED', 'cannot make a cgroup by systemd: there is no cgroup v2 file system', {
+      origin: '/linux/cgroupsPath',
+      hint: 'Boot with systemd.unified_cgroup_hierarchy=1.',
+    });
+  }
+  return {
+    driver: 'systemd',
+    parent: mount,
+    path: [slicePath(slice), unit].filter((part) => part !== '').join('/'),
+    controllers: [],
+    writes: limits,
+    unit: { manager, name: unit, slice, properties: annotatedProperties(annotations) },
     ...(deviceFilter !== undefined && { deviceFilter }),
     ...(mayGiveAway(owner, facts) && { owner }),
   };

@@ -45,6 +45,11 @@ export class Log {
     if (path !== undefined || format === 'text') this.#sink.printError(`${shown}\n`);
   }
 
+  /** Whether it goes to a file: engines, which have one, put our name before what standard error says. */
+  get isFile(): boolean {
+    return this.#options.path !== undefined;
+  }
+
   get debugs(): boolean {
     return this.#options.level === 'debug';
   }

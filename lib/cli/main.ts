@@ -33,8 +33,8 @@ export async function main(argv: readonly string[], world: World): Promise<numbe
   } catch (error) {
     const several = command?.docker === true || world.terminal.errors;
     const line = explainInLine(error);
-    const bare = !several && RuntsError.is(error) && error.code === 'ERR_EXEC';
-    log.error(line, bare ? line : `${world.name}: ${several ? explain(error) : line}`);
+    const bare = log.isFile || (!several && RuntsError.is(error) && error.code === 'ERR_EXEC');
+    log.error(line, `${bare ? '' : `${world.name}: `}${several ? explain(error) : line}`);
     if (command?.docker === true) return RuntsError.is(error) ? error.exit : 125;
     return understood ? (command?.failure ?? 1) : 1;
   }

@@ -18,7 +18,7 @@ export async function readBundle(
   directory: string,
   { config = 'config.json', warn }: BundleOptions = {},
 ): Promise<Spec> {
-  const path = config.startsWith('/') ? config : `${directory}/${config}`;
+  const path = config.startsWith('/') ? config : `${directory === '/' ? '' : directory}/${config}`;
   const text = await host.files.read(path).catch((error: unknown) => {
     const missing = errnoOf(error) === 'ENOENT';
     throw new RuntsError(missing ? 'ERR_NOT_FOUND' : 'ERR_SPEC', `cannot read ${path}: ${errnoOf(error) ?? error}`, {

@@ -65,6 +65,7 @@ export function opFailure(frame: ErrorFrame, segment: Segment, facts?: Facts): R
   };
   const fields = { origin: op.origin, hint: hintFor(circumstance), failure };
   const where = `\n  at ${placed(op.origin)} → op ${frame.index} ${name}`;
+  if (name === 'hook') return failed('ERR_SETUP', hookFailure(op, errno, frame.detail), fields);
   const command = name === 'find' || name === 'exec' ? commandFailure(frame, op, segment, errno) : undefined;
   if (command !== undefined) {
     const { message, exit, hint = fields.hint } = command;
@@ -134,6 +135,14 @@ function commandName(segment: Segment, files: readonly string[]): string {
 }
 
 const directoryOf = (file: string) => file.slice(0, file.lastIndexOf('/')) || '/';
+
+/** In the words that callers know: `error running createContainer hook #1: /bin/x: exit status 3: …`. */
+function hookFailure({ origin, operands }: Op, errno: string, detail: string): string {
+  const [, , kind, index] = origin.split('/');
+  const { path } = operands as { readonly path: string };
+  const why = detail === '' || detail === path ? errnoText(errno) : detail;
+  return `error running ${kind} hook #${index}: ${path}: ${why}`;
+}
 
 // ---- ops in words ----------------------------------------------------------------------------------------------------
 

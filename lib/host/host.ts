@@ -22,6 +22,8 @@ export interface Environment {
   readonly arch: 'x64' | 'arm64';
   readonly kernel: string;
   readonly cwd: string;
+  /** `$XDG_RUNTIME_DIR`, or `/run/user/UID`: where the user's own systemd and bus are. */
+  readonly runtimeDirectory: string;
   /** Where state of containers is kept: `$XDG_RUNTIME_DIR/runts`, or `/run/runts`. */
   readonly stateDirectory: string;
   /** Where images and unpacked root file systems are kept: `$XDG_DATA_HOME/runts`, or `/var/lib/runts`. */

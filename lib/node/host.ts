@@ -47,6 +47,7 @@ function environment(): Environment {
     arch,
     kernel: release(),
     cwd: process.cwd(),
+    runtimeDirectory: process.env['XDG_RUNTIME_DIR'] || `/run/user/${uid}`,
     stateDirectory: stateDirectory({ uid, env: process.env }),
     dataDirectory: dataDirectory({ uid, env: process.env }),
     programs: { ...(newuidmap !== undefined && { newuidmap }), ...(newgidmap !== undefined && { newgidmap }) },

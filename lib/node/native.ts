@@ -129,6 +129,11 @@ export interface Native {
   socketSend(socket: NativeHandle, bytes: Uint8Array, handles: readonly NativeHandle[]): number | Failure;
   /** A file of this content without a path, at its beginning, that nobody can change (a sealed memfd). */
   blob(content: Uint8Array): NativeHandle | Failure;
+  /**
+   * Loads an eBPF program (BPF_PROG_TYPE_CGROUP_DEVICE) and attaches it to a cgroup in the place of the one that was
+   * attached before, on a thread of the pool. The detail of a failure is the command of bpf(2).
+   */
+  filterDevices(cgroup: NativeHandle, program: Uint8Array): Promise<Failure | undefined> | Failure;
   /** Whether we have CAP_SYS_ADMIN over our mount namespace. */
   isPrivileged(): boolean;
 

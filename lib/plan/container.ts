@@ -1,6 +1,4 @@
 import { deviceAccess } from '../cgroups/devices.ts';
-import { cgroupOwner } from '../cgroups/owner.ts';
-import { type CgroupRequest, cgroupPlan } from '../cgroups/writes.ts';
 import { writeSysctls } from '../namespaces/sysctl.ts';
 import { addTimeNamespace } from '../namespaces/time.ts';
 import { setNames } from '../namespaces/uts.ts';
@@ -23,6 +21,7 @@ import { systemMount } from '../rootfs/system.ts';
 import { type Lookups, nothingFound } from '../spec/lookups.ts';
 import type { Spec } from '../spec/types.ts';
 import { addCommand } from './command.ts';
+import { filtersDevices, planCgroup } from './container-cgroup.ts';
 import { addInput } from './draft.ts';
 import type { Facts } from './facts.ts';
 import { netDevicesOf } from './network.ts';
@@ -139,27 +138,30 @@ function buildRoot(scene: Scene): Site {
  */
 function cloneMount(scene: Scene, mount: HostMount) {
   const { facts, shape, draft, receives } = scene;
-  const { stem, source, recursive, origin } = mount;
+  const { stem, source, recursive, owners, origin } = mount;
   if (mount.owners !== undefined || (facts.privileged && shape.user !== 'host')) {
-    const input = { kind: 'mount', source, recursive, origin, ...ownersOf(scene, mount) } as const;
-    return { register: addInput(draft, stem, input), shared: true };
+    const idmap = mapsOwners(scene, mount);
+    return {
+      register: addInput(draft, stem, { kind: 'mount', source, recursive, idmap, owners, origin }),
+      shared: true,
+    };
   }
   const dst = draft.ops.register(stem);
   draft.opening.op('clone_mount', { dst, path: source, recursive: recursive ? 1 : 0 }, origin);
   return { register: dst, shared: receives };
 }
 
-/** How the owners of a clone are mapped. */
-function ownersOf({ request, shape, maps }: Scene, { stem, idmap, recursive, owners }: HostMount) {
-  // The root of a bundle has the owners that it is to have: who unpacked it has seen to that.
-  if (!idmap || (stem === 'root' && request.start === 'socket')) return { idmap: false, owners };
-  if (shape.user === 'clone') return { idmap, owners };
-  // A user namespace that the init makes is not there yet when mounts are cloned.
-  return { idmap: false, owners: owners ?? (maps && { uids: maps.uids, gids: maps.gids, recursive }) };
-}
+/**
+ * Whether the owners of a clone are seen through the container's user namespace: not if the init makes that itself, for it
+ * is not there yet then. And the root of a bundle has the owners that it is to have: who unpacked it has seen to that.
+ */
+const mapsOwners = ({ request, shape }: Scene, { stem, idmap }: HostMount) =>
+  idmap && shape.user === 'clone' && !(stem === 'root' && request.start === 'socket');
 
-/** In a user namespace the kernel makes every new mount nodev for devices by itself. */
-function forcedAttributes({ request: { spec }, process, shape }: Scene): number {
+/** In a user namespace the kernel makes every new mount nodev for devices by itself; and a filter needs no help of mounts. */
+function forcedAttributes({ request, facts, process, shape }: Scene): number {
+  const { spec } = request;
+  if (filtersDevices(request, facts)) return 0;
   const isolated = shape.user !== 'host';
   const access = deviceAccess({
     rules: spec.linux.resources?.devices ?? [],
@@ -247,7 +249,8 @@ function addFirstCommand(scene: Scene, files: readonly string[], terminal: Termi
   });
 }
 
-function finish({ request, facts, shape, maps, draft }: Scene): Plan {
+function finish(scene: Scene): Plan {
+  const { request, facts, shape, maps, draft } = scene;
   const { netDevices, intelRdt } = request.spec.linux;
   const plan: Plan = {
     flags: shape.flags,
@@ -262,13 +265,4 @@ function finish({ request, facts, shape, maps, draft }: Scene): Plan {
   };
   checkPlan(plan, 'container');
   return plan;
-}
-
-/** A container that outlives us is ended, and its processes are found, by its cgroup. */
-function planCgroup(request: ContainerRequest, facts: Facts, maps: Plan['maps']): CgroupPlan | undefined {
-  const { id, spec, start, cgroupManager } = request;
-  if (cgroupManager === 'disabled') return undefined;
-  const owner = cgroupOwner(spec, maps);
-  const asked: CgroupRequest = { always: start === 'socket', driver: cgroupManager, owner };
-  return cgroupPlan(spec.linux, facts, id, asked);
 }

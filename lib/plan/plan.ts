@@ -1,3 +1,4 @@
+import type { Property } from '../cgroups/scope.ts';
 import type { Op } from '../program/ops.ts';
 import type { NamespaceType } from '../spec/names.ts';
 import type { IntelRdt } from '../spec/types.ts';
@@ -72,7 +73,7 @@ export interface CgroupPlan {
   readonly driver: 'cgroupfs' | 'systemd';
   /** The directory below which everything happens, absolute: the top of the hierarchy, or what is delegated to us. */
   readonly parent: string;
-  /** Path below it, without a leading slash. */
+  /** Path below it, without a leading slash; with systemd below the cgroup of its manager, which is below it. */
   readonly path: string;
   /** Controllers to enable for the children of each directory on the way. */
   readonly controllers: readonly string[];
@@ -92,6 +93,8 @@ export interface UnitPlan {
   readonly manager: 'system' | 'user';
   readonly name: string;
   readonly slice: string;
+  /** Further properties of it. */
+  readonly properties: readonly Property[];
 }
 
 /** One encoded stretch of the plan: ops on registers of its own. */

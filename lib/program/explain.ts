@@ -155,6 +155,35 @@ function fileMode(value: bigint): string {
   return type === undefined ? octal(value) : `${type}:${octal(value & 0o7777n)}`;
 }
 
+/** A form that names values: the first is 0. */
+function named(names: string): (value: bigint) => string {
+  const list = names.split(' ');
+  return (value) => list[Number(value)] ?? String(value);
+}
+
+const schedulerFlags = [
+  ['reset_on_fork', 1],
+  ['reclaim', 2],
+  ['dl_overrun', 4],
+  ['keep_policy', 8],
+  ['keep_params', 16],
+  ['util_clamp_min', 32],
+  ['util_clamp_max', 64],
+] as const;
+
+const memoryModes = named('default preferred bind interleave local preferred_many weighted_interleave');
+
+/** The mode, and the flags that the kernel has in its upper bits. */
+function memoryPolicy(value: bigint): string {
+  const flags = bits([
+    ['static_nodes', 0x8000],
+    ['relative_nodes', 0x4000],
+    ['numa_balancing', 0x2000],
+  ])(value & ~0x1fffn);
+  const mode = memoryModes(value & 0x1fffn);
+  return flags === '' ? mode : `${mode},${flags}`;
+}
+
 /** How the numbers of an operand are said, by its name or, first, by op and name. An empty text leaves it out. */
 const forms: Readonly<Record<string, (value: bigint) => string>> = {
   attributes,
@@ -165,6 +194,13 @@ const forms: Readonly<Record<string, (value: bigint) => string>> = {
   'propagation.flags': propagation,
   'root_propagation.flags': propagation,
   'seccomp.flags': filterFlags,
+  'listener.flags': filterFlags,
+  'scheduler.policy': named('other fifo rr batch iso idle deadline ext'),
+  'scheduler.flags': bits(schedulerFlags),
+  'scheduler.nice': (value) => String(BigInt.asIntN(32, value)),
+  'io_priority.class': named('none realtime best-effort idle'),
+  'memory_policy.mode': memoryPolicy,
+  'personality.persona': hex,
   capabilities,
   effective: capabilities,
   permitted: capabilities,

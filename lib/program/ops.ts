@@ -287,7 +287,7 @@ export const ops = {
     barrier: true,
   },
   hook: {
-    doc: 'Runs a program to its end, in a session of its own, with a register as its standard input from its beginning, exactly this environment, and its output kept for the error. After timeout milliseconds (0: never) all of its session is killed: ETIMEDOUT. Another exit status than 0: ECANCELED. The detail says which, and ends with the last of its output.',
+    doc: 'Runs a program to its end, in a session of its own, with a register as its standard input from its beginning, exactly this environment, umask 022, no other descriptor, and its output kept for the error. After timeout milliseconds (0: never) it is killed with its process group: ETIMEDOUT. Another exit status than 0: ECANCELED. The detail says which, and ends with the last of its output. What a hook that succeeds leaves running, stays.',
     operands: { path: text, argv: texts, env: texts, stdin: input, timeout: int() },
     barrier: true,
   },
@@ -317,7 +317,7 @@ export const ops = {
     operands: { mode: int(), nodes: bytes },
   },
   copy_tree: {
-    doc: 'Copies what is below one directory into another, with owners, modes, times, links and device nodes, following no link (tmpcopyup).',
+    doc: 'Copies what is below one directory into another, with owners, modes, times, extended attributes, links and device nodes, following no link and entering no mount (tmpcopyup). What is there already stays; an owner that is not mapped and a device that may not be made are left out.',
     operands: { src: input, dst: input },
   },
   reconfigure: {
@@ -325,7 +325,7 @@ export const ops = {
     operands: { src: input, options: texts },
   },
   net_device: {
-    doc: 'Moves a network device of our network namespace into another one (a register), under a new name, with its permanent global addresses, and brings it up there.',
+    doc: 'Moves a network device of our network namespace into another one (a register), under a new name, with its permanent global addresses, and brings it up there. EEXIST, before anything has moved, when that name is taken.',
     operands: { name: text, netns: input, rename: text },
     host: true,
   },
@@ -338,8 +338,12 @@ export const ops = {
     operands: { descriptors: ins },
   },
   move_root: {
-    doc: "Makes a mount the root where pivot_root(2) cannot, on an initial ramfs: takes the host's mounts away, moves the mount over / (MS_MOVE), and changes root into it.",
+    doc: 'Makes a mount the root where pivot_root(2) cannot, on an initial ramfs: moves the mount over / (MS_MOVE), takes all others away, hides a procfs or sysfs that is locked to its place, and changes root into it. The old root itself stays under it.',
     operands: { root: input },
+  },
+  inherit: {
+    doc: 'Gives the root of a mount (a register) the permission bits of the directory at a path, which it is going to cover; with owner its owner too, where that can be given. ENOENT when there is none.',
+    operands: { src: input, root: input, path: text, owner: flag },
   },
 } as const satisfies Record<string, OpRow>;
 

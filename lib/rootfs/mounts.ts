@@ -8,9 +8,10 @@ import { cleanPath } from './location.ts';
 import { type MountOptions, mountOptions } from './options.ts';
 import { ownerMaps } from './owners.ts';
 import { remount } from './remount.ts';
+import { replaceRoot } from './root.ts';
 import { at, type Clone, changeMount, isMapped, type Site } from './site.ts';
 import { systemMount } from './system.ts';
-import { beginAsDirectory } from './tmpfs.ts';
+import { beginAsDirectory, beginsAsDirectory } from './tmpfs.ts';
 
 /** Attaches the mounts of the configuration in their order. Relative sources of binds are below `bundle`. */
 export function addMounts(site: Site, mounts: readonly Mount[], bundle: string | undefined): void {
@@ -53,14 +54,11 @@ function place(site: Site, mount: Mount, { register, shared }: Clone, options: M
   changeMount(site, register, options.recursive, true, origin);
   setPropagation(site, register, shared, options, origin);
   const ordinary = mount.type === 'proc' || mount.type === 'sysfs' ? 1 : 0;
-  site.ops.op('attach', { src: register, ...at(site, path), ordinary }, origin);
+  if (path === '') replaceRoot(site, register, origin);
+  else site.ops.op('attach', { src: register, ...at(site, path), ordinary }, origin);
   const fstype = isBind(mount) ? undefined : mount.type;
   const fresh = fstype !== undefined && freshTypes.has(fstype) && !options.copyUp;
-  if (path === '') {
-    // It hides the root, and all that was mounted in it: from here on it is the root.
-    site.root = register;
-    site.placed.length = 0;
-  } else site.placed.push({ path, register, fstype, readonly: isReadonly(options), fresh });
+  if (path !== '') site.placed.push({ path, register, fstype, readonly: isReadonly(options), fresh });
 }
 
 /** File systems that are empty, or hold what the kernel shows: no links of a stranger in them. */
@@ -122,10 +120,12 @@ function newMount(site: Site, mount: Mount, options: MountOptions, origin: strin
 
   const dst = site.ops.register(registerStem(type));
   const given = [...sourceOption(mount, set), ...data, ...labelOption(site, data)];
-  // What is copied into it comes before it is read-only.
-  const late = options.copyUp ? set & attributes.readonly : 0;
+  const covering = { dst, path: mount.destination, data, copyUp: options.copyUp, origin };
+  const begins = type === 'tmpfs' && beginsAsDirectory(covering);
+  // What it begins with comes before it is read-only.
+  const late = begins ? set & attributes.readonly : 0;
   site.ops.op('fsmount', { dst, fstype: type, options: given, attributes: set & ~late }, origin);
-  if (type === 'tmpfs') beginAsDirectory(site, { dst, path: mount.destination, data, copyUp: options.copyUp, origin });
+  if (begins) beginAsDirectory(site, covering);
   changeMount(site, dst, { set: late, clear: 0 }, false, origin);
   return dst;
 }

@@ -28,6 +28,15 @@ export function standRoot({ ops }: Pick<Site, 'ops'>, src: string, origin: strin
   ops.op('attach_host', { src, path: standingPlace }, origin);
 }
 
+/** A mount on / hides the root, and all that is mounted in it: it is the root from here on, and stands in its place. */
+export function replaceRoot(site: Site, src: string, origin: string): void {
+  // Not over it: what lies between the new root and the old one would stay after the pivot.
+  site.ops.op('detach', { src: site.root }, origin);
+  standRoot(site, src, origin);
+  site.root = src;
+  site.placed.length = 0;
+}
+
 /** Changes to the new root. Without pivot_root(2), which refuses an initial ramfs, by moving the mount over it. */
 export function enterRoot({ ops, root }: Pick<Site, 'ops' | 'root'>, { noPivot }: { readonly noPivot: boolean }): void {
   ops.op(noPivot ? 'move_root' : 'pivot', { root }, 'default: root');

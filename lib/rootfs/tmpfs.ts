@@ -10,14 +10,25 @@ export interface Covering {
   readonly origin: string;
 }
 
-/** With `tmpcopyup`, a new tmpfs begins with what the directory has that it covers. */
-export function beginAsDirectory(site: Site, { dst, path, copyUp, origin }: Covering): void {
-  if (!copyUp) return;
+/** Whether a tmpfs takes something of the directory that it covers: it must not be read-only before. */
+export const beginsAsDirectory = ({ data, copyUp }: Pick<Covering, 'data' | 'copyUp'>): boolean =>
+  copyUp || !hasMode(data);
+
+const hasMode = (data: readonly string[]) => data.some((option) => option.startsWith('mode='));
+
+/**
+ * A new tmpfs has the mode of the directory that it covers, unless it is given one: a /tmp stays open to all. With
+ * `tmpcopyup` it begins with what that has, too.
+ */
+export function beginAsDirectory(site: Site, { dst, path, data, copyUp, origin }: Covering): void {
   const { ops } = site;
+  const covered = at(site, path);
+  const missing = { unless: ['ENOENT', 'ENOTDIR'] };
+  if (!hasMode(data)) ops.op('inherit', { src: dst, ...covered, owner: copyUp ? 1 : 0 }, origin, missing);
+  if (!copyUp) return;
   const src = ops.register('below');
-  const place = at(site, path);
   // One that is missing is made: then there is nothing to copy.
-  if (place.path !== '') ops.op('directory', { ...place, mode: 0o755 }, origin);
-  ops.op('open_below', { dst: src, ...place, directory: 1 }, origin);
+  if (covered.path !== '') ops.op('directory', { ...covered, mode: 0o755 }, origin);
+  ops.op('open_below', { dst: src, ...covered, directory: 1 }, origin);
   ops.op('copy_tree', { src, dst }, origin);
 }

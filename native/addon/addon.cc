@@ -1,6 +1,7 @@
 // The entry: everything that lib/node/native.ts declares.
 #include "blob.h"
 #include "channel.h"
+#include "devices.h"
 #include "exit.h"
 #include "system.h"
 #include "handle.h"
@@ -26,6 +27,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   runts::define_system(env, exports);
   runts::define_sockets(env, exports);
   runts::define_blob(env, exports);
+  runts::define_devices(env, exports);
   runts::define_primitives(env, exports);
   return exports;
 }

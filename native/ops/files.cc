@@ -53,9 +53,9 @@ int make_node(Where& at, int root, const char* path, const Node& node) {
   const char* last;
   Fd parent(open_parent(at, root, path, &last));
   if (!parent.ok()) return parent.get();
-  // The kernel's encoding of a device number in 32 bits (new_encode_dev). A larger one would be another device.
+  // A larger one would be another device.
   if (node.major > 0xfff || node.minor > 0xfffff) return check(at, kStepMknodat, path, -EINVAL);
-  uint32_t device = (node.minor & 0xff) | (node.major << 8) | ((node.minor & ~0xffu) << 12);
+  uint32_t device = device_number(node.major, node.minor);
   long made = sys(__NR_mknodat, parent.get(), last, node.mode, device);
   // What is there already, and is the same, is left as it is.
   if (made == -EEXIST && is_node(parent.get(), last, node)) return 0;
@@ -75,6 +75,20 @@ int change_owner(Where& at, int root, const char* path, uint32_t uid, uint32_t g
   Fd entry(open_below(at, root, path, O_PATH | O_NOFOLLOW));
   if (!entry.ok()) return entry.get();
   return check(at, kStepFchownat, sys(__NR_fchownat, entry.get(), "", uid, gid, AT_EMPTY_PATH));
+}
+
+int inherit(Where& at, int mount, int root, const char* path, bool owner) {
+  Fd covered(open_below(at, root, path, O_PATH | O_DIRECTORY));
+  if (!covered.ok()) return covered.get();
+  struct statx st;
+  long r = sys(__NR_statx, covered.get(), "", AT_EMPTY_PATH, STATX_MODE | STATX_UID | STATX_GID, &st);
+  if (r < 0) return check(at, kStepFstat, path, r);
+  // What stands for a mount is no descriptor that could change anything.
+  Fd top(open_below(at, mount, "", O_RDONLY | O_DIRECTORY));
+  if (!top.ok()) return top.get();
+  // An owner that is not mapped cannot be given; then it is ours, as it would be without.
+  if (owner) (void)sys(__NR_fchown, top.get(), st.stx_uid, st.stx_gid);
+  return check(at, kStepFchmodat, path, sys(__NR_fchmod, top.get(), st.stx_mode & 07777));
 }
 
 int change_mode(Where& at, int root, const char* path, uint32_t mode) {
@@ -110,8 +124,6 @@ long unlink_any(int dir, const char* name) {
   long directory = sys(__NR_unlinkat, dir, name, AT_REMOVEDIR);
   return directory == -ENOTDIR ? r : directory;  // a file after all, and one that may not go
 }
-
-bool is_dot(const char* name) { return name[0] == '.' && (name[1] == 0 || (name[1] == '.' && name[2] == 0)); }
 
 // Depth first without recursion. A tree may be deeper than we have descriptors: what lies at the bottom of our stack is
 // renamed up to the top, where its turn comes later.

@@ -53,6 +53,20 @@ int fsmount(Where& at, const char* fstype, const Options& options, uint64_t attr
   return r;
 }
 
+int reconfigure(Where& at, int mount, const Options& options, char* message, size_t size) {
+  Fd fs(check(at, kStepFspick, sys(__NR_fspick, mount, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH)));
+  if (!fs.ok()) return fs.get();
+  int r = 0;
+  for (uint32_t i = 0; i < options.count && r >= 0; i++) r = configure(at, fs.get(), options.at(options.list, i));
+  if (r >= 0) {
+    r = check(at, kStepFsconfig, "", sys(__NR_fsconfig, fs.get(), FSCONFIG_CMD_RECONFIGURE, nullptr, nullptr, 0));
+  }
+  if (r >= 0) return 0;
+  read_message(fs.get(), message, size);
+  if (*message) at.detail = message;
+  return r;
+}
+
 int clone_mount(Where& at, const char* path, bool recursive) {
   uint32_t flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0);
   return check(at, kStepOpenTree, path, sys(__NR_open_tree, AT_FDCWD, path, flags));

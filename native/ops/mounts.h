@@ -19,6 +19,9 @@ struct MountChange {
 // fsopen, fsconfig for each option, fsmount. `message` receives the kernel's own words on a failure.
 int fsmount(Where& at, const char* fstype, const Options& options, uint64_t attributes, char* message, size_t size);
 
+// Changes the options of a file system, by a descriptor of the root of a mount of it.
+int reconfigure(Where& at, int mount, const Options& options, char* message, size_t size);
+
 // open_tree(OPEN_TREE_CLONE) of a host path, or of a path below a root; an empty path is the root itself.
 int clone_mount(Where& at, const char* path, bool recursive);
 int clone_below(Where& at, int root, const char* path, bool recursive);

@@ -5,7 +5,7 @@
 namespace runts {
 
 // A hash of this table: a program that was encoded with another one is refused.
-constexpr uint64_t kSchema = 0x62592ddfe62aebd5ull;
+constexpr uint64_t kSchema = 0x5d83ab82eb54e495ull;
 
 enum Kind : uint8_t { kKindNone, kKindInt, kKindFlags, kKindIn, kKindMaybe, kKindOut, kKindText, kKindTexts, kKindBytes, kKindIns };
 
@@ -81,7 +81,8 @@ enum Opcode : uint16_t {
   kOpListener = 68,
   kOpDescriptors = 69,
   kOpMoveRoot = 70,
-  kOpCount = 71,
+  kOpInherit = 71,
+  kOpCount = 72,
 };
 
 // Which system call of an op failed.
@@ -348,6 +349,9 @@ struct slots_descriptors {
 struct slots_move_root {
   enum : int { root_ = 0 };
 };
+struct slots_inherit {
+  enum : int { src_ = 0, root_ = 1, path_ = 2, owner_ = 3 };
+};
 
 // Few values are shared by many operands, so that an operand is two bytes in the init.
 inline constexpr uint64_t kMaxima[] = {
@@ -456,6 +460,7 @@ inline constexpr OpInfo kOps[kOpCount] = {
     {0, 0, 0, {{kKindOut, 0}, {kKindBytes, 0}, {kKindFlags, 14}}},  // listener
     {0, 0, 0, {{kKindIns, 0}}},  // descriptors
     {0, 0, 0, {{kKindIn, 0}}},  // move_root
+    {0, 0, 0, {{kKindIn, 0}, {kKindIn, 0}, {kKindText, 0}, {kKindInt, 4}}},  // inherit
 };
 
 // For tests and tools; the init sends numbers.
@@ -532,6 +537,7 @@ inline constexpr const char* kOpNames[kOpCount] = {
     "listener",
     "descriptors",
     "move_root",
+    "inherit",
 };
 inline constexpr const char* kStepNames[kStepCount] = {
     "op",

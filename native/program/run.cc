@@ -4,13 +4,16 @@
 #include <string.h>
 
 #include "../ops/cgroup.h"
+#include "../ops/copy.h"
 #include "../ops/files.h"
 #include "../ops/identity.h"
 #include "../ops/mounts.h"
 #include "../ops/namespaces.h"
+#include "../ops/network.h"
 #include "../ops/path.h"
 #include "../ops/process.h"
 #include "../ops/root.h"
+#include "../ops/schedule.h"
 #include "../ops/terminal.h"
 #include "commands.h"
 #include "link.h"
@@ -41,6 +44,20 @@ int run_fsmount(Where& at, const Operands& o) {
   Options options = {o.count(s::options_), option_at, &list};
   return o.set(s::dst_, fsmount(at, o.text(s::fstype_), options, o.number(s::attributes_), kernel_message,
                                 sizeof kernel_message));
+}
+
+int run_reconfigure(Where& at, const Operands& o) {
+  using s = slots_reconfigure;
+  List list = {o, s::options_};
+  Options options = {o.count(s::options_), option_at, &list};
+  return reconfigure(at, o.fd(s::src_), options, kernel_message, sizeof kernel_message);
+}
+
+int run_scheduler(Where& at, const Operands& o) {
+  using s = slots_scheduler;
+  return set_scheduler(at, Scheduling{o.small(s::policy_), o.number(s::flags_), static_cast<int32_t>(o.small(s::nice_)),
+                                      o.small(s::priority_), o.number(s::runtime_), o.number(s::deadline_),
+                                      o.number(s::period_)});
 }
 
 int run_join(Where& at, const Operands& o) {
@@ -233,6 +250,28 @@ int run_op(Where& at, const Op& op, const uint8_t* data) {
       return o.set(s::dst_, run_filter(at, o, s::filter_, o.number(s::flags_) | kNewListener));
     }
     case kOpDescriptors: return run_descriptors(at, o);
+    case kOpScheduler: return run_scheduler(at, o);
+    case kOpIoPriority: {
+      using s = slots_io_priority;
+      return set_io_priority(at, o.small(s::class_), o.small(s::priority_));
+    }
+    case kOpAffinity: return set_affinity(at, o.bytes(slots_affinity::cpus_), o.count(slots_affinity::cpus_));
+    case kOpPersonality: return set_personality(at, o.small(slots_personality::persona_));
+    case kOpMemoryPolicy: {
+      using s = slots_memory_policy;
+      return set_memory_policy(at, o.small(s::mode_), o.bytes(s::nodes_), o.count(s::nodes_));
+    }
+    case kOpInherit: {
+      using s = slots_inherit;
+      return inherit(at, o.fd(s::src_), o.fd(s::root_), o.text(s::path_), o.flag(s::owner_));
+    }
+    case kOpCopyTree: return copy_tree(at, o.fd(slots_copy_tree::src_), o.fd(slots_copy_tree::dst_));
+    case kOpReconfigure: return run_reconfigure(at, o);
+    case kOpNetDevice: {
+      using s = slots_net_device;
+      return move_net_device(at, o.text(s::name_), o.fd(s::netns_), o.text(s::rename_));
+    }
+    case kOpMoveRoot: return move_root(at, o.fd(slots_move_root::root_));
     case kOpKillCgroup: return kill_cgroup(at, o.fd(slots_kill_cgroup::parent_), o.text(slots_kill_cgroup::name_));
   }
   return -ENOSYS;

@@ -7,19 +7,21 @@ export interface FixtureOptions {
   readonly flags?: readonly string[];
   readonly uid?: number;
   readonly timeoutMs?: number;
+  /** What it has at descriptors 3, 4, …. */
+  readonly descriptors?: readonly number[];
 }
 
 /** Runs a file of fixtures/ in a node of its own, and gives what it printed last, as JSON; what it said when it failed. */
 export async function runFixture(
   name: string,
-  { flags = [], uid, timeoutMs = 25_000 }: FixtureOptions = {},
+  { flags = [], uid, timeoutMs = 25_000, descriptors = [] }: FixtureOptions = {},
 ): Promise<unknown> {
   const args = [...flags, '--import', here('../support/typescript.mjs'), here(`fixtures/${name}.ts`)];
   const ids = uid === undefined ? {} : { uid, gid: uid };
   const child: ChildProcess = spawn(process.execPath, args, {
     ...ids,
     env: { PATH: process.env['PATH'] },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe', ...descriptors],
     timeout: timeoutMs,
   });
   const output = { stdout: '', stderr: '' };

@@ -25,3 +25,7 @@ test('a process that exits in the middle of everything exits with its own code',
 test('an exception in a receiver is an uncaught exception, not a lost one', async () => {
   expect(await runFixture('throwing')).toEqual({ caught: 'from a reader' });
 });
+
+test('a worker that ends while it waits for everything takes nothing with it that is not its own', async () => {
+  expect(await runFixture('worker-waiting')).toEqual({ descriptors: 0, code: 0 });
+});

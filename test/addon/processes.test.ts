@@ -1,11 +1,14 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import type { Handle, Session } from '../../lib/host/host.ts';
 import { createHost } from '../../lib/node/host.ts';
-import { halt, runProgram, send } from './programs.ts';
+import { decodeFrame, type Frame, goMessage } from '../../lib/program/frames.ts';
+import { runFixture } from './fixture.ts';
+import { halt, op, runProgram, send } from './programs.ts';
 
 const host = createHost();
 const { processes, sockets } = host;
@@ -13,6 +16,12 @@ const directory = mkdtempSync(join(tmpdir(), 'runts-processes-'));
 afterAll(() => rmSync(directory, { recursive: true }));
 
 const descriptors = () => readdirSync('/proc/self/fd').length;
+
+async function nextFrame(session: Session): Promise<{ readonly frame: Frame; readonly handles: readonly Handle[] }> {
+  const message = await session.receive();
+  if (message === undefined) throw new Error('the channel has ended');
+  return { frame: decodeFrame(message.bytes), handles: message.handles };
+}
 
 /** A process that is no child of ours, until its standard input ends. */
 async function stranger(): Promise<{ readonly pid: number; readonly end: () => void }> {
@@ -114,6 +123,49 @@ test('a connection to a child of ours leaves its exit code to the session that m
   expect(await second.exit).toEqual({ code: undefined, signal: undefined });
   session.close();
   session.process.close();
+});
+
+test('an init that waits to be started goes on with whoever connects, once its creator has let go of it', async () => {
+  const path = join(directory, 'start.sock');
+  const listener = await sockets.listen(path);
+  const creator = await processes.spawn({ flags: 0 });
+  const waits = op('await_start', { listener: 'listener', dst: 'state', tag: 1 });
+  const program = [op('sync', { tag: 1003 }), waits, op('send_handle', { src: 'state', tag: 7 }), halt];
+  await send(creator, program, { inputs: { listener } });
+  expect(await nextFrame(creator)).toMatchObject({ frame: { kind: 'sync', tag: 1003 } });
+  await creator.send(goMessage(1003));
+  listener.close();
+  creator.close();
+
+  const found = (await processes.find(creator.pid)) as Handle;
+  const early = await processes.connect(path, creator.pid, found);
+  expect(await nextFrame(early)).toMatchObject({ frame: { kind: 'sync', tag: 1 } });
+  early.close();
+  const starter = await processes.connect(path, creator.pid, found);
+  expect(await nextFrame(starter)).toMatchObject({ frame: { kind: 'sync', tag: 1 } });
+  const state = host.kernel.blob(new TextEncoder().encode('{}'));
+  await starter.send(goMessage(1), [state]);
+  const { frame, handles } = await nextFrame(starter);
+  expect(frame).toEqual({ kind: 'handle', tag: 7 });
+  const [back] = handles as unknown as readonly [{ fd: number } & Handle];
+  expect(readFileSync(`/proc/self/fd/${back.fd}`, 'utf8')).toBe('{}');
+  expect(await nextFrame(starter)).toMatchObject({ frame: { kind: 'done' } });
+  expect(await starter.receive()).toBe(undefined);
+  expect(await creator.exit).toEqual({ code: 0, signal: undefined });
+  starter.close();
+  for (const handle of [state, back, found, creator.process]) handle.close();
+});
+
+test('the descriptors that the caller gave are known from all others', async () => {
+  const given = [openSync('/dev/null', 'r'), openSync('/dev/full', 'r')];
+  const [nothing, full] = ['/dev/null', '/dev/full'].map((path) => statSync(path).rdev);
+  expect(await runFixture('inherited', { descriptors: given })).toMatchObject({
+    found: { 3: nothing, 4: full },
+    closed: true,
+  });
+  expect(await runFixture('inherited', { descriptors: [] })).toMatchObject({ found: {} });
+  for (const fd of given) closeSync(fd);
+  for (const fd of [-1, 1.5]) expect(() => processes.inherited(fd)).toThrow(/is a number from 0 on/);
 });
 
 test('a blob has its content at its beginning, and nobody can change it', async () => {

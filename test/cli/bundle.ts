@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { exampleSpec } from '../../lib/spec/example.ts';
 import { busyboxRoot, temporaryDirectory } from '../support/rootfs.ts';
-import { type Options, runts, startRunts } from './runts.ts';
+import { type Options, runts, runtsDetached, startRunts } from './runts.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: a document that tests change at will.
 export type Config = any;
@@ -36,6 +36,8 @@ export function bundles() {
     },
     /** The command line on this state directory. */
     runts: (args: readonly string[], options?: Options) => runts(withRoot(args), options),
+    /** The same where a container stays when it ends: `create`, `run -d`. */
+    detached: (args: readonly string[], options?: Omit<Options, 'input'>) => runtsDetached(withRoot(args), options),
     start: (args: readonly string[], options?: Omit<Options, 'input'>) => startRunts(withRoot(args), options),
     async remove(): Promise<void> {
       const { stdout } = await runts(withRoot(['list', '-q']));

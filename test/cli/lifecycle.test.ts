@@ -18,7 +18,7 @@ const until = (id: string, status: string) =>
 
 test('create, start, the end, delete: each state is told as it is', async () => {
   const bundle = on.make('life', ['sh', '-c', 'echo ran > /tmp/life; sleep 0.2']);
-  expect(await on.runts(['create', '-b', bundle, '--pid-file', 'pid', 'life'], { cwd: bundle })).toEqual({
+  expect(await on.detached(['create', '-b', bundle, '--pid-file', 'pid', 'life'], { cwd: bundle })).toEqual({
     ...ok,
     signal: null,
   });
@@ -47,7 +47,7 @@ test('annotations and owner are told', async () => {
   const bundle = on.make('notes', ['true'], (config) => {
     config.annotations = { 'org.example.a': 'b' };
   });
-  await on.runts(['create', '-b', bundle, 'notes']);
+  await on.detached(['create', '-b', bundle, 'notes']);
   expect(await state('notes')).toMatchObject({
     annotations: { 'org.example.a': 'b' },
     owner: expect.stringMatching(/./),
@@ -58,7 +58,7 @@ test('annotations and owner are told', async () => {
 describe('one that runs', () => {
   beforeAll(async () => {
     const bundle = on.make('runs', ['sleep', '1000']);
-    const { code, stderr } = await on.runts(['run', '-d', '-b', bundle, 'runs']);
+    const { code, stderr } = await on.detached(['run', '-d', '-b', bundle, 'runs']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   });
   afterAll(async () => void (await on.runts(['delete', '-f', 'runs'])));
@@ -91,7 +91,7 @@ describe('one that runs', () => {
 
   test('is neither made nor started nor removed again', async () => {
     const bundle = join(on.path, 'runs');
-    const { code, stderr } = await on.runts(['create', '-b', bundle, 'runs']);
+    const { code, stderr } = await on.detached(['create', '-b', bundle, 'runs']);
     expect({ code, stderr }).toEqual({
       code: 1,
       stderr: expect.stringContaining('container with given ID already exists'),
@@ -119,7 +119,7 @@ describe('one that runs', () => {
 
 test('a regular expression stands for every container that it matches', async () => {
   const bundle = on.make('many', ['sleep', '1000']);
-  for (const id of ['many-1', 'many-2', 'other']) await on.runts(['run', '-d', '-b', bundle, id]);
+  for (const id of ['many-1', 'many-2', 'other']) await on.detached(['run', '-d', '-b', bundle, id]);
   expect(await on.runts(['kill', '--regex', '^many-', 'KILL'])).toMatchObject(ok);
   await until('many-2', 'stopped');
   expect((await state('other')).status).toBe('running');
@@ -182,13 +182,13 @@ describe('bad input: one line that says what, and exit code 1', () => {
       ['create', '-b', 'BUNDLE', '--console-socket', '/x', 'x'],
       'cannot use console socket',
     ],
-    ['a bundle without a configuration', ['create', '-b', '/', 'x'], 'cannot read //config.json'],
+    ['a bundle without a configuration', ['create', '-b', '/', 'x'], 'cannot read /config.json'],
   ])('%s', async (_name, args, message) => {
     const bundle = on.make('fine', ['true']);
     const words = args.map((word) => (word === 'BUNDLE' ? bundle : word));
     const { code, stdout, stderr } = await on.runts(words);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-    expect(stderr).toContain(message.replace('//config', '/config'));
+    expect(stderr).toContain(message);
     expect(stderr).toMatch(/^runts: [^\n]+\n$/);
   });
 
@@ -207,7 +207,7 @@ describe('bad input: one line that says what, and exit code 1', () => {
       config.process.cwd = 'x';
       config.hostname = 5;
     });
-    const { code, stderr } = await on.runts(['create', '-b', bundle, 'wrong']);
+    const { code, stderr } = await on.detached(['create', '-b', bundle, 'wrong']);
     expect(code).toBe(1);
     expect(stderr).toMatch(/^runts: .*config\.json is not valid: .*\/process\/args.*\/process\/cwd.*\/hostname: .*\n$/);
     expect(existsSync(join(on.state, 'wrong'))).toBe(false);
@@ -227,7 +227,7 @@ describe('the log', () => {
     });
     expect(Number.isNaN(Date.parse(entry.time))).toBe(false);
     expect(rest).toEqual(['']);
-    expect(stderr).toBe(`runts: ${entry.msg}\n`);
+    expect(stderr).toBe(`${entry.msg}\n`);
   });
 
   test('as text it has the form that logrus gave it', async () => {

@@ -38,8 +38,8 @@ describe('exit codes', () => {
   });
 
   test.each([
-    [['--hots', 'true'], 'runts: run: unknown option --hots; did you mean --host?'],
-    [['true'], 'give one of image, rootfs, bundle, host; got none'],
+    [['--host', '--hostnam', 'x', 'true'], 'runts: run: unknown option --hostnam; did you mean --hostname?'],
+    [['--host', '-b', 'x', 'true'], 'run: unknown option -b'],
     [['--host', '--rootfs', 'x', 'true'], 'give one of image, rootfs, bundle, host; got rootfs and host'],
     [['--rootfs', 'nosuch', 'true'], 'nosuch as root file system: there is no such directory'],
     [['--host'], 'no command: give command'],

@@ -1,5 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { once } from 'node:events';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -33,6 +35,25 @@ export async function runts(args: readonly string[], { input = '', ...options }:
   started.child.stdin?.on('error', () => {});
   started.child.stdin?.end(input);
   return started.ended;
+}
+
+/**
+ * Runs the command line to its end where what it leaves running keeps its output: files take it, and nobody waits for
+ * those to be closed.
+ */
+export async function runtsDetached(args: readonly string[], options: Omit<Options, 'input'> = {}): Promise<Ended> {
+  const directory = mkdtempSync(join(tmpdir(), 'runts-test-'));
+  const paths = ['out', 'err'].map((name) => join(directory, name));
+  const files = paths.map((path) => openSync(path, 'w'));
+  try {
+    const child = spawn(process.execPath, [bin, ...args], { ...settings(options), stdio: ['ignore', ...files] });
+    const [code, signal] = await once(child, 'exit');
+    const [stdout, stderr] = paths.map((path) => readFileSync(path, 'utf8')) as [string, string];
+    return { code, signal, stdout, stderr };
+  } finally {
+    for (const file of files) closeSync(file);
+    rmSync(directory, { recursive: true });
+  }
 }
 
 /** Starts the command line, with pipes. */

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect } from 'vitest';
 import { createContainer, ExitError, RuntsError, run } from '../../lib/index.ts';
 import { expectUnchanged, look } from '../support/look.ts';
-import { testIf } from '../support/requires.ts';
+import { patience, testIf } from '../support/requires.ts';
 
 const test = testIf('userns');
 
@@ -47,14 +47,14 @@ test('with reject: false a failure is a result', async () => {
 
 describe('a timeout', () => {
   test('ends the command and rejects with what there was', async () => {
-    const error = (await errorOf(run({ ...shell('echo early; exec sleep 1000'), timeout: 300 }))) as ExitError;
+    const error = (await errorOf(run({ ...shell('echo early; exec sleep 1000'), timeout: 300 * patience }))) as ExitError;
     expect(error).toMatchObject({ code: 'ERR_TIMEOUT', name: 'ExitError' });
     expect(error.result).toMatchObject({ timedOut: true, canceled: false, stdout: 'early\n', signal: 'SIGTERM' });
   });
 
   test('kills a command that does not end by itself', async () => {
     const script = 'trap "" TERM; while :; do sleep 0.01; done';
-    const result = await run({ ...shell(script), timeout: 200, reject: false });
+    const result = await run({ ...shell(script), timeout: 200 * patience, reject: false });
     expect(result).toMatchObject({ timedOut: true, failed: true, signal: 'SIGKILL' });
   });
 
@@ -89,7 +89,7 @@ describe('an AbortSignal', () => {
   test('while the command runs ends it', async () => {
     const controller = new AbortController();
     const running = errorOf(run({ ...shell('echo early; exec sleep 1000'), signal: controller.signal }));
-    await sleep(200);
+    await sleep(200 * patience);
     controller.abort();
     const error = (await running) as ExitError;
     expect(error).toMatchObject({ code: 'ERR_CANCELED', name: 'ExitError' });

@@ -78,7 +78,7 @@ test('a signal ends following, with its reason', async () => {
 test('logs outlive the container, and removal ends those who follow', async () => {
   const container = await started('echo last; exec sleep 1000');
   const following = texts(container, { follow: true });
-  await sleep(50);
+  for await (const line of container.logs({ follow: true })) if (line.text === 'last') break;
   await container.remove({ force: true });
   expect(await following).toEqual(['last']);
   expect(await texts(container)).toEqual(['last']);

@@ -91,6 +91,22 @@ test('a starter that leaves before its GO is forgotten, and the next one is serv
     release(first);
   }));
 
+test('a starter that says something else is hung up on, and the next one is served', () =>
+  over({ command: { afterMs: 1 } }, async (sim) => {
+    const first = await create(sim);
+    const wrong = await sim.host.processes.connect(path, first.pid, first.process);
+    await wrong.receive();
+    await wrong.send(goMessage(started));
+    expect(await wrong.receive()).toBe(undefined);
+    wrong.close();
+    const second = await sim.host.processes.connect(path, first.pid, first.process);
+    expect(await frame(second)).toMatchObject({ kind: 'sync', tag: started });
+    second.close();
+    sim.host.processes.signal(first.process, 9);
+    await first.exit;
+    release(first);
+  }));
+
 test('an init whose creator goes before it says that all is made ends', () =>
   over({}, async (sim) => {
     const listener = await sim.host.sockets.listen(path);

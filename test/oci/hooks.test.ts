@@ -49,7 +49,7 @@ test('a hook has exactly its own environment, its arguments, the bundle to work 
     config.annotations = { 'com.example.key': 'value' };
     const script = `{ cat; echo; echo "$0 $1"; pwd; /usr/bin/env; } > ${log}`;
     config.hooks = {
-      createRuntime: [{ path: '/bin/bash', args: ['name', '-c', script, 'zero', 'one'], env: ['ONLY=this'] }],
+      createRuntime: [{ path: '/bin/sh', args: ['name', '-c', script, 'zero', 'one'], env: ['ONLY=this'] }],
     };
   });
   await place.ok('create', '-b', bundle, 'exact');

@@ -1,4 +1,6 @@
+import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import type { Handle } from '../../lib/host/host.ts';
 import { encode } from '../../lib/program/encode.ts';
@@ -68,6 +70,64 @@ testIf('userns', 'busybox')('join enters the namespaces of another init, and for
       for (const handle of Object.values(inputs)) handle.close();
     },
   });
+});
+
+const everything = ['user', 'uts', 'net', 'ipc', 'mnt', 'pid', 'cgroup', 'time'] as const;
+
+/** A process in namespaces of all kinds that another tool has made, of an ordinary user: a rootless container. */
+async function rootless(): Promise<number> {
+  const uid = process.getuid?.() === 0 ? 12345 : undefined;
+  const made = ['--map-root-user', '--mount', '--pid', '--net', '--ipc', '--uts', '--cgroup', '--time'];
+  const options = { stdio: 'ignore', cwd: '/', ...(uid && { uid, gid: uid }) } as const;
+  const outer = spawn('unshare', [...made, '--fork', '--kill-child', 'sleep', '60'], options);
+  onTestFinished(() => void outer.kill('SIGKILL'));
+  const child = () => Number(readFileSync(`/proc/${outer.pid}/task/${outer.pid}/children`, 'utf8'));
+  for (
+    let tries = 0;
+    tries < 500 && !(child() && readFileSync(`/proc/${child()}/comm`, 'utf8') === 'sleep\n');
+    tries++
+  ) {
+    await sleep(10);
+  }
+  return child();
+}
+
+testIf('userns', 'busybox')('join and fork enter all eight namespaces of a rootless container', async () => {
+  const pid = await rootless();
+  const theirs = everything.map((type) => namespaceOf(pid, type));
+  const inputs: Record<string, Handle> = {};
+  for (const type of everything) inputs[type] = await host.files.open(`/proc/${pid}/ns/${type}`, 'read');
+  onTestFinished(() => {
+    for (const handle of Object.values(inputs)) handle.close();
+  });
+  const namespaces = everything.filter((type) => type !== 'user');
+  const ops = [op('undumpable', {}), op('join', { namespaces, user: 'user' }), op('fork', {}), op('become_root', {})];
+  const look = `for t in ${everything.join(' ')}; do readlink /proc/self/ns/$t; done; id -u; grep CapEff /proc/self/status`;
+  const { text, frames, exit } = await output(ops, ['sh', '-c', look], { inputs });
+  const [capabilities, uid, ...ours] = text.trim().split('\n').reverse();
+  expect(ours.reverse()).toEqual(theirs);
+  expect(uid).toBe('0');
+  expect(capabilities).not.toMatch(/\t0+$/);
+  expect(new Set([...theirs, ...everything.map((type) => namespaceOf('self', type))]).size).toBe(16);
+  expect(frames.map(({ kind }) => kind)).toEqual(['forked']);
+  expect(exit).toEqual({ code: 0, signal: undefined });
+});
+
+testIf('userns')('some of them, in any order, and without the user namespace where it takes none', async () => {
+  const pid = await rootless();
+  const inputs: Record<string, Handle> = {};
+  for (const type of everything) inputs[type] = await host.files.open(`/proc/${pid}/ns/${type}`, 'read');
+  onTestFinished(() => {
+    for (const handle of Object.values(inputs)) handle.close();
+  });
+  const unused = op('join', { namespaces: everything.filter((type) => type !== 'user'), user: undefined });
+  for (const list of [['mnt', 'net'], ['time', 'cgroup', 'mnt'], ['pid'], []]) {
+    const join = op('join', { namespaces: list, user: 'user' });
+    const { exit } = await run([join, op('fork', {}), halt], { inputs });
+    expect(exit).toEqual({ code: 0, signal: undefined });
+  }
+  if (host.environment.privileged) await succeed([unused, op('fork', {})], { inputs });
+  else expect(await fail([unused], { inputs })).toMatch(/^join setns EPERM/);
 });
 
 test('what is no namespace cannot be joined', async () => {

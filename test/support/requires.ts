@@ -15,9 +15,24 @@ const features = {
   libseccomp: () => existsSync('/usr/include/seccomp.h') || 'needs libseccomp-dev and a C compiler',
   skopeo: () => runs('skopeo') || 'needs skopeo',
   umoci: () => runs('umoci') || 'needs umoci',
+  podman: () => runs('podman') || 'needs podman',
+  buildah: () => runs('buildah') || 'needs buildah',
+  containerd: () => (runs('containerd') && runs('ctr')) || 'needs containerd',
   busybox: () => existsSync('/bin/busybox') || 'needs busybox-static',
+  'cgroup2:cpu': () => hasController('cpu'),
+  'cgroup2:cpuset': () => hasController('cpuset'),
+  'cgroup2:io': () => hasController('io'),
+  'cgroup2:memory': () => hasController('memory'),
+  'cgroup2:pids': () => hasController('pids'),
+  systemd: () => existsSync('/run/systemd/system') || 'systemd is not process 1 here',
+  vm: () => process.env['RUNTS_VM'] !== undefined || 'runs in a machine of its own: npm run test:vm',
   script: () => runs('script') || 'needs script (bsdutils)',
+  netdevices: () => makesDevices() || 'needs ip (iproute2), and a kernel with veth devices',
+  numa: () => existsSync('/proc/self/numa_maps') || 'needs a kernel with NUMA',
 } as const;
+/** How many times longer things may take: in the virtual machine, code that Node compiles is several times slower. */
+export const patience = process.env['RUNTS_VM'] === undefined ? 1 : 10;
+
 export type Feature = keyof typeof features;
 
 function hasCapability(bit: number): boolean {
@@ -27,6 +42,25 @@ function hasCapability(bit: number): boolean {
 
 function runs(program: string): boolean {
   return spawnSync(program, ['--version'], { stdio: 'ignore' }).error === undefined;
+}
+
+function makesDevices(): boolean {
+  const make = ['--net', 'ip', 'link', 'add', 'v0', 'type', 'veth', 'peer', 'name', 'v1'];
+  return spawnSync('unshare', make, { stdio: 'ignore' }).status === 0;
+}
+
+/** Whether limits of a controller can be set by us: it is in our cgroup, which is ours to make others in. */
+function hasController(name: string): true | string {
+  try {
+    const own = /^0::(.*)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8'))?.[1] ?? '';
+    const directory = `/sys/fs/cgroup${own}`;
+    if (!readFileSync(`${directory}/cgroup.controllers`, 'utf8').trim().split(' ').includes(name))
+      return `the cgroup ${own} has no ${name} controller`;
+    accessSync(directory, constants.W_OK);
+    return true;
+  } catch (error) {
+    return `needs a delegated cgroup v2: ${(error as Error).message}`;
+  }
 }
 
 function unshares(flag: string): boolean {

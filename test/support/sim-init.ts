@@ -153,7 +153,8 @@ export class ModelInit {
   #go(tag: number, handles: number): void {
     const wanted = this.#op === 'receive' || this.#op === 'await_start' ? 1 : 0;
     if (this.#awaits !== tag || handles !== wanted) {
-      this.#fail('recvmsg', 'EPROTO', `go ${tag} with ${handles} handles`);
+      if (this.#op === 'await_start' && this.#awaits !== undefined) this.#forget(this.#awaits);
+      else this.#fail('recvmsg', 'EPROTO', `go ${tag} with ${handles} handles`);
       return;
     }
     this.#awaits = undefined;
@@ -252,6 +253,12 @@ export class ModelInit {
       this.#world.say(frame('sync', { tag }));
     });
     if (!there) this.#fail('accept4', 'EINVAL', '');
+  }
+
+  /** Who says something else has not started us. */
+  #forget(tag: number): void {
+    this.#world.hangUp();
+    this.#accept(tag);
   }
 
   #execute(): void {

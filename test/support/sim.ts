@@ -167,6 +167,7 @@ export class Sim {
         arch: 'x64',
         kernel: '6.8.0',
         cwd: '/',
+        runtimeDirectory: '/run/user/1000',
         stateDirectory: '/run/runts',
         dataDirectory: '/var/lib/runts',
         programs: { newuidmap: '/usr/bin/newuidmap', newgidmap: '/usr/bin/newgidmap' },

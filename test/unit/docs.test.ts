@@ -141,7 +141,7 @@ describe('docs/command-line.md', () => {
     ['125 where the container could not be made', 125, ['run', '--host', '-v', '/no/such:/x', '--', 'true']],
     ['126 for what cannot be executed', 126, ['run', '--host', '--', '/etc/passwd']],
     ['127 for what was not found', 127, ['run', '--host', '--', 'no-such-command']],
-    ['125 for a wrong command line', 125, ['run', '--hst', '--', 'true']],
+    ['125 for a wrong command line', 125, ['run', '--host', '--tyt', '--', 'true']],
   ];
   for (const [says, code, argv] of exits) {
     testIf('userns')(says, () => {

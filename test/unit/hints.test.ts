@@ -22,6 +22,14 @@ test.each([
   ['node', 'EPERM', {}, 'bind the device'],
   ['cgroup', 'EBUSY', {}, 'internal processes'],
   ['exec', 'ENOEXEC', {}, '#! line'],
+  ['hook', 'ECANCELED', {}, 'last words'],
+  ['hook', 'ETIMEDOUT', {}, 'longer `timeout`'],
+  ['listener', 'EACCES', {}, 'noNewPrivileges'],
+  ['descriptors', 'EINVAL', {}, 'RLIMIT_NOFILE'],
+  ['copy_tree', 'ENOSPC', {}, 'tmpcopyup'],
+  ['move_root', 'EINVAL', {}, '--no-pivot'],
+  ['reconfigure', 'EINVAL', {}, 'can change'],
+  ['net_device', 'EEXIST', {}, 'choose another one'],
 ] as const)('%s refused with %s has its own advice', (at, errno, more, part) => {
   expect(hint(at, errno, more)).toContain(part);
 });

@@ -21,7 +21,8 @@ RTMIN+3) or number.`,
     if (id === undefined || more.length > 0) throw wrongCount('kill', 'ID and at most one SIGNAL', parsed.rest);
     const signal = signalNumber(word);
     if (signal === undefined) {
-      const message = `unknown signal ${JSON.stringify(word)}${didYouMean(word, signalNames)}`;
+      const full = word.toUpperCase().replace(/^(SIG)?/, 'SIG');
+      const message = `unknown signal ${JSON.stringify(word)}${didYouMean(full, signalNames)}`;
       throw specError('kill', [{ path: '', message }]);
     }
     const { killContainer } = await import('../../host/oci/kill.ts');

@@ -9,8 +9,8 @@ import { absolute } from '../paths.ts';
 import { count } from './common.ts';
 import { inherited, withInherited } from './inherited.ts';
 
-/** More than any process can have open. */
-const preserveMost = 1024 * 1024;
+/** What one message to the init can carry (SCM_MAX_FD), less what a container needs besides. */
+const preserveMost = 200;
 
 /** Where the new process's terminal, number and descriptors go: `create`, `run` and `exec`. */
 export const handOverFlags: Flags = {
@@ -62,6 +62,7 @@ export async function createRequest(
 ): Promise<CreateRequest> {
   const { world, log } = context;
   const { environment } = world.host;
+  const preserveFds = preserved(parsed, context);
   const bundle = pathOf(parsed, 'bundle', context) ?? environment.cwd;
   const config = textOf(parsed, 'config') || undefined;
   const warn = (message: string): void => log.warn(message);
@@ -77,7 +78,7 @@ export async function createRequest(
     consoleSocket,
     pidFile: pathOf(parsed, 'pidFile', context),
     pidfdSocket: pathOf(parsed, 'pidfdSocket', context),
-    preserveFds: preserved(parsed, context),
+    preserveFds,
     noPivot: isOn(parsed, 'noPivot'),
     noNewKeyring: isOn(parsed, 'noNewKeyring'),
     cgroupManager: context.cgroupManager,

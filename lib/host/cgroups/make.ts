@@ -9,6 +9,7 @@ import { attempted, stateOf, textIn, unlessGone, words } from './files.ts';
 import { writeLimits } from './limits.ts';
 import { openCgroup } from './open.ts';
 import { openBelow, removeShared, removeTree } from './removal.ts';
+import { intendScope } from './scope.ts';
 
 /** Another container that ends may take a shared directory away between two of our steps. */
 const attemptsMax = 5;
@@ -35,9 +36,7 @@ function directoriesOf({ parent, path }: CgroupPlan): string[] {
  * be used: occupied, frozen, threaded.
  */
 export async function intendCgroup(host: Host, plan: CgroupPlan): Promise<CgroupRecord> {
-  if (plan.driver === 'systemd') {
-    throw new RuntsError('ERR_UNSUPPORTED', 'cannot make the cgroup by systemd: not supported yet');
-  }
+  if (plan.unit !== undefined) return intendScope(host, plan, plan.unit);
   const directories = directoriesOf(plan);
   const path = directories[directories.length - 1]!;
   let there = directories[0]!;

@@ -4,6 +4,7 @@ import { Undo, withReleaseErrors } from '../undo.ts';
 import type { Cgroup, CgroupRecord } from './cgroup.ts';
 import { attempted, stateOf, unlessGone, until } from './files.ts';
 import { killAll, openBelow, processesOf, removeBelow, removeShared, removeTree } from './removal.ts';
+import { removeScope } from './scope.ts';
 
 /** The cgroup of a record, or what is left of it. */
 export function openCgroup(host: Host, record: CgroupRecord): Cgroup {
@@ -22,9 +23,11 @@ export function openCgroup(host: Host, record: CgroupRecord): Cgroup {
   };
 }
 
-async function remove(host: Host, { path, made }: CgroupRecord): Promise<void> {
+async function remove(host: Host, record: CgroupRecord): Promise<void> {
+  const { path, made, unit } = record;
   await killAll(host, path);
   const undo = new Undo();
+  if (unit !== undefined) undo.add(() => removeScope(host, record));
   for (const directory of made) if (directory !== path) undo.add(() => removeShared(host, directory));
   undo.add(() => (made.includes(path) ? removeTree(host, path) : removeBelow(host, path)));
   const [first, ...others] = await undo.run();

@@ -1,7 +1,7 @@
 import { RuntsError } from '../../errors.ts';
-import { type Present, presentFiles, updateWrites } from '../../plan/cgroup.ts';
 import type { CgroupFacts, Facts } from '../../plan/facts.ts';
 import type { CgroupWrite } from '../../plan/plan.ts';
+import { type Present, presentFiles, updateWrites } from '../../plan/cgroup.ts';
 import type { Resources } from '../../spec/types.ts';
 import type { Host } from '../host.ts';
 import { withReleaseErrors } from '../undo.ts';

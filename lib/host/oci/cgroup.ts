@@ -2,7 +2,7 @@ import type { CgroupPlan, Plan } from '../../plan/plan.ts';
 import type { Cgroup, CgroupRecord } from '../cgroups/cgroup.ts';
 import { intendCgroup, makeCgroup } from '../cgroups/make.ts';
 import { openCgroup } from '../cgroups/open.ts';
-import { makeScope } from '../cgroups/systemd.ts';
+import { makeScope } from '../cgroups/scope.ts';
 import type { Host } from '../host.ts';
 import type { Birthplace } from '../walk.ts';
 

@@ -9,10 +9,12 @@ import { type Cancel, throwIfCanceled } from '../cancel.ts';
 import type { CgroupRecord } from '../cgroups/cgroup.ts';
 import type { Exit, Handle, Host, Session } from '../host.ts';
 import type { Stdio } from '../inputs.ts';
+import { lookUp } from '../lookups.ts';
 import { writeMaps } from '../maps.ts';
 import { closeHandles } from '../program.ts';
 import { deliver } from '../progress.ts';
-import { endSession, frameDeadlineMs } from '../session.ts';
+import { usableDirectory } from '../rootfs.ts';
+import { frameDeadlineMs } from '../session.ts';
 import { Undo, withReleaseErrors } from '../undo.ts';
 import { type Answers, beginWalk, type Walk, walkTo } from '../walk.ts';
 import { type Placed, placeContainer } from './cgroup.ts';
@@ -23,7 +25,6 @@ import { moveNetDevices } from './network.ts';
 import { identify } from './process.ts';
 import { keepProgram } from './program.ts';
 import type { Record } from './record.ts';
-import { rootDirectory } from './rootfs.ts';
 import { startSocket, stateOf } from './state.ts';
 import { claim, discard, type Entry, save, saveRecord } from './store.ts';
 
@@ -70,9 +71,10 @@ export interface Made {
 export async function create(host: Host, facts: Facts, request: CreateRequest): Promise<Made> {
   const { cancel, deadlineMs = frameDeadlineMs } = request;
   throwIfCanceled(cancel, 'making a container');
-  const rootfs = await rootDirectory(host, request.spec, request.bundle);
+  const rootfs = await rootOf(host, request.spec, request.bundle);
   const spec = await withHome(host, request.spec, rootfs);
-  const plan = planContainer(containerRequest({ ...request, spec }, rootfs), facts);
+  const lookups = await lookUp(host, spec, request.bundle);
+  const plan = planContainer({ ...containerRequest({ ...request, spec }, rootfs), lookups }, facts);
   for (const { message } of plan.warnings ?? []) request.warn(message);
   const entry = await claim(host, request.root, request.id);
   const undo = new Undo();
@@ -88,6 +90,11 @@ export async function create(host: Host, facts: Facts, request: CreateRequest): 
   } catch (error) {
     throw withReleaseErrors(error, await undo.run());
   }
+}
+
+function rootOf(host: Host, { root }: Spec, bundle: string): Promise<string> {
+  const path = root.path.startsWith('/') ? root.path : `${bundle}/${root.path}`;
+  return usableDirectory(host, path, 'rootfs', '/root/path');
 }
 
 function containerRequest(request: CreateRequest, rootfs: string): ContainerRequest {
@@ -150,7 +157,7 @@ class Making {
   }
 
   async run(first: Record): Promise<Made> {
-    const { deadlineMs, cancel, stdio } = this.#request;
+    const { deadlineMs, cancel, stdio, spec, warn } = this.#request;
     const patience = { deadlineMs, cancel };
     const host = bounded(this.#host, patience);
     this.#undo.add(() => closeHandles(this.#handles));
@@ -161,6 +168,11 @@ class Making {
     this.#undo.add(() => placed.release());
     const listener = await host.sockets.listen(startSocket(this.#entry));
     let record = first;
+    // They follow the end of the process, also where a create fails after it began.
+    this.#undo.add(async () => {
+      if (record.process === undefined) return;
+      await runLateHooks(this.#host, 'poststop', spec.hooks, stateOf(record, 'stopped'), warn);
+    });
     try {
       const walk = await beginWalk(
         this.#host,
@@ -176,7 +188,6 @@ class Making {
         },
         this.#undo,
       );
-      this.#addPoststop(walk.session, record);
       const answers = this.#answers(record);
       await walkTo(this.#host, walk, tags.created, answers, patience);
       return await this.#finish(walk, placed, record);
@@ -195,15 +206,6 @@ class Making {
     await this.#save(born);
     await placed.adopt(session.pid);
     return born;
-  }
-
-  /** They follow the end of the process, also where a create fails after it began. */
-  #addPoststop(session: Session, record: Record): void {
-    const { spec, warn, deadlineMs } = this.#request;
-    this.#undo.add(async () => {
-      await endSession(this.#host, session, deadlineMs);
-      await runLateHooks(this.#host, 'poststop', spec.hooks, stateOf(record, 'stopped'), warn);
-    });
   }
 
   #answers(record: Record): Answers {

@@ -1,7 +1,8 @@
 import { RuntsError } from '../../errors.ts';
 import type { CgroupRecord } from '../cgroups/cgroup.ts';
+import { eventData } from '../cgroups/event-data.ts';
 import { watchOom } from '../cgroups/oom.ts';
-import { eventData, readStats } from '../cgroups/stats.ts';
+import { readStats } from '../cgroups/stats.ts';
 import type { Host } from '../host.ts';
 import { findProcess } from './process.ts';
 import type { Record } from './record.ts';

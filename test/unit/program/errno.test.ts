@@ -23,7 +23,7 @@ test("names and numbers are each other's inverse", () => {
 
 test('a common errno is explained, a rare one named', () => {
   expect(errnoText('EROFS')).toBe('the file system is read-only');
-  expect(errnoText(2)).toBe('there is no such file or directory');
+  expect(errnoText(2)).toBe('no such file or directory');
   expect(errnoText(121)).toBe('EREMOTEIO');
   expect(errnoText(999)).toBe('errno 999');
 });

@@ -26,6 +26,19 @@ test.each([
     { root: 'r', path: 'dev/null', mode: 0o20666, major: 1, minor: 3, uid: 0, gid: 0 },
     'node root=r path=dev/null mode=char:0666 major=1 minor=3 uid=0 gid=0',
   ],
+  [
+    'listener',
+    { dst: 'l', filter: new Uint8Array(8), flags: 32 },
+    'listener dst=l filter=<8 bytes> flags=wait_killable',
+  ],
+  [
+    'scheduler',
+    { policy: 6, flags: 3, nice: 0xfffffff5, priority: 0, runtime: 1_000_000, deadline: 2n, period: 3 },
+    'scheduler policy=deadline flags=reset_on_fork,reclaim nice=-11 priority=0 runtime=1000000 deadline=2 period=3',
+  ],
+  ['io_priority', { class: 2, priority: 4 }, 'io_priority class=best-effort priority=4'],
+  ['memory_policy', { mode: 0x8002, nodes: new Uint8Array(1) }, 'memory_policy mode=bind,static_nodes nodes=<1 bytes>'],
+  ['personality', { persona: 8 }, 'personality persona=0x8'],
   ['join', { namespaces: ['a', 'b'], user: undefined }, 'join namespaces=[a b]'],
   [
     'exec',

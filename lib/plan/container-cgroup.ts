@@ -1,0 +1,26 @@
+import { deviceRules } from '../cgroups/device-rules.ts';
+import { deviceProgram } from '../cgroups/ebpf.ts';
+import { cgroupOwner } from '../cgroups/owner.ts';
+import { cgroupPlan } from '../cgroups/writes.ts';
+import type { ContainerRequest } from './container.ts';
+import type { Facts } from './facts.ts';
+import type { CgroupPlan, Maps } from './plan.ts';
+
+/** The container's cgroup: one that outlives us is ended by it, and its processes are found by it. */
+export function planCgroup(request: ContainerRequest, facts: Facts, maps: Maps | undefined): CgroupPlan | undefined {
+  const { id, spec, start, cgroupManager } = request;
+  if (cgroupManager === 'disabled') return undefined;
+  return cgroupPlan(spec.linux, facts, id, {
+    always: start === 'socket',
+    driver: cgroupManager,
+    owner: cgroupOwner(spec, maps),
+    annotations: spec.annotations,
+    deviceFilter: filtersDevices(request, facts) ? deviceProgram(deviceRules(spec.linux)) : undefined,
+  });
+}
+
+/** Whether rules about devices are kept by a program that root attaches to the container's cgroup. */
+export function filtersDevices({ spec, start, cgroupManager }: ContainerRequest, facts: Facts): boolean {
+  if (start !== 'socket' || cgroupManager === 'disabled') return false;
+  return facts.privileged && facts.cgroup.parent !== undefined && (spec.linux.resources?.devices ?? []).length > 0;
+}

@@ -1,0 +1,88 @@
+import { describe, expect, test } from 'vitest';
+import { RuntsError } from '../../lib/errors.ts';
+import { type CgroupManager, create } from '../../lib/host/oci/create.ts';
+import { removeContainer } from '../../lib/host/oci/delete.ts';
+import { start } from '../../lib/host/oci/start.ts';
+import { defaultSpec } from '../../lib/spec/defaults.ts';
+import type { Spec } from '../../lib/spec/types.ts';
+import { facts } from '../plans/requests.ts';
+import { type Fault, Sim } from '../support/sim.ts';
+
+const root = '/run/runts';
+const files = { '/bundle/rootfs': null, '/bundle/rootfs/etc/passwd': 'root:x:0:0::/root:/bin/sh\n' };
+const warn = () => undefined;
+const spec = {
+  ...defaultSpec(),
+  root: { path: 'rootfs', readonly: false },
+  hooks: {
+    createRuntime: [{ path: '/bin/hook' }],
+    poststart: [{ path: '/bin/hook' }],
+    poststop: [{ path: '/bin/hook' }],
+  },
+} as unknown as Spec;
+
+function world(seed: number, fault?: Fault): Sim {
+  return new Sim({ seed, files, fault, environment: { uid: 0, gid: 0, privileged: true } });
+}
+
+const remove = (sim: Sim) => removeContainer(sim.host, root, 'c1', { force: true, warn });
+
+/** What three commands do, one after another: create, start, delete. */
+async function life(sim: Sim, cgroupManager: CgroupManager): Promise<void> {
+  const made = await create(sim.host, facts('root'), {
+    root,
+    id: 'c1',
+    bundle: '/bundle',
+    spec,
+    owner: 'root',
+    preserveFds: 0,
+    noPivot: false,
+    noNewKeyring: false,
+    cgroupManager,
+    stdio: [sim.handle('stdin'), sim.handle('stdout'), sim.handle('stderr')],
+    warn,
+    cancel: sim.signal,
+  });
+  made.release();
+  await start(sim.host, root, 'c1', { warn });
+  await remove(sim);
+}
+
+async function live(manager: CgroupManager, seed: number, fault?: Fault) {
+  const sim = world(seed, fault);
+  const error = await sim.run(life(sim, manager)).then(
+    () => undefined,
+    (e: unknown) => e,
+  );
+  await sim.settle();
+  return { sim, error };
+}
+
+describe.each(['disabled', 'cgroupfs'] as const)('a container of three commands, cgroups %s', (manager) => {
+  test('leaves nothing behind, whatever the order of events', async () => {
+    for (let seed = 1; seed <= 20; seed++) {
+      const { sim, error } = await live(manager, seed);
+      expect({ seed, error, leaks: sim.leaks() }).toEqual({ seed, error: undefined, leaks: [] });
+    }
+  });
+
+  test.each(['crash', 'late', 'cancel'] as const)(
+    'can be removed, whole, after any single call of a port went wrong: %s',
+    async (kind) => {
+      for (const seed of [1, 2]) {
+        const count = (await live(manager, seed)).sim.calls.length;
+        expect(count).toBeGreaterThan(50);
+        for (let at = 0; at < count; at++) {
+          const { sim, error } = await live(manager, seed, { at, kind });
+          const where = { seed, at, name: sim.calls[at] };
+          if (kind !== 'crash' && error !== undefined)
+            expect({ ...where, runts: RuntsError.is(error), error }).toMatchObject({ runts: true });
+          await sim.run(remove(sim));
+          await sim.settle();
+          expect({ ...where, leaks: sim.leaks() }).toEqual({ ...where, leaks: [] });
+        }
+      }
+    },
+    120_000,
+  );
+});
