@@ -2,7 +2,7 @@ import type { Facts } from './plan/facts.ts';
 import type { OpName } from './program/ops.ts';
 
 /** Where something was refused: an op of the init, or a step of the host. */
-export type Place = OpName | 'spawn' | 'maps' | 'newuidmap' | 'cgroup' | 'input';
+export type Place = OpName | 'spawn' | 'maps' | 'newuidmap' | 'cgroup' | 'input' | 'state';
 
 export interface Circumstance {
   readonly at: Place;
@@ -91,8 +91,8 @@ const rows: readonly Row[] = [
         : 'Entering a namespace takes CAP_SYS_ADMIN in the user namespace that owns it; a user namespace that we are in already cannot be entered again.',
   },
   {
-    at: ['join'],
-    errno: ['EINVAL', 'ENOTTY'],
+    at: ['join', 'expect_namespace'],
+    errno: ['EINVAL', 'ENOTTY', 'EBADF'],
     hint: 'A path of linux.namespaces leads to a namespace of another type, or to none at all: `readlink` on it says which.',
   },
   {

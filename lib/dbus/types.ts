@@ -19,6 +19,8 @@ export function firstType(signature: string): string {
   if (closing === undefined) return first;
   let at = 1;
   while (signature[at] !== closing) at += firstType(signature.slice(at)).length;
+  // A structure without fields would have no bytes, and an array of them no end.
+  if (at === 1) throw new RangeError('a structure without fields');
   return signature.slice(0, at + 1);
 }
 

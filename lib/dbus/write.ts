@@ -29,13 +29,15 @@ export class Writer {
   }
 
   byte(value: number): this {
-    this.#view.setUint8(this.#grow(1), value);
+    const at = this.#grow(1);
+    this.#view.setUint8(at, value);
     return this;
   }
 
   u32(value: number): this {
     this.align(4);
-    this.#view.setUint32(this.#grow(4), value, true);
+    const at = this.#grow(4);
+    this.#view.setUint32(at, value, true);
     return this;
   }
 
@@ -49,7 +51,7 @@ export class Writer {
         this.u32(value === true ? 1 : 0);
         return;
       case 'i':
-        this.#view.setInt32(this.#grow(4), value as number, true);
+        this.u32((value as number) >>> 0);
         return;
       case 'u':
       case 'h':
@@ -57,7 +59,7 @@ export class Writer {
         return;
       case 'x':
       case 't':
-        this.#view.setBigUint64(this.#grow(8), BigInt.asUintN(64, BigInt(value as number | bigint)), true);
+        this.#u64(BigInt.asUintN(64, BigInt(value as number | bigint)));
         return;
       case 's':
       case 'o':
@@ -92,6 +94,11 @@ export class Writer {
     this.#view.setUint32(at, this.#length - start, true);
   }
 
+  #u64(value: bigint): void {
+    const at = this.#grow(8);
+    this.#view.setBigUint64(at, value, true);
+  }
+
   #text(text: string): void {
     const bytes = encodeUtf8(text);
     this.u32(bytes.length);
@@ -111,7 +118,7 @@ export class Writer {
     this.#bytes.set(bytes, at);
   }
 
-  /** Room for so many bytes, zeroed; where it begins. */
+  /** Room for so many bytes, zeroed; where it begins. The bytes may be others afterwards, and so may the view. */
   #grow(by: number): number {
     const at = this.#length;
     this.#length += by;

@@ -127,6 +127,11 @@ export interface SpawnRequest {
   readonly flags: number;
   /** A cgroup v2 directory: CLONE_INTO_CGROUP. */
   readonly cgroup?: Handle | undefined;
+  /**
+   * It is to outlive us, and whoever gets our children then (a subreaper such as conmon) waits for its status: how it ended
+   * is looked at, and it is not collected.
+   */
+  readonly detached?: boolean | undefined;
 }
 
 export interface RunOptions {

@@ -6,7 +6,7 @@ import type { Plan } from '../plan/plan.ts';
 import { defaultProfile } from '../seccomp/default.ts';
 import { checkOptions } from '../spec/check-options.ts';
 import { defaultCapabilities } from '../spec/defaults.ts';
-import { boundingSet, specFromOptions, stopSignal } from '../spec/from-options.ts';
+import { boundingSet, type SpecContext, specFromOptions, stopSignal } from '../spec/from-options.ts';
 import type { ImageConfig } from '../spec/image-config.ts';
 import { type Lookups, nothingFound } from '../spec/lookups.ts';
 import { refuseNotYet } from '../spec/not-yet.ts';
@@ -33,6 +33,11 @@ export interface PrepareRequest {
   readonly cancel?: Cancel | undefined;
 }
 
+/** With what the host was asked about the options. */
+interface Asked extends PrepareRequest {
+  readonly devices: SpecContext['devices'];
+}
+
 /** A container that could be made: its plan, and what there is on disk for it. */
 export interface Prepared {
   readonly spec: Spec;
@@ -52,9 +57,10 @@ export async function prepare(host: Host, facts: Facts, request: PrepareRequest)
   refuseNotYet(request.options);
   const undo = new Undo();
   try {
-    const source = await openSource(host, facts, request, undo);
+    const devices = await limitedDevices(host, request.options);
+    const source = await openSource(host, facts, { ...request, devices }, undo);
     const user = await findUser(host, facts, request.options, source);
-    const spec = specified(host, facts, request, source, user);
+    const spec = specified(host, facts, { ...request, devices }, source, user);
     const lookups = await lookUp(host, spec, source.directory);
     const plan = planned(spec, facts, request, source, lookups);
     return {
@@ -76,13 +82,23 @@ export async function prepare(host: Host, facts: Facts, request: PrepareRequest)
 function specified(
   host: Host,
   facts: Facts,
-  { options, id }: PrepareRequest,
+  { options, id, devices }: Asked,
   { image, bundle, root }: Source,
   user: ResolvedUser | undefined,
 ): Spec {
   const { cwd } = host.environment;
   const seccomp = defaultSeccomp(facts, options);
-  return withHome(specFromOptions(options, { image, bundle, root, id, user, cwd, seccomp }), user);
+  return withHome(specFromOptions(options, { image, bundle, root, id, user, cwd, seccomp, devices }), user);
+}
+
+/** The numbers of the block devices whose rates are limited; what is none is told by path. */
+async function limitedDevices(host: Host, { limits }: CommonOptions): Promise<SpecContext['devices']> {
+  const found: Record<string, { readonly major: number; readonly minor: number }> = {};
+  for (const { device } of limits?.io ?? []) {
+    const node = await host.files.device(device).catch(() => undefined);
+    if (node?.type === 'b') found[device] = { major: node.major, minor: node.minor };
+  }
+  return found;
 }
 
 function planned(
@@ -118,7 +134,7 @@ interface Source {
   readonly directory?: string;
 }
 
-async function openSource(host: Host, facts: Facts, request: PrepareRequest, undo: Undo): Promise<Source> {
+async function openSource(host: Host, facts: Facts, request: Asked, undo: Undo): Promise<Source> {
   const { options, id, images, cancel } = request;
   if (options.host !== undefined) return { root: undefined };
   if (options.rootfs !== undefined) {

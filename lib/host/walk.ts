@@ -4,7 +4,7 @@ import { encode } from '../program/encode.ts';
 import { bounded, type Patience } from './bounded.ts';
 import type { Cancel } from './cancel.ts';
 import { errnoOf, refused } from './failure.ts';
-import type { Handle, Host, Session } from './host.ts';
+import type { Handle, Host, Session, SpawnRequest } from './host.ts';
 import { type InputSources, openInputs } from './inputs.ts';
 import { writeMaps } from './maps.ts';
 import { deliver, died, nextMilestone, type Progress, unexpected } from './progress.ts';
@@ -47,6 +47,8 @@ export interface WalkRequest {
   readonly sources: Omit<InputSources, 'pid' | 'facts'>;
   /** Where the init is to be born. */
   readonly cgroup?: Birthplace | undefined;
+  /** Whether the process is left to others (SpawnRequest). */
+  readonly detached?: boolean | undefined;
   /** Collects what the init sends, by tag; whoever owns the map closes them. */
   readonly handles: Map<number, Handle>;
   /** Hears of what the init sends, as it comes. */
@@ -113,14 +115,15 @@ const aboutTheCgroup = ['EACCES', 'EBUSY', 'EOPNOTSUPP', 'ENOENT', 'ENODEV'];
 /** A kernel, or a filter around us, that knows no CLONE_INTO_CGROUP: a process can still be moved there. */
 const notByClone = ['EOPNOTSUPP', 'EACCES', 'EINVAL', 'E2BIG', 'ENOSYS'];
 
-async function spawn(ports: Host, { plan, cgroup, options }: WalkRequest): Promise<Session> {
+async function spawn(ports: Host, { plan, cgroup, options, detached }: WalkRequest): Promise<Session> {
   const { flags } = plan;
   const { facts } = options;
   try {
-    return await ports.processes.spawn({ flags, cgroup: cgroup?.handle });
+    return await ports.processes.spawn({ flags, cgroup: cgroup?.handle, detached });
   } catch (error) {
     const errno = errnoOf(error) ?? '';
-    if (cgroup?.enter !== undefined && notByClone.includes(errno)) return moved(ports, flags, cgroup.enter, facts);
+    if (cgroup?.enter !== undefined && notByClone.includes(errno))
+      return moved(ports, { flags, detached }, cgroup.enter, facts);
     const at = cgroup !== undefined && aboutTheCgroup.includes(errno) ? 'cgroup' : 'spawn';
     const doing =
       at === 'cgroup' ? `start a process in the cgroup ${cgroup?.path}` : 'start a process in new namespaces';
@@ -131,11 +134,11 @@ async function spawn(ports: Host, { plan, cgroup, options }: WalkRequest): Promi
 /** Before it gets its program, a process waits and does nothing: it can be moved as well as be born there. */
 async function moved(
   ports: Host,
-  flags: number,
+  request: SpawnRequest,
   enter: (pid: number) => Promise<void>,
   facts: Facts | undefined,
 ): Promise<Session> {
-  const session = await ports.processes.spawn({ flags }).catch((error: unknown) => {
+  const session = await ports.processes.spawn(request).catch((error: unknown) => {
     throw refused(error, { at: 'spawn', doing: 'start a process in new namespaces', facts });
   });
   try {

@@ -52,7 +52,9 @@ export function spawnShape(namespaces: readonly Namespace[], ability: SpawnAbili
   const joins = (type: NamespaceType) => joined.some((other) => other.type === type);
   // An ordinary user can make nothing without one, so it gets one, as with most runtimes.
   if (!ability.privileged && !created.has('user') && !joins('user')) created.add('user');
-  checkMounts(created, joined);
+  checkMounts(joined);
+  // Without one, every mount of the container would be one of the host, and stay.
+  created.add('mount');
   const user = userNamespace(created, joined, ability);
   const time = timeNamespace(created, user, ability);
   const late = lateTypes(created, user, time);
@@ -122,7 +124,7 @@ function lateTypes(
   return late;
 }
 
-function checkMounts(created: ReadonlySet<NamespaceType>, joined: readonly Joined[]): void {
+function checkMounts(joined: readonly Joined[]): void {
   const mount = joined.find(({ type }) => type === 'mount');
   if (mount !== undefined) {
     // Whoever is in it has a root already: ours would be mounted over theirs, and stay.
@@ -135,10 +137,4 @@ function checkMounts(created: ReadonlySet<NamespaceType>, joined: readonly Joine
       },
     );
   }
-  if (created.has('mount')) return;
-  // Without one, every mount of the container would be one of the host, and stay.
-  throw new RuntsError('ERR_UNSUPPORTED', 'a container needs a new mount namespace', {
-    origin: '/linux/namespaces',
-    hint: 'Add {"type": "mount"} to linux.namespaces.',
-  });
 }

@@ -86,6 +86,8 @@ export interface Native {
     collects: boolean,
     /** Both undefined when it was not collected, or is not a child of ours: its end is all that can be known. */
     onExit: (code: number | undefined, signal: number | undefined) => void,
+    /** Whether its status is looked at and left to others, where it is not ours to collect. */
+    looks?: boolean,
   ) => NativeExit;
   readonly Terminal: new (
     /** Its descriptor moves to the terminal. */

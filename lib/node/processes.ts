@@ -17,7 +17,7 @@ const signalMax = 64;
 const pidMax = 2 ** 22; // the kernel's own limit (PID_MAX_LIMIT)
 
 /** A session with a new init, or why the kernel refused. */
-export async function spawnInit({ flags, cgroup }: SpawnRequest): Promise<NodeSession | Failure> {
+export async function spawnInit({ flags, cgroup, detached }: SpawnRequest): Promise<NodeSession | Failure> {
   if (!Number.isSafeInteger(flags) || flags < 0) {
     throw new RuntsError('ERR_SPEC', `flags are CLONE_NEW* bits, not ${String(flags)}`);
   }
@@ -25,7 +25,7 @@ export async function spawnInit({ flags, cgroup }: SpawnRequest): Promise<NodeSe
   return new Promise((resolve, reject) => {
     const failure = native.spawn(flags, directory, (result) => {
       try {
-        resolve(isFailure(result) ? result : new NodeSession({ ...result, ours: true }));
+        resolve(isFailure(result) ? result : new NodeSession({ ...result, ours: true, detached }));
       } catch (error) {
         reject(error); // no descriptor or no watch was left for it
       }

@@ -37,6 +37,8 @@ export interface Peer {
    * known, and nothing that happens to the session happens to it.
    */
   readonly ours: boolean;
+  /** Of one that is ours: somebody else, who gets our children when we are gone, is to collect it. */
+  readonly detached?: boolean | undefined;
 }
 
 /** The live channel to an init, and the process behind it. While either is open it is not collected. */
@@ -45,6 +47,7 @@ export class NodeSession implements Session {
   #pid: number;
   #process: Handle;
   readonly #ours: boolean;
+  readonly #detached: boolean;
   #settle!: (exit: Exit) => void;
   readonly #channel: NativeChannel;
   #watch: NativeExit;
@@ -62,10 +65,11 @@ export class NodeSession implements Session {
   /** FORKED frames that came, less the processes that were adopted for them. */
   #forks = 0;
 
-  constructor({ pid, process, channel, ours }: Peer) {
+  constructor({ pid, process, channel, ours, detached = false }: Peer) {
     this.#pid = pid;
     this.#process = process;
     this.#ours = ours;
+    this.#detached = detached;
     this.exit = new Promise((resolve) => {
       this.#settle = resolve;
     });
@@ -157,11 +161,14 @@ export class NodeSession implements Session {
 
   #watchExit(process: NativeHandle): NativeExit {
     // A descriptor of its own: whoever has the handle may close it at any time.
-    const watch: NativeExit = new native.Exit(orThrow(native.duplicate(process.fd)), this.#ours, (code, signal) => {
+    const ended = (code: number | undefined, signal: number | undefined): void => {
       if (watch !== this.#watch) return;
       this.#ending = { code, signal };
       this.#settleExit();
-    });
+    };
+    const own = orThrow(native.duplicate(process.fd));
+    const collects = this.#ours && !this.#detached;
+    const watch: NativeExit = new native.Exit(own, collects, ended, this.#ours && this.#detached);
     return watch;
   }
 

@@ -1,7 +1,9 @@
+import { controllersFor } from '../cgroups/controllers.ts';
 import type { Present } from '../cgroups/limit.ts';
 import { resourceLimits } from '../cgroups/writes.ts';
 import { RuntsError } from '../errors.ts';
 import type { Resources } from '../spec/types.ts';
+import type { CgroupFacts } from './facts.ts';
 import type { CgroupWrite } from './plan.ts';
 
 export type { Present } from '../cgroups/limit.ts';
@@ -25,6 +27,11 @@ export function updateWrites(resources: Resources, present: Present): CgroupWrit
       cause: error,
     });
   }
+}
+
+/** Refuses limits whose controllers cannot be had below `parent`: nothing has been changed yet. */
+export function checkControllers(writes: readonly CgroupWrite[], facts: CgroupFacts, parent: string): void {
+  controllersFor(writes, facts, { parent, path: '' });
 }
 
 const relative = (origin: string) => origin.replace(/^\/linux\/resources/, '');

@@ -8,11 +8,11 @@ import type { CgroupPlan, Maps } from './plan.ts';
 
 /** The container's cgroup: one that outlives us is ended by it, and its processes are found by it. */
 export function planCgroup(request: ContainerRequest, facts: Facts, maps: Maps | undefined): CgroupPlan | undefined {
-  const { id, spec, start, cgroupManager } = request;
-  if (cgroupManager === 'disabled') return undefined;
+  const { id, spec, start, cgroupDriver } = request;
+  if (cgroupDriver === 'disabled') return undefined;
   return cgroupPlan(spec.linux, facts, id, {
     always: start === 'socket',
-    driver: cgroupManager,
+    driver: cgroupDriver,
     owner: cgroupOwner(spec, maps),
     annotations: spec.annotations,
     deviceFilter: filtersDevices(request, facts) ? deviceProgram(deviceRules(spec.linux)) : undefined,
@@ -20,7 +20,7 @@ export function planCgroup(request: ContainerRequest, facts: Facts, maps: Maps |
 }
 
 /** Whether rules about devices are kept by a program that root attaches to the container's cgroup. */
-export function filtersDevices({ spec, start, cgroupManager }: ContainerRequest, facts: Facts): boolean {
-  if (start !== 'socket' || cgroupManager === 'disabled') return false;
+export function filtersDevices({ spec, start, cgroupDriver }: ContainerRequest, facts: Facts): boolean {
+  if (start !== 'socket' || cgroupDriver === 'disabled') return false;
   return facts.privileged && facts.cgroup.parent !== undefined && (spec.linux.resources?.devices ?? []).length > 0;
 }

@@ -59,7 +59,7 @@ export interface ContainerRequest {
   /** A session keyring of its own; true unless said. */
   readonly newKeyring?: boolean | undefined;
   /** Who makes the cgroup; `cgroupfs` unless said. */
-  readonly cgroupManager?: CgroupPlan['driver'] | 'disabled' | undefined;
+  readonly cgroupDriver?: CgroupPlan['driver'] | 'disabled' | undefined;
   /** What the host has of what the configuration names. */
   readonly lookups?: Lookups | undefined;
 }

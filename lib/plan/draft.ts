@@ -20,3 +20,22 @@ export function addInput({ ops, inputs }: Draft, stem: string, input: WithoutReg
   inputs.push({ ...input, register } as Input);
   return register;
 }
+
+/**
+ * The /proc of the host, opened at its first use: we are in it ourselves, whichever PID namespace our children get, and
+ * nothing of the container's is in between. To be closed before anything of the container can look into us.
+ */
+export function hostProc(ops: Builder) {
+  const name = 'procfs';
+  let opened = false;
+  return {
+    register: (): string => {
+      if (!opened) ops.op('open', { dst: name, path: '/proc' }, 'default: procfs');
+      opened = true;
+      return name;
+    },
+    close: (): void => {
+      if (opened) ops.op('close', { src: name }, 'default: procfs');
+    },
+  };
+}

@@ -7,7 +7,7 @@ import { openTerminal, type Terminal, type WindowSize } from '../process/stdio.t
 import { type NamespaceType, namespaceFiles } from '../spec/names.ts';
 import type { Process, Spec } from '../spec/types.ts';
 import { addCommand } from './command.ts';
-import { addInput, type Draft, newDraft } from './draft.ts';
+import { addInput, type Draft, hostProc, newDraft } from './draft.ts';
 import type { Facts } from './facts.ts';
 import { type Plan, tags } from './plan.ts';
 import { checkPlan } from './rules.ts';
@@ -84,15 +84,10 @@ export function planExec(request: ExecRequest, facts: Facts): Plan {
 function prepareOutside({ ops }: Draft, process: Process): void {
   const { execCPUAffinity, oomScoreAdj } = process;
   setFirstAffinity(ops, execCPUAffinity?.initial);
-  let register: string | undefined;
-  const proc = () => {
-    if (register !== undefined) return register;
-    register = ops.register('procfs');
-    ops.op('open', { dst: register, path: '/proc' }, 'default: procfs');
-    return register;
-  };
-  setOomScore(ops, proc, oomScoreAdj);
-  setLabels(ops, proc, process);
+  const proc = hostProc(ops);
+  setOomScore(ops, proc.register, oomScoreAdj);
+  setLabels(ops, proc.register, process);
+  proc.close();
 }
 
 function joinAll(draft: Draft, { pid, namespaces }: ExecRequest): void {

@@ -11,7 +11,7 @@ import { rootPropagation, separateMounts } from '../rootfs/propagation.ts';
 import { namespaceFlags } from '../spec/names.ts';
 import type { Process } from '../spec/types.ts';
 import type { ContainerRequest } from './container.ts';
-import { addInput, type Draft, newDraft } from './draft.ts';
+import { addInput, type Draft, hostProc, newDraft } from './draft.ts';
 import type { Facts } from './facts.ts';
 import { type Maps, tags } from './plan.ts';
 
@@ -66,7 +66,7 @@ export function stdioInputs(draft: Draft): Stdio {
 export function enterNamespaces(scene: Scene): void {
   const { draft, shape, receives, facts } = scene;
   const { opening: ops } = draft;
-  const proc = hostProc(scene);
+  const proc = hostProc(ops);
   switch (shape.user) {
     case 'clone':
       ops.op('become_root', {}, 'default: user namespace');
@@ -76,13 +76,13 @@ export function enterNamespaces(scene: Scene): void {
       join(scene);
       break;
     case 'join':
-      prepareOutside(scene, proc);
+      prepareOutside(scene, proc.register);
       ops.op('undumpable', {}, 'default: no attaching');
       join(scene);
       ops.op('become_root', {}, 'default: user namespace');
       break;
     case 'unshare':
-      prepareOutside(scene, proc);
+      prepareOutside(scene, proc.register);
       // Before an ordinary user has written the maps, the entries of /proc for that must be its own. Nobody in the
       // namespaces that are joined could attach to us: we are in the user namespace above theirs.
       if (facts.privileged) ops.op('undumpable', {}, 'default: no attaching');
@@ -93,24 +93,14 @@ export function enterNamespaces(scene: Scene): void {
       break;
   }
   if (shape.unshared !== 0) ops.op('unshare', { flags: shape.unshared }, '/linux/namespaces');
-  if (shape.time === 'unshared') setClocks(ops, proc, scene.request.spec.linux.timeOffsets ?? {});
+  if (shape.time === 'unshared') setClocks(ops, proc.register, scene.request.spec.linux.timeOffsets ?? {});
+  proc.close();
   if (shape.forks) ops.op('fork', {}, '/linux/namespaces');
   separateMounts(ops, receives, receives ? '/linux/rootfsPropagation' : 'default: propagation');
   if (hasNetDevices(scene)) ops.op('sync', { tag: tags.network }, '/linux/netDevices');
 }
 
 const hasNetDevices = ({ request }: Scene) => Object.keys(request.spec.linux.netDevices ?? {}).length > 0;
-
-/** The /proc of the host, in which we are ourselves whichever PID namespace our children get. */
-function hostProc({ draft: { opening, ops } }: Scene): () => string {
-  let register: string | undefined;
-  return () => {
-    if (register !== undefined) return register;
-    register = ops.register('procfs');
-    opening.op('open', { dst: register, path: '/proc' }, 'default: procfs');
-    return register;
-  };
-}
 
 /** Once in another user namespace, our entries of /proc are no longer ours, nor is the right to raise limits. */
 function prepareOutside({ draft, shape, process, request }: Scene, proc: () => string): void {
@@ -130,5 +120,8 @@ function join({ draft, shape: { joined } }: Scene): void {
   );
   const user = registers.get('user');
   const namespaces = [...registers.values()].filter((register) => register !== user);
+  for (const { type, origin } of joined) {
+    draft.opening.op('expect_namespace', { src: registers.get(type)!, type: namespaceFlags[type] }, origin);
+  }
   draft.opening.op('join', { namespaces, user }, joined[0]!.origin);
 }

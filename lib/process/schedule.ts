@@ -1,7 +1,7 @@
 import { RuntsError } from '../errors.ts';
 import type { Builder } from '../program/builder.ts';
-import type { IoPriority, Linux, MemoryPolicy, Process, Scheduler } from '../spec/types.ts';
 import { bitMask } from '../spec/bit-mask.ts';
+import type { IoPriority, Linux, MemoryPolicy, Process, Scheduler } from '../spec/types.ts';
 
 /** The numbers of sched_setattr(2). */
 const policies: Readonly<Record<string, number>> = {

@@ -345,6 +345,14 @@ export const ops = {
     doc: 'Gives the root of a mount (a register) the permission bits of the directory at a path, which it is going to cover; with owner its owner too, where that can be given. ENOENT when there is none.',
     operands: { src: input, root: input, path: text, owner: flag },
   },
+  expect_namespace: {
+    doc: 'Sees to it that a register is a namespace of this type, a CLONE_NEW* flag, before it is entered (NS_GET_NSTYPE). EINVAL: it is one of another type; ENOTTY: it is none.',
+    operands: { src: input, type: namespaces },
+  },
+  close: {
+    doc: 'Closes a register that nothing needs any more: what shows the host is not to be open in a process that the container can see.',
+    operands: { src: input },
+  },
 } as const satisfies Record<string, OpRow>;
 
 export type OpName = keyof typeof ops;

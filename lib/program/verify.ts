@@ -103,6 +103,8 @@ const afterEarlyFilter: ReadonlySet<OpName> = new Set([
   'chdir',
   'find',
   'close_from',
+  'hook',
+  'descriptors',
 ] as const);
 
 /** The first rule that a program breaks, or nothing. Never throws, whatever the bytes. */

@@ -73,7 +73,7 @@ function missing(device: Device, origin: string): never {
   const { path } = device;
   throw new RuntsError('ERR_UNSUPPORTED', `cannot make the device ${path} (${deviceKey(device)})`, {
     origin,
-    hint: "A user namespace can make no device nodes, only show those of the host, and the host's /dev has none of this number: make one there, load its driver, or leave the device away.",
+    hint: "A container that makes no device nodes itself, as in a user namespace, is shown those of the host, and the host's /dev has none of this number: make one there, load its driver, or leave the device away.",
   });
 }
 

@@ -75,14 +75,10 @@ function invalid(mount: Mount, message: string, path: string): RuntsError {
 
 function checkBind(site: Site, mount: Mount, options: MountOptions, origin: string): void {
   const at = `${origin}/options`;
-  if (options.data.length > 0) throw invalid(mount, `a bind knows no option ${options.data.join(', ')}`, at);
   if (options.copyUp) throw invalid(mount, 'tmpcopyup is for a tmpfs', at);
-  if (options.superblock.length > 0) {
-    site.warn(
-      at,
-      `${options.superblock.join(', ')}: the source of a bind has been mounted already, and stays as it is`,
-    );
-  }
+  const words = [...options.superblock, ...options.data];
+  if (words.length === 0) return;
+  site.warn(at, `${words.join(', ')}: the source of a bind has been mounted already, and stays as it is`);
 }
 
 function bindMount(site: Site, mount: Mount, source: string, options: MountOptions, origin: string): Clone {
@@ -115,11 +111,16 @@ function newMount(site: Site, mount: Mount, options: MountOptions, origin: strin
   const forced = type === 'devpts' ? 0 : site.forced;
   const { set } = followedBy(options.attributes, { set: forced, clear: 0 });
   const data = [...options.superblock, ...mappedOwners(site, mount, options.data, origin)];
+  const source = sourceOption(mount, set);
   const system = systemTypes[type];
-  if (system !== undefined) return systemMount(site, { fstype: system, options: data, attributes: set, origin });
+  if (system !== undefined) {
+    // Where nothing is said about it, nothing in it is executed.
+    const usual = (mount.options ?? []).length === 0 ? usualAttributes : 0;
+    return systemMount(site, { fstype: system, options: [...source, ...data], attributes: set | usual, origin });
+  }
 
   const dst = site.ops.register(registerStem(type));
-  const given = [...sourceOption(mount, set), ...data, ...labelOption(site, data)];
+  const given = [...source, ...data, ...labelOption(site, data)];
   const covering = { dst, path: mount.destination, data, copyUp: options.copyUp, origin };
   const begins = type === 'tmpfs' && beginsAsDirectory(covering);
   // What it begins with comes before it is read-only.
@@ -130,15 +131,18 @@ function newMount(site: Site, mount: Mount, options: MountOptions, origin: strin
   return dst;
 }
 
+const usualAttributes = attributes.nosuid | attributes.nodev | attributes.noexec;
+
 const registerStem = (type: string) => type.replace(/[^a-z]/g, '') || 'mount';
 
 /** File systems that have nothing behind them: their source is a name for /proc/mounts. */
-const sourceless: ReadonlySet<string> = new Set(['tmpfs', 'devpts', 'overlay', 'ramfs']);
+const sourceless: ReadonlySet<string> = new Set(['tmpfs', 'devpts', 'overlay', 'ramfs', ...Object.keys(systemTypes)]);
 
 /** What is on a device is opened read-only where the mount is: the device may be, too. */
-function sourceOption({ type, source }: Mount, set: number): string[] {
-  if (source === undefined || source === '' || sourceless.has(type ?? '')) return [];
-  return [`source=${source}`, ...((set & attributes.readonly) === 0 ? [] : ['ro'])];
+function sourceOption({ type = '', source = '' }: Mount, set: number): string[] {
+  // The type is what it is called anyway.
+  if (source === '' || source === (systemTypes[type] ?? type)) return [];
+  return [`source=${source}`, ...((set & attributes.readonly) === 0 || sourceless.has(type) ? [] : ['ro'])];
 }
 
 /**

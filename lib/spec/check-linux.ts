@@ -53,14 +53,8 @@ const oneLine = text(/^[^\n]*$/, 'must be one line');
 
 /** The fields of `linux`, one by one. */
 export const linuxShape = object({
-  namespaces: required(
-    list(
-      object({
-        type: required(oneOf(namespaceTypes, 'namespace')),
-        path: text(/^(\/|$)/, 'must be an absolute path'),
-      }),
-      1,
-    ),
+  namespaces: list(
+    object({ type: required(oneOf(namespaceTypes, 'namespace')), path: text(/^(\/|$)/, 'must be an absolute path') }),
   ),
   uidMappings: idMappings,
   gidMappings: idMappings,
@@ -181,14 +175,6 @@ export const linuxRules: readonly Rule[] = [
         message: `the ${linux.namespaces[i]!.type} namespace is in the list twice`,
       })),
   },
-  {
-    needs: [namespaces],
-    // Every mount of the container would be made on the host, and stay there.
-    check: ({ linux }) =>
-      ownNamespaces(linux).has('mount')
-        ? []
-        : [{ path: namespaces, message: 'must have a mount namespace: without, the mounts would be made on the host' }],
-  },
   ...(['hostname', 'domainname'] as const).map((key) =>
     needsNamespace(
       `/${key}`,
@@ -264,4 +250,11 @@ function unmapped({ linux: { uidMappings = [], gidMappings = [] }, process }: Sp
     ask(gidMappings, id, pointerOf('process', 'user', 'additionalGids', i), 'gidMappings');
   });
   return issues;
+}
+
+/** Mounts on the host are nothing that anybody wants: a container without a mount namespace gets one all the same. */
+export function namespaceWarnings({ namespaces }: Linux): Issue[] {
+  if (namespaces.some(({ type }) => type === 'mount')) return [];
+  const message = 'has no mount namespace: the container gets one of its own, and mounts nothing on the host';
+  return [{ path: '/linux/namespaces', message }];
 }

@@ -49,15 +49,8 @@ const capabilities = list(text(/^\S+$/, 'must be the name of a capability'));
 export const processShape = object({
   terminal: boolean,
   consoleSize: object({ height: required(cells), width: required(cells) }),
-  user: required(
-    object({
-      uid: required(id),
-      gid: required(id),
-      umask: integer(0, 0o777),
-      additionalGids: list(id),
-      username: anyText,
-    }),
-  ),
+  // What is not said is 0: the specification wants it said, and every runtime in use takes it so.
+  user: object({ uid: id, gid: id, umask: integer(0, 0o777), additionalGids: list(id), username: anyText }),
   args: required(list(anyText, 1)),
   env: list(environmentEntry),
   cwd: required(absolutePath),

@@ -1,6 +1,6 @@
 import type { Issue } from '../errors.ts';
 import { hooksShape } from './check-hooks.ts';
-import { linuxRules, linuxShape } from './check-linux.ts';
+import { linuxRules, linuxShape, namespaceWarnings } from './check-linux.ts';
 import { mountRules, mountsShape, mountWarnings } from './check-mounts.ts';
 import { processRules, processShape } from './check-process.ts';
 import { resourceRules } from './check-resources.ts';
@@ -9,7 +9,7 @@ import { capabilityBit, capabilityHint } from './names.ts';
 import { normalizePath } from './paths.ts';
 import { pointerOf } from './pointer.ts';
 import { brokenRules, type Rule } from './rules.ts';
-import { anyText, boolean, issuesOf, object, record, required, someText, text } from './shape.ts';
+import { anyText, boolean, isObject, issuesOf, object, record, required, someText, text } from './shape.ts';
 import type { Process, Spec } from './types.ts';
 
 /** A configuration that can be used, or why not; never both. */
@@ -35,7 +35,7 @@ const specShape = object({
   mounts: mountsShape,
   hooks: hooksShape,
   annotations: record(anyText),
-  linux: required(linuxShape),
+  linux: linuxShape,
 });
 
 const rules: readonly Rule[] = [
@@ -61,13 +61,34 @@ const rules: readonly Rule[] = [
  */
 export function checkSpec(value: unknown): CheckedSpec {
   const found = issuesOf(value, specShape);
-  const issues = found.some((issue) => issue.path === '')
-    ? found
-    : [...found, ...brokenRules(value as Spec, rules, found)];
+  const spec = completed(value);
+  const issues = found.some((issue) => issue.path === '') ? found : [...found, ...brokenRules(spec, rules, found)];
   if (issues.length > 0) return { issues };
-  const spec = value as Spec;
-  return { spec, warnings: [...mountWarnings(spec.mounts ?? []), ...capabilityWarnings(spec.process)] };
+  return {
+    spec,
+    warnings: [
+      ...namespaceWarnings(spec.linux),
+      ...mountWarnings(spec.mounts ?? []),
+      ...capabilityWarnings(spec.process),
+    ],
+  };
 }
+
+/**
+ * With what callers leave unsaid, and every runtime in use takes for said: the ids of root, and no namespaces. Any value
+ * may come in; what has the wrong type stays as it is.
+ */
+function completed(value: unknown): Spec {
+  if (!isObject(value)) return value as Spec;
+  const { process, linux = {} } = value;
+  return {
+    ...value,
+    ...(isObject(process) && { process: { ...process, user: withIds(process['user'] ?? {}) } }),
+    linux: isObject(linux) ? { ...linux, namespaces: linux['namespaces'] ?? [] } : linux,
+  } as unknown as Spec;
+}
+
+const withIds = (user: unknown) => (isObject(user) ? { ...user, uid: user['uid'] ?? 0, gid: user['gid'] ?? 0 } : user);
 
 const capabilitySets = ['bounding', 'effective', 'permitted', 'inheritable', 'ambient'] as const;
 

@@ -16,11 +16,12 @@ namespace {
 
 constexpr int kPidfd = 3;  // P_PIDFD, which some headers lack
 
-// Collects a process that has ended: 1, 0 when it has not, -ECHILD when it is not our child.
-long collect(int process, siginfo_t* info) {
+// How a process ended: 1, 0 when it has not, -ECHILD when it is not our child. It is collected unless it is only looked at.
+long collect(int process, siginfo_t* info, bool looks = false) {
   memset(info, 0, sizeof *info);
+  int options = WEXITED | WNOHANG | __WALL | (looks ? WNOWAIT : 0);
   long r = -EINTR;
-  while (r == -EINTR) r = sys(__NR_waitid, kPidfd, process, info, WEXITED | WNOHANG | __WALL, nullptr);
+  while (r == -EINTR) r = sys(__NR_waitid, kPidfd, process, info, options, nullptr);
   if (r == -EAGAIN) return 0;  // what a non-blocking pidfd says
   return r < 0 ? r : info->si_pid != 0;
 }
@@ -34,7 +35,10 @@ Napi::Function Exit::define(Napi::Env env) {
 }
 
 Exit::Exit(const Napi::CallbackInfo& info)
-    : Napi::ObjectWrap<Exit>(info), state_(State::of(info.Env())), collects_(truth_of(info[1])) {
+    : Napi::ObjectWrap<Exit>(info),
+      state_(State::of(info.Env())),
+      collects_(truth_of(info[1])),
+      looks_(!info[3].IsUndefined() && truth_of(info[3])) {
   if (IsEmpty()) return;  // not wrapped: the environment is being ended
   on_exit_ = Napi::Persistent(info[2].As<Napi::Function>());
   watch_ = Watch::open(
@@ -77,7 +81,7 @@ void Exit::ready() {
   Napi::Env env = Env();
   Napi::HandleScope scope(env);
   siginfo_t info;
-  long r = collects_ ? collect(watch_->fd(), &info) : -ECHILD;
+  long r = collects_ || looks_ ? collect(watch_->fd(), &info, looks_) : -ECHILD;
   if (r == 0) return watch_->listen(UV_READABLE);
   Napi::FunctionReference on_exit = std::move(on_exit_);
   shut();

@@ -4,8 +4,9 @@
 
 namespace runts {
 
-// new Exit(handle of a pidfd, collects, onExit(code, signal)). The handle's descriptor moves here. Of a process that is
-// not our child, or that is for somebody else to collect, only the end is known: both are undefined.
+// new Exit(handle of a pidfd, collects, onExit(code, signal), looks = false). The handle's descriptor moves here. Of a
+// process that is not our child only the end is known: both are undefined. One that is for somebody else to collect can be
+// looked at.
 class Exit final : public Napi::ObjectWrap<Exit>, public Watcher {
  public:
   static Napi::Function define(Napi::Env env);
@@ -24,7 +25,7 @@ class Exit final : public Napi::ObjectWrap<Exit>, public Watcher {
   Napi::FunctionReference on_exit_;
   Watch* watch_ = nullptr;
   State& state_;
-  bool ends_with_us_ = false, collects_;
+  bool ends_with_us_ = false, collects_, looks_;
   Fd process_;  // for the last look, when the watch is gone
 };
 

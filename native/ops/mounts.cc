@@ -20,6 +20,17 @@ void read_message(int fs, char* message, size_t size) {
   }
 }
 
+bool has_source(const Options& options) {
+  constexpr char kSource[] = "source=";
+  for (uint32_t i = 0; i < options.count; i++) {
+    const char* option = options.at(options.list, i);
+    size_t same = 0;
+    while (kSource[same] && option[same] == kSource[same]) same++;
+    if (!kSource[same]) return true;
+  }
+  return false;
+}
+
 int configure(Where& at, int fs, const char* option) {
   char key[256];  // the kernel takes no longer keys and values here (strndup_user(…, 256))
   size_t length = strlen(option);
@@ -39,8 +50,8 @@ int fsmount(Where& at, const char* fstype, const Options& options, uint64_t attr
   at.detail = fstype;
   Fd fs(check(at, kStepFsopen, sys(__NR_fsopen, fstype, FSOPEN_CLOEXEC)));
   if (!fs.ok()) return fs.get();
-  // What mount(8) and /proc/mounts show in the first column; an option `source=` may say otherwise.
-  (void)sys(__NR_fsconfig, fs.get(), FSCONFIG_SET_STRING, "source", fstype, 0);
+  // What mount(8) and /proc/mounts show in the first column. Only one is taken, so ours would be in the way of another.
+  if (!has_source(options)) (void)sys(__NR_fsconfig, fs.get(), FSCONFIG_SET_STRING, "source", fstype, 0);
   int r = 0;
   for (uint32_t i = 0; i < options.count && r >= 0; i++) r = configure(at, fs.get(), options.at(options.list, i));
   if (r >= 0) {

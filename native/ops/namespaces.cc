@@ -1,5 +1,6 @@
 #include "namespaces.h"
 
+#include <linux/nsfs.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
 
@@ -29,6 +30,12 @@ int become_root(Where& at) {
 int unshare_namespaces(Where& at, uint64_t flags) { return check(at, kStepUnshare, sys(__NR_unshare, flags)); }
 
 int set_namespace(Where& at, int fd, uint64_t flags) { return check(at, kStepSetns, sys(__NR_setns, fd, flags)); }
+
+int expect_namespace(Where& at, int fd, uint64_t type) {
+  int found = check(at, kStepIoctl, sys(__NR_ioctl, fd, NS_GET_NSTYPE, 0));
+  if (found < 0) return found;
+  return static_cast<uint64_t>(found) == type ? 0 : check(at, kStepIoctl, -EINVAL);
+}
 
 int join_namespaces(Where& at, const int* fds, uint32_t count, int user) {
   if (count > 16) return check(at, kStepSetns, -EINVAL);

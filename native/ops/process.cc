@@ -53,7 +53,12 @@ int change_directory(Where& at, const char* path) {
 }
 
 int new_keyring(Where& at, const char* name) {
-  return check(at, kStepKeyctl, sys(__NR_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name, 0, 0, 0));
+  // Everything for who has it, to look at, read and link for its user as ever, and to be found by later commands.
+  constexpr unsigned kPermissions = 0x3f1b0000;
+  int key = check(at, kStepKeyctl, sys(__NR_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name, 0, 0, 0));
+  if (key < 0) return key;
+  (void)sys(__NR_keyctl, KEYCTL_SETPERM, key, kPermissions, 0, 0);  // whoever made the one that we joined has done it
+  return 0;
 }
 
 int executable(Where& at, const char* path) {

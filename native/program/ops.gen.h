@@ -5,7 +5,7 @@
 namespace runts {
 
 // A hash of this table: a program that was encoded with another one is refused.
-constexpr uint64_t kSchema = 0x5d83ab82eb54e495ull;
+constexpr uint64_t kSchema = 0x4c4d78303b71f9ceull;
 
 enum Kind : uint8_t { kKindNone, kKindInt, kKindFlags, kKindIn, kKindMaybe, kKindOut, kKindText, kKindTexts, kKindBytes, kKindIns };
 
@@ -82,7 +82,9 @@ enum Opcode : uint16_t {
   kOpDescriptors = 69,
   kOpMoveRoot = 70,
   kOpInherit = 71,
-  kOpCount = 72,
+  kOpExpectNamespace = 72,
+  kOpClose = 73,
+  kOpCount = 74,
 };
 
 // Which system call of an op failed.
@@ -352,6 +354,12 @@ struct slots_move_root {
 struct slots_inherit {
   enum : int { src_ = 0, root_ = 1, path_ = 2, owner_ = 3 };
 };
+struct slots_expect_namespace {
+  enum : int { src_ = 0, type_ = 1 };
+};
+struct slots_close {
+  enum : int { src_ = 0 };
+};
 
 // Few values are shared by many operands, so that an operand is two bytes in the init.
 inline constexpr uint64_t kMaxima[] = {
@@ -461,6 +469,8 @@ inline constexpr OpInfo kOps[kOpCount] = {
     {0, 0, 0, {{kKindIns, 0}}},  // descriptors
     {0, 0, 0, {{kKindIn, 0}}},  // move_root
     {0, 0, 0, {{kKindIn, 0}, {kKindIn, 0}, {kKindText, 0}, {kKindInt, 4}}},  // inherit
+    {0, 0, 0, {{kKindIn, 0}, {kKindFlags, 1}}},  // expect_namespace
+    {0, 0, 0, {{kKindIn, 0}}},  // close
 };
 
 // For tests and tools; the init sends numbers.
@@ -538,6 +548,8 @@ inline constexpr const char* kOpNames[kOpCount] = {
     "descriptors",
     "move_root",
     "inherit",
+    "expect_namespace",
+    "close",
 };
 inline constexpr const char* kStepNames[kStepCount] = {
     "op",

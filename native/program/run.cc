@@ -272,6 +272,11 @@ int run_op(Where& at, const Op& op, const uint8_t* data) {
       return move_net_device(at, o.text(s::name_), o.fd(s::netns_), o.text(s::rename_));
     }
     case kOpMoveRoot: return move_root(at, o.fd(slots_move_root::root_));
+    case kOpExpectNamespace: {
+      using s = slots_expect_namespace;
+      return expect_namespace(at, o.fd(s::src_), o.number(s::type_));
+    }
+    case kOpClose: return check(at, kStepCloseRange, sys(__NR_close, o.fd(slots_close::src_)));
     case kOpKillCgroup: return kill_cgroup(at, o.fd(slots_kill_cgroup::parent_), o.text(slots_kill_cgroup::name_));
   }
   return -ENOSYS;

@@ -30,7 +30,8 @@ bool after_filter(uint16_t code) {
 // Without no_new_privs a filter needs CAP_SYS_ADMIN, so it goes before the ops that give capabilities up.
 bool after_early_filter(uint16_t code) {
   return after_filter(code) || code == kOpBounding || code == kOpIds || code == kOpCapabilities ||
-         code == kOpNoNewPrivs || code == kOpDeathSignal || code == kOpChdir || code == kOpFind || code == kOpCloseFrom;
+         code == kOpNoNewPrivs || code == kOpDeathSignal || code == kOpChdir || code == kOpFind || code == kOpCloseFrom ||
+         code == kOpHook || code == kOpDescriptors;
 }
 
 class Verifier {

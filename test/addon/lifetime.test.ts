@@ -2,6 +2,9 @@ import { expect, test } from 'vitest';
 import { testIf } from '../support/requires.ts';
 import { runFixture } from './fixture.ts';
 
+/** Each worker compiles all that it imports. */
+const timeoutMs = 60_000;
+
 test('handles that are collected are closed', async () => {
   expect(await runFixture('collected-handles', { flags: ['--expose-gc'] })).toEqual({ left: 0 });
 });
@@ -11,8 +14,8 @@ testIf('userns')('a worker that exits takes its inits with it', async () => {
 });
 
 test('workers that are terminated while they spawn leave nothing and crash nothing', async () => {
-  expect(await runFixture('worker-terminated')).toEqual({ left: 0, descriptors: 0 });
-});
+  expect(await runFixture('worker-terminated', { timeoutMs })).toEqual({ left: 0, descriptors: 0 });
+}, 70_000);
 
 test('a session that does not hold the event loop lets the process end', async () => {
   expect(await runFixture('not-held')).toEqual({ spawned: true });
@@ -27,5 +30,5 @@ test('an exception in a receiver is an uncaught exception, not a lost one', asyn
 });
 
 test('a worker that ends while it waits for everything takes nothing with it that is not its own', async () => {
-  expect(await runFixture('worker-waiting')).toEqual({ descriptors: 0, code: 0 });
-});
+  expect(await runFixture('worker-waiting', { timeoutMs })).toEqual({ descriptors: 0, code: 0 });
+}, 70_000);

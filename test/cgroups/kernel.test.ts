@@ -307,6 +307,22 @@ describe('figures and changes', () => {
     },
   );
 
+  withCgroups('a change that needs a controller which cgroup v1 has names both', async () => {
+    const facts = await probeFacts(host);
+    const { path } = (await made(planned())).record;
+    const cgroup = { ...facts.cgroup, controllers: [], legacy: ['rdma'] };
+    const change = updateCgroup(
+      host,
+      { driver: 'cgroupfs', path, made: [] },
+      { rdma: { mlx: { hcaHandles: 1 } } },
+      { ...facts, cgroup },
+    );
+    expect(await failureOf(change)).toMatchObject({
+      origin: '/rdma/mlx',
+      message: expect.stringContaining('`rdma` is not available: it belongs to cgroup v1'),
+    });
+  });
+
   withCgroups('a change of what is gone says so', async () => {
     const cgroup = await made(planned());
     rmdirSync(cgroup.record.path);

@@ -146,7 +146,7 @@ describe('run', () => {
 });
 
 test.each<[string, string, (config: Config) => void]>([
-  ['a root that is not there', 'invalid rootfs', (c) => Object.assign(c.root, { path: 'nosuch' })],
+  ['a root that is not there', '/nosuch as rootfs', (c) => Object.assign(c.root, { path: 'nosuch' })],
   [
     'a namespace of an unknown type',
     '/linux/namespaces/0/type',

@@ -53,3 +53,68 @@ test('hooks of both kinds hear the state, in the root that they are for and with
   expect(lines[1]).toMatch(/runts-test-/);
   expect(lines.slice(2)).toEqual(['{"status":"created"}', '0', 'hello', '']);
 });
+
+test('a later command has the session keyring of the container', async () => {
+  const container = await waiting(
+    plain((spec) => {
+      spec.linux.maskedPaths = [];
+      spec.process.args = ['true'];
+    }),
+  );
+  const keyring = async () => (await container.exec(['sh', '-c', 'grep -c "_ses.plan-test" /proc/keys'])).output;
+  // One of its own would be a second one of this name: of as many as there are commands.
+  expect([await keyring(), await keyring()]).toEqual(['1\n', '1\n']);
+  await container.start();
+});
+
+test('a later command gets a terminal of the container’s', async () => {
+  const container = await waiting(sh('true'));
+  const { handles, exit } = await container.execOnTerminal(['sh', '-c', 'tty > /tmp/tty; stty size >> /tmp/tty'], {
+    consoleSize: { width: 90, height: 33 },
+  });
+  expect(exit.code).toBe(0);
+  expect([...handles.keys()]).toEqual([tags.console]);
+  const { output } = await container.exec(['cat', '/tmp/tty']);
+  expect(output).toBe('/dev/pts/0\n33 90\n');
+  await container.start();
+});
+
+test('what cannot be executed is an error before anything runs, with the exit code that callers know', async () => {
+  const container = await waiting(sh('true'));
+  await expect(container.exec(['/nowhere'])).rejects.toMatchObject({ code: 'ERR_EXEC', exit: 127 });
+  await expect(container.exec(['/etc/passwd'])).rejects.toMatchObject({ code: 'ERR_EXEC', exit: 126 });
+  await container.start();
+});
+
+test('a working directory that is not there is made', async () => {
+  const container = await waiting(sh('true'));
+  const at = (cwd: string) => container.exec(['pwd'], (process) => (process.cwd = cwd));
+  expect((await at('/made/for/it')).output).toBe('/made/for/it\n');
+  await container.start();
+});
+
+test('a label of a security module that is not at work is an error of create, which says so', async () => {
+  const labelled = (edit: (spec: DraftSpec) => void) => waiting(plain(edit));
+  const refusal = { code: 'ERR_SETUP', hint: expect.stringContaining('security module') };
+  const apparmor = labelled((spec) => (spec.process.apparmorProfile = 'runts-no-such-profile'));
+  await expect(apparmor).rejects.toMatchObject({ ...refusal, origin: '/process/apparmorProfile' });
+  const selinux = labelled((spec) => (spec.process.selinuxLabel = 'runts:no:such:label'));
+  await expect(selinux).rejects.toMatchObject({ ...refusal, origin: '/process/selinuxLabel' });
+});
+
+test('how a command is scheduled, and what machine it sees', async () => {
+  const container = await waiting(
+    plain((spec) => {
+      spec.process.scheduler = { policy: 'SCHED_BATCH', nice: 7 };
+      spec.process.ioPriority = { class: 'IOPRIO_CLASS_IDLE', priority: 0 };
+      spec.linux.personality = { domain: 'LINUX32' };
+      spec.process.args = ['sh', '-c', "awk '{ print $19, $41 }' /proc/self/stat; ionice -p $$; uname -m"];
+    }),
+  );
+  await container.start();
+  const said = await container.output;
+  // Its nice value, and SCHED_BATCH.
+  expect(said).toMatch(/^7 3\n/);
+  expect(said).toContain('idle');
+  expect(said).toMatch(/(i686|armv8l)\n$/);
+});

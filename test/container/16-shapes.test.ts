@@ -202,3 +202,30 @@ testIf('root', 'cgroup2')('a cgroup namespace begins at the cgroup of the contai
   expect(await made.output).toBe('0::/\n');
   await made.session.exit;
 });
+
+describe('namespaces that cannot be joined', () => {
+  const joining = (type: NamespaceType, path: string) => (spec: DraftSpec) => {
+    const others = own.filter((other) => other !== type && !(root && other === 'user'));
+    spec.linux.namespaces = [...others.map((other) => ({ type: other })), { type, path }];
+    delete spec.hostname;
+    delete spec.linux.sysctl;
+  };
+
+  test('one of another type is told by its path', async () => {
+    await expect(waiting(joining('network', '/proc/self/ns/uts'))).rejects.toMatchObject({
+      code: 'ERR_SETUP',
+      origin: expect.stringMatching(/^\/linux\/namespaces\/\d$/),
+      hint: expect.stringContaining('another type'),
+    });
+    await expect(waiting(joining('network', '/proc/self/status'))).rejects.toMatchObject({ code: 'ERR_SETUP' });
+    await expect(waiting(joining('network', '/nowhere'))).rejects.toMatchObject({ code: 'ERR_SETUP' });
+  });
+
+  testIf('ordinary user')('one that belongs to somebody else: the answer says whose it must be', async () => {
+    await expect(waiting(joining('network', '/proc/self/ns/net'))).rejects.toMatchObject({
+      code: 'ERR_SETUP',
+      failure: { op: 'join', errno: 'EPERM' },
+      hint: expect.stringContaining('belongs to somebody else'),
+    });
+  });
+});

@@ -47,7 +47,9 @@ test('with reject: false a failure is a result', async () => {
 
 describe('a timeout', () => {
   test('ends the command and rejects with what there was', async () => {
-    const error = (await errorOf(run({ ...shell('echo early; exec sleep 1000'), timeout: 300 * patience }))) as ExitError;
+    const error = (await errorOf(
+      run({ ...shell('echo early; exec sleep 1000'), timeout: 300 * patience }),
+    )) as ExitError;
     expect(error).toMatchObject({ code: 'ERR_TIMEOUT', name: 'ExitError' });
     expect(error.result).toMatchObject({ timedOut: true, canceled: false, stdout: 'early\n', signal: 'SIGTERM' });
   });

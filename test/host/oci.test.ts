@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { RuntsError } from '../../lib/errors.ts';
-import { type CgroupManager, create } from '../../lib/host/oci/create.ts';
+import { type CgroupManager, create, type Made } from '../../lib/host/oci/create.ts';
 import { removeContainer } from '../../lib/host/oci/delete.ts';
+import { listContainers } from '../../lib/host/oci/list.ts';
 import { start } from '../../lib/host/oci/start.ts';
+import { containerState } from '../../lib/host/oci/state.ts';
 import { defaultSpec } from '../../lib/spec/defaults.ts';
 import type { Spec } from '../../lib/spec/types.ts';
 import { facts } from '../plans/requests.ts';
@@ -27,9 +29,8 @@ function world(seed: number, fault?: Fault): Sim {
 
 const remove = (sim: Sim) => removeContainer(sim.host, root, 'c1', { force: true, warn });
 
-/** What three commands do, one after another: create, start, delete. */
-async function life(sim: Sim, cgroupManager: CgroupManager): Promise<void> {
-  const made = await create(sim.host, facts('root'), {
+const make = (sim: Sim, cgroupManager: CgroupManager): Promise<Made> =>
+  create(sim.host, facts('root'), {
     root,
     id: 'c1',
     bundle: '/bundle',
@@ -43,6 +44,10 @@ async function life(sim: Sim, cgroupManager: CgroupManager): Promise<void> {
     warn,
     cancel: sim.signal,
   });
+
+/** What three commands do, one after another: create, start, delete. */
+async function life(sim: Sim, manager: CgroupManager): Promise<void> {
+  const made = await make(sim, manager);
   made.release();
   await start(sim.host, root, 'c1', { warn });
   await remove(sim);
@@ -59,6 +64,21 @@ async function live(manager: CgroupManager, seed: number, fault?: Fault) {
 }
 
 describe.each(['disabled', 'cgroupfs'] as const)('a container of three commands, cgroups %s', (manager) => {
+  test('is listed from its first moment on, with the state that it is in', async () => {
+    const sim = world(1);
+    const made = await sim.run(make(sim, manager));
+    expect(await sim.run(containerState(sim.host, root, 'c1'))).toMatchObject({ status: 'created', pid: made.pid });
+    made.release();
+    await sim.run(start(sim.host, root, 'c1', { warn }));
+    expect(await sim.run(listContainers(sim.host, root))).toMatchObject([{ id: 'c1', state: { status: 'running' } }]);
+    await expect(sim.run(start(sim.host, root, 'c1', { warn }))).rejects.toMatchObject({
+      code: 'ERR_STATE',
+      message: expect.stringContaining('cannot start an already running container'),
+    });
+    await sim.run(remove(sim));
+    expect(await sim.run(listContainers(sim.host, root))).toEqual([]);
+  });
+
   test('leaves nothing behind, whatever the order of events', async () => {
     for (let seed = 1; seed <= 20; seed++) {
       const { sim, error } = await live(manager, seed);
@@ -66,17 +86,22 @@ describe.each(['disabled', 'cgroupfs'] as const)('a container of three commands,
     }
   });
 
-  test.each(['crash', 'late', 'cancel'] as const)(
+  test.each(['crash', 'late', 'cancel', 'fail', 'hang'] as const)(
     'can be removed, whole, after any single call of a port went wrong: %s',
     async (kind) => {
       for (const seed of [1, 2]) {
-        const count = (await live(manager, seed)).sim.calls.length;
+        const { calls } = (await live(manager, seed)).sim;
+        const count = calls.length;
         expect(count).toBeGreaterThan(50);
         for (let at = 0; at < count; at++) {
+          // A hook has the time that its configuration gives it, and these have all of it.
+          if (kind === 'hang' && calls[at]?.startsWith('run ')) continue;
           const { sim, error } = await live(manager, seed, { at, kind });
           const where = { seed, at, name: sim.calls[at] };
           if (kind !== 'crash' && error !== undefined)
             expect({ ...where, runts: RuntsError.is(error), error }).toMatchObject({ runts: true });
+          // Whatever was being done, it ends.
+          expect({ ...where, late: sim.nowMs - 1_700_000_000_000 > 400_000 }).toEqual({ ...where, late: false });
           await sim.run(remove(sim));
           await sim.settle();
           expect({ ...where, leaks: sim.leaks() }).toEqual({ ...where, leaks: [] });

@@ -63,12 +63,23 @@ describe('words of mount(8)', () => {
     expect(await seen(['lazytime', 'nolazytime'])).not.toContain('lazytime');
   });
 
-  test('unknown words go to the file system, which refuses them by name, and a bind knows none', async () => {
+  test('unknown words go to the file system, which refuses them by name, and a bind has no use for them', async () => {
     await expect(seen(['surprise'])).rejects.toThrow(/Unknown parameter 'surprise'/);
-    await expect(seen(['surprise'], 'bind', at.directory())).rejects.toMatchObject({
-      code: 'ERR_SPEC',
-      message: expect.stringContaining('a bind knows no option surprise'),
+    expect(await seen(['mode=755', 'size=1k'], 'bind', at.directory())).not.toContain('size=1k');
+  });
+
+  test('the source is what the first column of /proc/mounts says', async () => {
+    const out = await at.shell('awk \'$2 == "/data" || $2 == "/dev/shm" {print $1}\' /proc/mounts', ({ mounts }) => {
+      mounts?.push({ destination: '/data', type: 'tmpfs', source: 'mine', options: [] });
     });
+    expect(out).toBe('shm\nmine\n');
+  });
+
+  test('proc about which nothing is said executes nothing', async () => {
+    const out = await at.shell(mountOf('/proc'), ({ mounts }) => {
+      mounts![0] = { destination: '/proc', type: 'proc' };
+    });
+    expect(attributesOf(out)).toBe('rw,nosuid,nodev,noexec,relatime');
   });
 
   test('a recursive word reaches the mounts below, and a plain one does not', async () => {

@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { run } from '../../lib/index.ts';
+import { look } from '../support/look.ts';
 import { testIf } from '../support/requires.ts';
 import { type Bundles, bundles, mountOf, withoutUser } from './bundles.ts';
 
@@ -106,4 +107,18 @@ testRoot('a destination that another process keeps turning into a link stays ins
     );
   }
   expect(readdirSync(outside)).toEqual(['sub']);
+});
+
+test('a configuration without namespaces mounts nothing on the host', async () => {
+  const before = look().mounts;
+  const out = await at.shell('ls -d /proc/self /here', (spec) => {
+    spec.linux = { namespaces: [] };
+    spec.mounts = [
+      { destination: '/proc', type: 'proc' },
+      { destination: '/here', type: 'tmpfs' },
+    ];
+    spec.process.noNewPrivileges = false;
+  });
+  expect(out).toBe('/here\n/proc/self\n');
+  expect(look().mounts).toEqual(before);
 });

@@ -143,3 +143,22 @@ test('the host hears of a fork before it hears from the child, every time', asyn
     expect(exit).toEqual({ code: 0, signal: undefined });
   }
 });
+
+test('a namespace is known by its type before it is entered', async () => {
+  const open = async (path: string) => {
+    const handle = await host.files.open(path, 'read');
+    onTestFinished(() => handle.close());
+    return { a: handle };
+  };
+  const expected = (type: number) => op('expect_namespace', { src: 'a', type });
+  await succeed([expected(isolated.network)], { inputs: await open('/proc/self/ns/net') });
+  expect(await fail([expected(isolated.pid)], { inputs: await open('/proc/self/ns/net') })).toMatch(/ioctl EINVAL/);
+  expect(await fail([expected(isolated.pid)], { inputs: await open('/proc/self/status') })).toMatch(/ioctl ENOTTY/);
+});
+
+test('a register that is closed is closed', async () => {
+  const open = op('open', { dst: 'a', path: '/' });
+  const close = op('close', { src: 'a' });
+  await succeed([open, close]);
+  expect(await fail([open, close, op('enter', { dir: 'a' })])).toMatch(/^enter fchdir EBADF/);
+});

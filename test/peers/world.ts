@@ -121,7 +121,9 @@ export class World {
   /** The same in a terminal; what it shows is the standard output. */
   runInTerminal(args: readonly string[], options: RunOptions = {}): Ended {
     const line = args.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
-    const ended = this.run(['script', '-qec', `stty cols 91 rows 27; ${line}`, '/dev/null'], options);
+    // A pipe that has no end, so that script(1) sends no end of input either.
+    const endless = 'mkfifo "$TMPDIR/in.$$"; script -qec "$1" /dev/null 0<> "$TMPDIR/in.$$"';
+    const ended = this.run(['sh', '-c', endless, 'sh', `stty cols 91 rows 27; ${line}`], options);
     return { ...ended, stdout: ended.stdout.replaceAll('\r', '') };
   }
 

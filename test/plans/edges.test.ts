@@ -149,7 +149,7 @@ test('a joined network is entered first, and its loopback left alone', () => {
     spec.linux.namespaces = [{ type: 'mount' }, { type: 'network', path: '/run/netns/x' }];
   };
   const plan = planContainer(request(edit), facts('root'));
-  expect(names(plan.segment.ops).slice(0, 2)).toEqual(['undumpable', 'join']);
+  expect(names(plan.segment.ops).slice(0, 3)).toEqual(['undumpable', 'expect_namespace', 'join']);
   expect(names(plan.segment.ops)).not.toContain('link_up');
   expect(plan.inputs[plan.inputs.length - 1]).toMatchObject({ kind: 'namespace', path: '/run/netns/x' });
 });

@@ -2,13 +2,14 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { RuntsError } from '../../lib/errors.ts';
 import { type ContainerRequest, planContainer } from '../../lib/plan/container.ts';
+import { planExec } from '../../lib/plan/exec.ts';
 import type { Plan } from '../../lib/plan/plan.ts';
-import { brokenRules, planRules } from '../../lib/plan/rules.ts';
+import { brokenRules, type PlanKind, planRules } from '../../lib/plan/rules.ts';
 import { encode } from '../../lib/program/encode.ts';
 import type { Op, OpName } from '../../lib/program/ops.ts';
 import { verify } from '../../lib/program/verify.ts';
 import { defaultProfile } from '../../lib/seccomp/default.ts';
-import { capabilityNames, namespaceTypes } from '../../lib/spec/names.ts';
+import { capabilityNames, type NamespaceType, namespaceTypes } from '../../lib/spec/names.ts';
 import { type DraftSpec, facts, request } from './requests.ts';
 
 const name = fc.stringMatching(/^[a-z]{1,6}$/);
@@ -35,6 +36,9 @@ const edits = fc.record({
   masked: fc.array(path, { maxLength: 3 }),
   rlimits: fc.subarray(['RLIMIT_NOFILE', 'RLIMIT_CORE']),
   oomScoreAdj: fc.option(fc.integer({ min: 0, max: 1000 }), { nil: undefined }),
+  joined: fc.subarray(namespaceTypes.filter((type) => type !== 'mount')),
+  hooks: fc.subarray(['prestart', 'createContainer', 'startContainer'] as const),
+  cpus: fc.constantFrom(undefined, '0-1'),
   memory: fc.option(fc.integer({ min: 1 }), { nil: undefined }),
 });
 
@@ -44,7 +48,13 @@ const profile = defaultProfile({ capabilities: [], arch: 'x64' }) as never;
 
 function apply(spec: DraftSpec, e: Edits): void {
   const types = [...(e.user ? ['user' as const] : []), 'mount' as const, ...e.namespaces];
-  spec.linux.namespaces = types.map((type) => ({ type }));
+  const taken: readonly NamespaceType[] = e.joined;
+  const made = types.filter((type) => !taken.includes(type));
+  const joined = e.joined.map((type) => ({ type, path: `/proc/7/ns/${type}` }));
+  spec.linux.namespaces = [...made.map((type) => ({ type })), ...joined];
+  if (made.includes('time')) spec.linux.timeOffsets = { boottime: { secs: 1 } };
+  if (e.hooks.length > 0) spec.hooks = Object.fromEntries(e.hooks.map((kind) => [kind, [{ path: '/hook' }]]));
+  if (e.cpus !== undefined) spec.process.execCPUAffinity = { final: e.cpus };
   spec.mounts = [...(e.keepDefaults ? (spec.mounts ?? []) : []), ...(e.mounts as never[])];
   spec.root.readonly = e.readonly;
   spec.process.noNewPrivileges = e.noNewPrivileges;
@@ -65,8 +75,14 @@ const requests: fc.Arbitrary<ContainerRequest> = fc
     terminal: fc.boolean(),
     ownStdio: fc.boolean(),
     deathSignal: fc.boolean(),
+    socket: fc.boolean(),
+    preserveFds: fc.integer({ min: 0, max: 2 }),
   })
-  .map(({ e, host, terminal, ...options }) => {
+  .map(({ e, host, terminal, socket, ...rest }) => {
+    const options = socket
+      ? { ...rest, reap: false, start: 'socket' as const, cgroupDriver: 'disabled' as const }
+      : rest;
+    if (!socket) e = { ...e, hooks: [] };
     const root = host ? ({ kind: 'host' } as const) : ({ kind: 'directory', path: '/images/demo' } as const);
     return request((spec) => apply(spec, e), { ...options, root, stdio: terminal ? 'terminal' : 'pipes' });
   });
@@ -117,10 +133,27 @@ describe('whatever is asked', () => {
         if (plan === undefined) return;
         const attached = plan.segment.ops.filter(({ op, origin }) => op === 'attach' && origin.startsWith('/mounts/'));
         expect(attached.map(({ origin }) => origin)).toEqual(asked.spec.mounts?.map((_, i) => `/mounts/${i}`));
-        if (kind !== 'root') expect(plan.inputs.every((input) => input.kind === 'stdio')).toBe(true);
+        if (kind !== 'root') expect(plan.inputs.every((input) => input.kind !== 'mount')).toBe(true);
       }),
       runs,
     );
+  });
+
+  test('a later command in it breaks no rule either', () => {
+    let made = 0;
+    fc.assert(
+      fc.property(requests, kinds, fc.subarray([...namespaceTypes]), (asked, kind, others) => {
+        const { id, spec, stdio, ownStdio, preserveFds } = asked;
+        const process = spec.process as NonNullable<typeof spec.process>;
+        const namespaces = new Set<NamespaceType>(['mount', ...others]);
+        const plan = planExec({ id, spec, process, pid: 42, namespaces, stdio, ownStdio, preserveFds }, facts(kind));
+        made++;
+        expect(brokenRules(plan, 'exec')).toEqual([]);
+        expect(verify(encode(plan.segment))).toBeUndefined();
+      }),
+      { ...runs, numRuns: 100 },
+    );
+    expect(made).toBe(100);
   });
 
   test('no id of the host’s root is ever mapped by root', () => {
@@ -152,24 +185,73 @@ const good = planContainer(
   facts('rootless'),
 );
 
-test.each<[string, Plan]>([
+const later = planContainer(
+  request(
+    (spec) => {
+      spec.hooks = { createContainer: [{ path: '/hook' }], startContainer: [{ path: '/hook' }] };
+    },
+    { reap: false, start: 'socket', cgroupDriver: 'disabled' },
+  ),
+  facts('rootless'),
+);
+
+const { spec } = request();
+const execed = planExec(
+  {
+    id: 'demo',
+    spec,
+    process: spec.process as NonNullable<typeof spec.process>,
+    pid: 42,
+    namespaces: new Set(['mount', 'pid'] as const),
+    stdio: 'pipes',
+    ownStdio: false,
+  },
+  facts('root'),
+);
+
+const hookOfHost = (ops: Op[]) =>
+  ops.map((op) => (op.op === 'hook' ? { ...op, operands: { ...op.operands, stdin: 'stdin0' } } : op));
+const openOfHost: Op = { op: 'open', operands: { dst: 'etc', path: '/etc' }, origin: 'test' };
+
+test.each<[string, Plan, PlanKind?]>([
   ['there is one pivot', edited(good, (ops) => swapped(ops, 'pivot', 'open'))],
   ['descriptors and the bounding set', edited(good, (ops) => swapped(ops, 'ids', 'capabilities'))],
+  ['descriptors and the bounding set', edited(later, (ops) => swapped(ops, 'close_from', 'await_start'))],
   ['a filter comes right before', edited(good, (ops) => swapped(ops, 'seccomp', 'capabilities'))],
   ['exec is the last op', edited(good, (ops) => swapped(ops, 'seccomp', 'exec'))],
   ['nothing is mounted over', edited(good, (ops) => swapped(ops, 'mask', 'attach'))],
   ['mounts are cut off', edited(good, (ops) => swapped(ops, 'propagation', 'attach_host'))],
   ['a user namespace comes with', { ...good, maps: undefined }],
+  ['a user namespace comes with', edited(good, (ops) => swapped(ops, 'become_root', 'propagation'))],
   ['mounts are the container’s own', { ...good, flags: 0x10000000 }],
+  ['a cgroup namespace is made by', { ...good, flags: good.flags | 0x02000000 }],
   ['the reaper is one', { ...good, reaps: false }],
   ['what the host opens', { ...good, inputs: [] }],
   ['every register is filled', edited(good, (ops) => ops.filter(({ op }) => op !== 'stdio'))],
-  ['the command is found', edited(good, (ops) => ops.filter(({ op }) => op !== 'find'))],
+  ['the command is found inside', edited(good, (ops) => ops.filter(({ op }) => op !== 'find'))],
   ['every op says where', edited(good, (ops) => ops.map((op) => ({ ...op, origin: '' })))],
-])('a plan that breaks it is caught: %s', (rule, plan) => {
-  expect(brokenRules(plan, 'container').some((name) => name.startsWith(rule))).toBe(true);
+  ['a created container waits', edited(later, (ops) => swapped(ops, 'umask', 'close_from'))],
+  ['hooks hear the state', edited(later, hookOfHost)],
+  ['hooks hear the state', edited(later, (ops) => swapped(ops, 'hook', 'pivot'))],
+  ['nobody in a namespace', edited(execed, (ops) => swapped(ops, 'undumpable', 'join')), 'exec'],
+  [
+    'nothing is opened of the host',
+    edited(execed, (ops) => [...ops.slice(0, -1), openOfHost, ...ops.slice(-1)]),
+    'exec',
+  ],
+  ['the command is found in the container', edited(execed, (ops) => swapped(ops, 'find', 'join')), 'exec'],
+])('a plan that breaks it is caught: %s', (rule, plan, kind = 'container') => {
+  expect(brokenRules(plan, kind).some((name) => name.startsWith(rule))).toBe(true);
+});
+
+test('plans of all three kinds are good before they are broken', () => {
+  expect([brokenRules(good, 'container'), brokenRules(later, 'container'), brokenRules(execed, 'exec')]).toEqual([
+    [],
+    [],
+    [],
+  ]);
 });
 
 test('every rule has a test above', () => {
-  expect(planRules.length).toBe(13);
+  expect(planRules.length).toBe(19);
 });

@@ -38,6 +38,11 @@ export interface Waiting {
   start(state?: string): Promise<void>;
   /** Runs a command in it. */
   exec(args: readonly string[], edit?: (process: Draft<Process>) => void, options?: Partial<ExecRequest>): Promise<Ran>;
+  /** The same on a terminal; what the init sent, by tag. */
+  execOnTerminal(
+    args: readonly string[],
+    options?: Partial<ExecRequest>,
+  ): Promise<{ readonly handles: ReadonlyMap<number, Handle>; readonly exit: Exit }>;
 }
 
 export interface Ran {
@@ -72,7 +77,7 @@ export async function waiting(
     stdio: 'pipes',
     ownStdio: true,
     start: 'socket',
-    cgroupManager: 'disabled',
+    cgroupDriver: 'disabled',
     ...asked,
   };
   const plan = planContainer(request, await facts());
@@ -90,6 +95,8 @@ export async function waiting(
     output,
     start: (state = '{}') => connectAndStart(socket, session, plan, state),
     exec: (args, change = () => {}, other = {}) => execIn(session.pid, spec as Spec, args, change, other),
+    execOnTerminal: (args, other = {}) =>
+      execIn(session.pid, spec as Spec, args, () => {}, { ...other, stdio: 'terminal' }),
   };
 }
 
@@ -150,7 +157,7 @@ async function execIn(
   args: readonly string[],
   change: (process: Draft<Process>) => void,
   other: Partial<ExecRequest>,
-): Promise<Ran> {
+): Promise<Ran & { readonly handles: ReadonlyMap<number, Handle> }> {
   const process = { ...structuredClone(spec.process!), args: [...args] } as Draft<Process>;
   change(process);
   const differs = (type: NamespaceType) =>
@@ -167,10 +174,10 @@ async function execIn(
     ...other,
   };
   const plan = planExec(request, await facts());
-  const { walk, output } = await walked(plan, tags.start, new Map());
+  const { walk, output, handles } = await walked(plan, tags.start, new Map());
   await walk.channel.go(tags.start);
   const frame = await nextMilestone(walk.channel, walk.progress);
   if (frame !== undefined) throw new Error(`the init said ${JSON.stringify(frame)}`);
   const exit = await walk.session.exit;
-  return { output: await output, exit };
+  return { output: await output, exit, handles };
 }

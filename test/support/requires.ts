@@ -9,7 +9,6 @@ const features = {
   'ordinary user': () => process.getuid?.() !== 0 || 'is for an ordinary user',
   userns: () => unshares('--user') || 'user namespaces cannot be made here',
   cgroup2: () => canMakeCgroups() || 'needs a cgroup v2 hierarchy in which we may make cgroups',
-  vm: () => process.env['RUNTS_VM'] === '1' || 'is for the virtual machine: npm run test:vm',
   subuids: () =>
     (existsSync('/usr/bin/newuidmap') && hasSubordinateIds()) || 'needs newuidmap and an entry in /etc/subuid',
   libseccomp: () => existsSync('/usr/include/seccomp.h') || 'needs libseccomp-dev and a C compiler',

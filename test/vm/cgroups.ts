@@ -9,7 +9,7 @@ export function cgroupOf({ pid }: Container): string {
 }
 
 /** What a file of one value says. */
-export const valueOf = (cgroup: string, file: string): string => readFileSync(`${cgroup}/${file}`, 'utf8').trim();
+export const textOf = (cgroup: string, file: string): string => readFileSync(`${cgroup}/${file}`, 'utf8').trim();
 
 /** A number of a file of lines `name number`: memory.events, cpu.stat. */
 export function countOf(cgroup: string, file: string, name: string): number {

@@ -107,6 +107,7 @@ async function execRequest(parsed: Parsed, context: Context, cancel: Signals): P
     pidFile: pathOf(parsed, 'pidFile', context),
     pidfdSocket: pathOf(parsed, 'pidfdSocket', context),
     preserveFds: preserved(parsed, context),
+    detached: isOn(parsed, 'detach'),
     noNewKeyring: isOn(parsed, 'noNewKeyring'),
     cgroup: cgroupBelow(parsed),
     ignorePaused: isOn(parsed, 'ignorePaused'),

@@ -79,6 +79,7 @@ export async function createRequest(
     pidFile: pathOf(parsed, 'pidFile', context),
     pidfdSocket: pathOf(parsed, 'pidfdSocket', context),
     preserveFds,
+    detached,
     noPivot: isOn(parsed, 'noPivot'),
     noNewKeyring: isOn(parsed, 'noNewKeyring'),
     cgroupManager: context.cgroupManager,

@@ -1,7 +1,7 @@
 import { RuntsError } from '../../errors.ts';
+import { checkControllers, type Present, presentFiles, updateWrites } from '../../plan/cgroup.ts';
 import type { CgroupFacts, Facts } from '../../plan/facts.ts';
 import type { CgroupWrite } from '../../plan/plan.ts';
-import { type Present, presentFiles, updateWrites } from '../../plan/cgroup.ts';
 import type { Resources } from '../../spec/types.ts';
 import type { Host } from '../host.ts';
 import { withReleaseErrors } from '../undo.ts';
@@ -9,6 +9,7 @@ import type { CgroupRecord } from './cgroup.ts';
 import { enableControllers } from './controllers.ts';
 import { attempted, textIn, words } from './files.ts';
 import { writeLimits } from './limits.ts';
+import { setScopeLimits } from './scope.ts';
 
 /**
  * Changes the limits of a container that exists. Everything that can be known before is checked before the first write;
@@ -27,6 +28,8 @@ export async function updateCgroup(
   if (resources.memory?.checkBeforeUpdate) await checkUsage(host, path, resources);
   await giveControllers(host, path, writes, facts.cgroup);
   for (const write of writes) await refuseMissing(host, path, write);
+  // First: systemd would write its old values again at its next reload.
+  if (record.unit !== undefined) await setScopeLimits(host, record, writes);
   await writeAll(host, path, writes);
 }
 
@@ -61,20 +64,19 @@ async function giveControllers(
   host: Host,
   path: string,
   writes: readonly CgroupWrite[],
-  { parent, mount }: CgroupFacts,
+  facts: CgroupFacts,
 ): Promise<void> {
   const has = words((await textIn(host, path, 'cgroup.controllers')) ?? '');
-  const needed = [...new Set(writes.flatMap(({ controller }) => controller ?? []))].filter(
-    (name) => !has.includes(name),
-  );
-  if (needed.length === 0) return;
-  const top = [parent, mount].find((each) => each !== undefined && path.startsWith(`${each}/`));
-  const names = path.slice((top ?? '').length + 1).split('/');
-  // From the cgroup right above it where it is away from everything that we know.
-  const from = top === undefined ? names.length - 1 : 0;
-  for (let i = from; i < names.length; i++) {
-    const above = [top ?? '', ...names.slice(0, i)].join('/');
-    await enableControllers(host, above, { needed, writes });
+  const lacking = writes.filter(({ controller }) => controller !== undefined && !has.includes(controller));
+  if (lacking.length === 0) return;
+  const known = [facts.parent, facts.mount].find((each) => each !== undefined && path.startsWith(`${each}/`));
+  // Right above it, where it is away from everything that we know.
+  const top = known ?? path.slice(0, path.lastIndexOf('/'));
+  checkControllers(lacking, facts, top);
+  const needed = [...new Set(lacking.flatMap(({ controller }) => controller ?? []))];
+  const names = path.slice(top.length + 1).split('/');
+  for (const i of names.keys()) {
+    await enableControllers(host, [top, ...names.slice(0, i)].join('/'), { needed, writes });
   }
 }
 

@@ -1,4 +1,4 @@
-import type { CgroupPlan, Plan } from '../../plan/plan.ts';
+import type { CgroupPlan } from '../../plan/plan.ts';
 import type { Cgroup, CgroupRecord } from '../cgroups/cgroup.ts';
 import { intendCgroup, makeCgroup } from '../cgroups/make.ts';
 import { openCgroup } from '../cgroups/open.ts';
@@ -31,7 +31,7 @@ const nowhere: Placed = {
 export async function placeContainer(
   host: Host,
   steady: Host,
-  { cgroup: plan }: Plan,
+  plan: CgroupPlan | undefined,
   intend: (record: CgroupRecord) => Promise<void>,
 ): Promise<Placed> {
   if (plan === undefined) return nowhere;

@@ -13,6 +13,7 @@ import { lookUp } from '../lookups.ts';
 import { writeMaps } from '../maps.ts';
 import { closeHandles } from '../program.ts';
 import { deliver } from '../progress.ts';
+import { intendGroups, joinGroup, removeGroups } from '../resctrl.ts';
 import { usableDirectory } from '../rootfs.ts';
 import { frameDeadlineMs } from '../session.ts';
 import { Undo, withReleaseErrors } from '../undo.ts';
@@ -22,6 +23,7 @@ import { deliverConsole, deliverPidfd } from './console.ts';
 import { withHome } from './home.ts';
 import { runHooks, runLateHooks, stateText } from './hooks.ts';
 import { moveNetDevices } from './network.ts';
+import { operation } from './operation.ts';
 import { identify } from './process.ts';
 import { keepProgram } from './program.ts';
 import type { Record } from './record.ts';
@@ -46,6 +48,8 @@ export interface CreateRequest {
   readonly pidfdSocket?: string | undefined;
   /** Descriptors 3 … that the command gets beside the standard ones. */
   readonly preserveFds: number;
+  /** Whoever gets our children when we are gone waits for it: we leave its status alone. */
+  readonly detached?: boolean | undefined;
   readonly noPivot: boolean;
   readonly noNewKeyring: boolean;
   readonly cgroupManager: CgroupManager;
@@ -68,8 +72,14 @@ export interface Made {
 }
 
 /** Makes a container up to the point where it waits to be started. What fails on the way leaves nothing behind. */
-export async function create(host: Host, facts: Facts, request: CreateRequest): Promise<Made> {
-  const { cancel, deadlineMs = frameDeadlineMs } = request;
+export function create(host: Host, facts: Facts, request: CreateRequest): Promise<Made> {
+  const { deadlineMs = frameDeadlineMs } = request;
+  const work = (ports: Host) => make(ports, host, facts, { ...request, deadlineMs });
+  return operation(host, `create container ${request.id}`, work, deadlineMs);
+}
+
+async function make(host: Host, raw: Host, facts: Facts, request: MakingRequest): Promise<Made> {
+  const { cancel } = request;
   throwIfCanceled(cancel, 'making a container');
   const rootfs = await rootOf(host, request.spec, request.bundle);
   const spec = await withHome(host, request.spec, rootfs);
@@ -83,8 +93,9 @@ export async function create(host: Host, facts: Facts, request: CreateRequest): 
   try {
     const record = newRecord(host, request, spec, rootfs);
     await saveRecord(host, entry, record);
-    await save(host, entry, 'config.json', spec);
-    const made = await new Making(host, facts, { ...request, spec, deadlineMs }, entry, plan, undo).run(record);
+    // Without what was found out for its first process: HOME is another one's for another user.
+    await save(host, entry, 'config.json', request.spec);
+    const made = await new Making(host, raw, facts, { ...request, spec }, entry, plan, undo).run(record);
     entry.close();
     return made;
   } catch (error) {
@@ -111,7 +122,7 @@ function containerRequest(request: CreateRequest, rootfs: string): ContainerRequ
     preserveFds: request.preserveFds,
     noPivot: request.noPivot,
     newKeyring: !request.noNewKeyring,
-    cgroupManager: request.cgroupManager,
+    cgroupDriver: request.cgroupManager,
   };
 }
 
@@ -140,6 +151,8 @@ type MakingRequest = CreateRequest & { readonly deadlineMs: number };
 /** The steps of one create, each of which is on disk before the next begins. */
 class Making {
   readonly #host: Host;
+  /** Without deadlines: hooks have the time that their configuration gives them. */
+  readonly #raw: Host;
   readonly #facts: Facts;
   readonly #request: MakingRequest;
   readonly #entry: Entry;
@@ -147,8 +160,9 @@ class Making {
   readonly #undo: Undo;
   readonly #handles = new Map<number, Handle>();
 
-  constructor(host: Host, facts: Facts, request: MakingRequest, entry: Entry, plan: Plan, undo: Undo) {
+  constructor(host: Host, raw: Host, facts: Facts, request: MakingRequest, entry: Entry, plan: Plan, undo: Undo) {
     this.#host = host;
+    this.#raw = raw;
     this.#facts = facts;
     this.#request = request;
     this.#entry = entry;
@@ -162,16 +176,19 @@ class Making {
     const host = bounded(this.#host, patience);
     this.#undo.add(() => closeHandles(this.#handles));
     await keepProgram(host, this.#entry, this.#plan.segment);
-    const steady = bounded(this.#host, { deadlineMs });
-    const intend = (cgroup: CgroupRecord) => this.#save({ ...first, cgroup });
-    const placed = await placeContainer(host, steady, this.#plan, intend);
+    const steady = this.#host;
+    let record = await this.#intendRdt(host, steady, first);
+    const intend = (cgroup: CgroupRecord) => {
+      record = { ...record, cgroup };
+      return this.#save(record);
+    };
+    const placed = await placeContainer(host, steady, this.#plan.cgroup, intend);
     this.#undo.add(() => placed.release());
     const listener = await host.sockets.listen(startSocket(this.#entry));
-    let record = first;
     // They follow the end of the process, also where a create fails after it began.
     this.#undo.add(async () => {
       if (record.process === undefined) return;
-      await runLateHooks(this.#host, 'poststop', spec.hooks, stateOf(record, 'stopped'), warn);
+      await runLateHooks(this.#raw, 'poststop', spec.hooks, stateOf(record, 'stopped'), warn);
     });
     try {
       const walk = await beginWalk(
@@ -181,9 +198,10 @@ class Making {
           options: { deadlineMs, signal: cancel, facts: this.#facts },
           sources: { stdio, listener },
           cgroup: placed.birthplace,
+          detached: this.#request.detached,
           handles: this.#handles,
           born: async (session) => {
-            record = await this.#born(session, placed, first);
+            record = await this.#born(session, placed, record);
           },
         },
         this.#undo,
@@ -205,7 +223,21 @@ class Making {
     const born = { ...record, cgroup: placed.record, process: await identify(this.#host, session.pid) };
     await this.#save(born);
     await placed.adopt(session.pid);
+    const { intelRdt } = this.#plan;
+    if (intelRdt !== undefined)
+      await joinGroup(this.#host, intelRdt, this.#request.id, session.pid, born.intelRdt ?? []);
     return born;
+  }
+
+  /** Cache and memory bandwidth: groups of resctrl, which outlive the processes in them. */
+  async #intendRdt(host: Host, steady: Host, record: Record): Promise<Record> {
+    const { intelRdt } = this.#plan;
+    if (intelRdt === undefined) return record;
+    const made = await intendGroups(host, intelRdt, this.#request.id);
+    this.#undo.add(() => removeGroups(steady, made));
+    const intended = { ...record, intelRdt: made };
+    await this.#save(intended);
+    return intended;
   }
 
   #answers(record: Record): Answers {
@@ -231,8 +263,8 @@ class Making {
       [
         tags.hooks,
         async (session) => {
-          await runHooks(host, 'prestart', spec.hooks, state(session));
-          await runHooks(host, 'createRuntime', spec.hooks, state(session));
+          await runHooks(this.#raw, 'prestart', spec.hooks, state(session));
+          await runHooks(this.#raw, 'createRuntime', spec.hooks, state(session));
           return undefined;
         },
       ],

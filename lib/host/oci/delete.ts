@@ -1,13 +1,14 @@
 import { RuntsError } from '../../errors.ts';
-import type { Spec } from '../../spec/types.ts';
+import type { Hooks, Spec } from '../../spec/types.ts';
 import { openCgroup } from '../cgroups/open.ts';
 import type { Host } from '../host.ts';
 import { removeGroups } from '../resctrl.ts';
 import { messageOf } from '../undo.ts';
 import { endProcesses } from './end.ts';
 import { runLateHooks } from './hooks.ts';
+import { operation } from './operation.ts';
 import type { Record } from './record.ts';
-import { stateOf, statusOf } from './state.ts';
+import { type State, stateOf, statusOf } from './state.ts';
 import { discard, type Entry, load, openLocked, readRecord } from './store.ts';
 
 export interface DeleteOptions {
@@ -18,23 +19,36 @@ export interface DeleteOptions {
 
 /** Removes a container that has ended, or that was never started; with force, whatever is left of it. */
 export async function removeContainer(host: Host, root: string, id: string, options: DeleteOptions): Promise<void> {
+  const gone = await operation(host, `delete container ${id}`, (ports) => remove(ports, root, id, options));
+  // Once, whatever happens: the container is gone by now.
+  if (gone !== undefined) await runLateHooks(host, 'poststop', gone.hooks, gone.state, options.warn);
+}
+
+/** What its last hooks want to know. */
+interface Gone {
+  readonly hooks: Hooks | undefined;
+  readonly state: State;
+}
+
+async function remove(host: Host, root: string, id: string, options: DeleteOptions): Promise<Gone | undefined> {
   const entry = await openLocked(host, root, id).catch((error: unknown) => {
     if (options.force && RuntsError.is(error) && error.code === 'ERR_NOT_FOUND') return undefined;
     throw error;
   });
-  if (entry === undefined) return;
+  if (entry === undefined) return undefined;
   try {
     const record = await recordOf(host, entry, options);
-    if (record === undefined) await discard(host, entry);
-    else {
-      const status = await statusOf(host, entry, record);
-      if (!options.force && status !== 'stopped' && status !== 'created') {
-        throw new RuntsError('ERR_STATE', `cannot delete container ${id} that is not stopped: ${status}`, {
-          hint: 'Kill it first, or use --force.',
-        });
-      }
-      await removeEntry(host, entry, record, options);
+    if (record === undefined) {
+      await discard(host, entry);
+      return undefined;
     }
+    const status = await statusOf(host, entry, record);
+    if (!options.force && status !== 'stopped' && status !== 'created') {
+      throw new RuntsError('ERR_STATE', `cannot delete container ${id} that is not stopped: ${status}`, {
+        hint: 'Kill it first, or use --force.',
+      });
+    }
+    return await removeEntry(host, entry, record);
   } finally {
     entry.close();
   }
@@ -45,24 +59,19 @@ async function recordOf(host: Host, entry: Entry, { force, warn }: DeleteOptions
   try {
     return await readRecord(host, entry);
   } catch (error) {
-    if (!force) throw error;
+    // What is no JSON now will not be later; what could not be read may well be.
+    if (!force || !RuntsError.is(error) || error.code !== 'ERR_SPEC') throw error;
     warn(`the state of container ${entry.id} is damaged: ${messageOf(error)}`);
     return undefined;
   }
 }
 
 /** Ends what still runs, and removes everything: it may be called again after it was interrupted anywhere. */
-export async function removeEntry(
-  host: Host,
-  entry: Entry,
-  record: Record,
-  { warn }: Pick<DeleteOptions, 'warn'>,
-): Promise<void> {
+async function removeEntry(host: Host, entry: Entry, record: Record): Promise<Gone> {
   await endProcesses(host, record);
   if (record.cgroup !== undefined) await openCgroup(host, record.cgroup).remove();
   if (record.intelRdt !== undefined) await removeGroups(host, record.intelRdt);
   const spec = (await load(host, entry, 'config.json').catch(() => undefined)) as Spec | undefined;
   await discard(host, entry);
-  // Once, whatever happens: the container is gone by now.
-  await runLateHooks(host, 'poststop', spec?.hooks, stateOf(record, 'stopped'), warn);
+  return { hooks: spec?.hooks, state: stateOf(record, 'stopped') };
 }

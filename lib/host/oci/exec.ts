@@ -18,6 +18,7 @@ import { deliverConsole, deliverPidfd } from './console.ts';
 import { writePidFile } from './create.ts';
 import { homeOf } from './home.ts';
 import { deliverListener } from './notify.ts';
+import { operation } from './operation.ts';
 import { findProcess } from './process.ts';
 import type { Record } from './record.ts';
 import { stateOf, statusOf } from './state.ts';
@@ -32,6 +33,8 @@ export interface ExecRequest {
   readonly pidFile?: string | undefined;
   readonly pidfdSocket?: string | undefined;
   readonly preserveFds: number;
+  /** Whoever gets our children when we are gone waits for it: we leave its status alone. */
+  readonly detached?: boolean | undefined;
   readonly noNewKeyring: boolean;
   /** Below the container's own cgroup, relative. */
   readonly cgroup?: string | undefined;
@@ -54,7 +57,12 @@ export interface Executed {
 }
 
 /** Runs one more command in a container, with all that its configuration says of confinement. */
-export async function exec(host: Host, facts: Facts, request: ExecRequest): Promise<Executed> {
+export function exec(host: Host, facts: Facts, request: ExecRequest): Promise<Executed> {
+  const work = (ports: Host) => begin(ports, facts, request);
+  return operation(host, `exec in container ${request.id}`, work, request.deadlineMs);
+}
+
+async function begin(host: Host, facts: Facts, request: ExecRequest): Promise<Executed> {
   const entry = openUnlocked(request.root, request.id);
   const record = await theRecord(host, entry);
   const status = await statusOf(host, entry, record);
@@ -118,6 +126,7 @@ async function execute(
       options: { deadlineMs, signal: cancel, facts },
       sources: { stdio },
       cgroup: birthplace,
+      detached: request.detached,
       handles,
       arrived: (tag, handle) => notified(host, tag, handle, record, spec),
     },

@@ -2,6 +2,7 @@ import { RuntsError } from '../../errors.ts';
 import type { Spec } from '../../spec/types.ts';
 import { openCgroup } from '../cgroups/open.ts';
 import type { Host } from '../host.ts';
+import { operation } from './operation.ts';
 import { findProcess } from './process.ts';
 import type { Record } from './record.ts';
 import { load, openUnlocked, theRecord } from './store.ts';
@@ -12,13 +13,17 @@ export interface KillOptions {
 }
 
 /** Sends a signal, by number, to a container. */
-export async function killContainer(
+export function killContainer(
   host: Host,
   root: string,
   id: string,
   signal: number,
-  { all }: KillOptions,
+  options: KillOptions,
 ): Promise<void> {
+  return operation(host, `signal container ${id}`, (ports) => kill(ports, root, id, signal, options));
+}
+
+async function kill(host: Host, root: string, id: string, signal: number, { all }: KillOptions): Promise<void> {
   const entry = openUnlocked(root, id);
   const record = await theRecord(host, entry);
   const spec = (await load(host, entry, 'config.json').catch(() => undefined)) as Spec | undefined;

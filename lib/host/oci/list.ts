@@ -1,5 +1,6 @@
 import type { Host } from '../host.ts';
 import { messageOf } from '../undo.ts';
+import { operation } from './operation.ts';
 import { type State, stateOf, statusOf } from './state.ts';
 import { openUnlocked, readRecord } from './store.ts';
 
@@ -12,15 +13,13 @@ export interface ListEntry {
 }
 
 /** Every container below a state directory, by id; one that is damaged does not hide the others. */
-export async function listContainers(host: Host, root: string): Promise<ListEntry[]> {
-  const names = (await host.files.kind(root)) === 'directory' ? await host.files.list(root) : [];
-  const entries = await Promise.all(
-    names
-      .filter((name) => !name.startsWith('.'))
-      .sort()
-      .map((name) => look(host, root, name)),
-  );
-  return entries.filter((entry) => entry !== undefined);
+export function listContainers(host: Host, root: string): Promise<ListEntry[]> {
+  return operation(host, `list the containers below ${root}`, async (ports) => {
+    const names = (await ports.files.kind(root)) === 'directory' ? await ports.files.list(root) : [];
+    const ids = names.filter((name) => !name.startsWith('.')).sort();
+    const entries = await Promise.all(ids.map((id) => look(ports, root, id)));
+    return entries.filter((entry) => entry !== undefined);
+  });
 }
 
 async function look(host: Host, root: string, id: string): Promise<ListEntry | undefined> {

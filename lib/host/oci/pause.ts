@@ -2,15 +2,20 @@ import { RuntsError } from '../../errors.ts';
 import type { Cgroup } from '../cgroups/cgroup.ts';
 import { openCgroup } from '../cgroups/open.ts';
 import type { Host } from '../host.ts';
+import { operation } from './operation.ts';
 import { type Status, statusOf } from './state.ts';
 import { openLocked, theRecord } from './store.ts';
 
 /** Stops every process of a container where it is (cgroup.freeze), until it is resumed. */
 export const pauseContainer = (host: Host, root: string, id: string): Promise<void> =>
-  freezing(host, root, id, ['created', 'running'], 'pause', (cgroup) => cgroup.freeze());
+  operation(host, `pause container ${id}`, (ports) =>
+    freezing(ports, root, id, ['created', 'running'], 'pause', (cgroup) => cgroup.freeze()),
+  );
 
 export const resumeContainer = (host: Host, root: string, id: string): Promise<void> =>
-  freezing(host, root, id, ['paused'], 'resume', (cgroup) => cgroup.thaw());
+  operation(host, `resume container ${id}`, (ports) =>
+    freezing(ports, root, id, ['paused'], 'resume', (cgroup) => cgroup.thaw()),
+  );
 
 async function freezing(
   host: Host,

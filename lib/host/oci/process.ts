@@ -1,3 +1,4 @@
+import { errnoOf } from '../failure.ts';
 import type { Handle, Host } from '../host.ts';
 import type { Record } from './record.ts';
 
@@ -22,7 +23,10 @@ export async function findProcess(host: Host, { process }: Record): Promise<Hand
   const handle = await host.processes.find(process.pid);
   if (handle === undefined) return undefined;
   // In this order: the descriptor holds whichever process has the number, and now we see whether it is ours.
-  const stat = await readStat(host, process.pid);
+  const stat = await readStat(host, process.pid).catch((error: unknown) => {
+    handle.close();
+    throw error;
+  });
   if (stat !== undefined && stat.startTime === process.startTime && !'ZX'.includes(stat.state)) return handle;
   handle.close();
   return undefined;
@@ -34,7 +38,11 @@ interface Stat {
 }
 
 async function readStat(host: Host, pid: number): Promise<Stat | undefined> {
-  const text = await host.files.read(`/proc/${pid}/stat`).catch(() => '');
+  const text = await host.files.read(`/proc/${pid}/stat`).catch((error: unknown) => {
+    // Anything else says nothing about the process: it must not be taken for one that has ended.
+    if (!['ENOENT', 'ESRCH'].includes(errnoOf(error) ?? '')) throw error;
+    return '';
+  });
   // The second field is a name in parentheses, which may have any characters, parentheses too.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   const [state, startTime] = [fields[0], fields[19]];

@@ -1,11 +1,16 @@
 import { RuntsError } from '../../errors.ts';
 import { openCgroup } from '../cgroups/open.ts';
 import type { Host } from '../host.ts';
+import { operation } from './operation.ts';
 import { findProcess } from './process.ts';
 import { openUnlocked, theRecord } from './store.ts';
 
 /** The processes of a container, by pid in our pid namespace. */
-export async function containerProcesses(host: Host, root: string, id: string): Promise<number[]> {
+export function containerProcesses(host: Host, root: string, id: string): Promise<number[]> {
+  return operation(host, `tell the processes of container ${id}`, (ports) => processesOf(ports, root, id));
+}
+
+async function processesOf(host: Host, root: string, id: string): Promise<number[]> {
   const record = await theRecord(host, openUnlocked(root, id));
   if (record.cgroup !== undefined) return openCgroup(host, record.cgroup).processes();
   const process = await findProcess(host, record);

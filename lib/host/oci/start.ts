@@ -2,7 +2,6 @@ import { RuntsError } from '../../errors.ts';
 import { tags } from '../../plan/plan.ts';
 import { encodeUtf8 } from '../../program/utf8.ts';
 import type { Spec } from '../../spec/types.ts';
-import { bounded } from '../bounded.ts';
 import { errnoOf, refused } from '../failure.ts';
 import type { Handle, Host } from '../host.ts';
 import { closeHandles } from '../program.ts';
@@ -12,6 +11,7 @@ import { withReleaseErrors } from '../undo.ts';
 import { endProcesses } from './end.ts';
 import { runHooks, stateText } from './hooks.ts';
 import { deliverListener } from './notify.ts';
+import { operation } from './operation.ts';
 import { findProcess } from './process.ts';
 import { keptProgram } from './program.ts';
 import type { Record } from './record.ts';
@@ -27,23 +27,26 @@ export interface StartOptions {
  * Lets a created container execute its command, and waits until it has. A command that cannot be executed is an error, and
  * the container has stopped then; a poststart hook that fails is one, too, and the container is removed.
  */
-export async function start(host: Host, root: string, id: string, options: StartOptions): Promise<void> {
-  const entry = await openLocked(host, root, id);
-  try {
-    const record = await theRecord(host, entry);
-    await mustBeCreated(host, entry, record);
-    const spec = (await load(host, entry, 'config.json')) as Spec;
-    await execute(host, entry, record, spec, options.deadlineMs ?? frameDeadlineMs);
-    const started = { ...record, started: true };
-    await saveRecord(host, entry, started);
+export function start(host: Host, root: string, id: string, options: StartOptions): Promise<void> {
+  const { deadlineMs = frameDeadlineMs } = options;
+  const work = async (ports: Host): Promise<void> => {
+    const entry = await openLocked(ports, root, id);
     try {
-      await runHooks(host, 'poststart', spec.hooks, stateOf(started, 'running'));
-    } catch (error) {
-      throw withReleaseErrors(error, await problems(endProcesses(host, started)));
+      const record = await theRecord(ports, entry);
+      await mustBeCreated(ports, entry, record);
+      const spec = (await load(ports, entry, 'config.json')) as Spec;
+      await execute(ports, entry, record, spec, deadlineMs);
+      const started = { ...record, started: true };
+      await saveRecord(ports, entry, started);
+      // Hooks have the time that their configuration gives them.
+      await runHooks(host, 'poststart', spec.hooks, stateOf(started, 'running')).catch(async (error: unknown) => {
+        throw withReleaseErrors(error, await problems(endProcesses(ports, started)));
+      });
+    } finally {
+      entry.close();
     }
-  } finally {
-    entry.close();
-  }
+  };
+  return operation(host, `start container ${id}`, work, deadlineMs);
 }
 
 async function mustBeCreated(host: Host, entry: Entry, record: Record): Promise<void> {
@@ -69,8 +72,8 @@ async function execute(host: Host, entry: Entry, record: Record, spec: Spec, dea
       handles,
       arrived: (tag, handle) => notified(host, tag, handle, record, spec),
     };
-    const session = await bounded(host, { deadlineMs })
-      .processes.connect(startSocket(entry), record.process?.pid ?? 0, process)
+    const session = await host.processes
+      .connect(startSocket(entry), record.process?.pid ?? 0, process)
       .catch((error: unknown) => {
         if (errnoOf(error) === 'ECONNREFUSED')
           throw new RuntsError('ERR_STATE', `cannot start an already running container: ${entry.id}`);

@@ -1,6 +1,7 @@
 import { openCgroup } from '../cgroups/open.ts';
 import { errnoOf } from '../failure.ts';
 import type { Handle, Host } from '../host.ts';
+import { operation } from './operation.ts';
 import { findProcess } from './process.ts';
 import type { Record } from './record.ts';
 import { type Entry, openUnlocked, theRecord } from './store.ts';
@@ -21,10 +22,12 @@ export interface State {
   readonly owner: string;
 }
 
-export async function containerState(host: Host, root: string, id: string): Promise<State> {
-  const entry = openUnlocked(root, id);
-  const record = await theRecord(host, entry);
-  return stateOf(record, await statusOf(host, entry, record));
+export function containerState(host: Host, root: string, id: string): Promise<State> {
+  return operation(host, `tell the state of container ${id}`, async (ports) => {
+    const entry = openUnlocked(root, id);
+    const record = await theRecord(ports, entry);
+    return stateOf(record, await statusOf(ports, entry, record));
+  });
 }
 
 export function stateOf(record: Record, status: Status): State {

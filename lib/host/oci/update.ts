@@ -5,6 +5,7 @@ import { updateCgroup } from '../cgroups/update.ts';
 import type { Host } from '../host.ts';
 import { probeFacts } from '../probe.ts';
 import { updateGroup } from '../resctrl.ts';
+import { operation } from './operation.ts';
 import { statusOf } from './state.ts';
 import { openLocked, theRecord } from './store.ts';
 
@@ -18,12 +19,22 @@ export interface UpdateRequest {
 }
 
 /** Changes the limits of a container that has not ended. */
-export async function updateContainer(
+export function updateContainer(
+  host: Host,
+  root: string,
+  id: string,
+  request: UpdateRequest,
+  facts?: Facts,
+): Promise<void> {
+  return operation(host, `update container ${id}`, (ports) => update(ports, root, id, request, facts));
+}
+
+async function update(
   host: Host,
   root: string,
   id: string,
   { resources, l3CacheSchema, memBwSchema }: UpdateRequest,
-  facts?: Facts,
+  facts: Facts | undefined,
 ): Promise<void> {
   const entry = await openLocked(host, root, id);
   try {

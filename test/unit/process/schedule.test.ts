@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest';
-import { bitMask } from '../../../lib/spec/bit-mask.ts';
 import {
   resetAffinity,
   setAffinity,
@@ -9,6 +8,7 @@ import {
   setScheduling,
 } from '../../../lib/process/schedule.ts';
 import { Builder } from '../../../lib/program/builder.ts';
+import { bitMask } from '../../../lib/spec/bit-mask.ts';
 import type { MemoryPolicy, Process } from '../../../lib/spec/types.ts';
 
 /** The ops that a policy gives, by name and operands. */

@@ -73,8 +73,8 @@ test('a namespace that is shared with the host is shown by a clone of the host�
 
 test('a control group of nobody’s stands in for the host’s', () => {
   expect(mountOps({ destination: '/sys/fs/cgroup', type: 'cgroup' }).slice(0, 2)).toEqual([
-    'fsmount dst=cgroup4 fstype=cgroup2 options=[] [unless EPERM,EBUSY,ENODEV,EINVAL] [skip 1]',
-    'fsmount dst=cgroup4 fstype=tmpfs options=[mode=755] attributes=ro',
+    'fsmount dst=cgroup4 fstype=cgroup2 options=[] attributes=nosuid,nodev,noexec [unless EPERM,EBUSY,ENODEV,EINVAL] [skip 1]',
+    'fsmount dst=cgroup4 fstype=tmpfs options=[mode=755] attributes=ro,nosuid,nodev,noexec',
   ]);
 });
 
@@ -91,7 +91,7 @@ test('as root without a user namespace, devices open only where they were given'
 });
 
 test.each([
-  ['ERR_SPEC', { destination: '/x', type: 'bind', source: '/x', options: ['size=1'] }],
+  ['ERR_SPEC', { destination: '/x', type: 'bind', source: '/x', options: ['tmpcopyup'] }],
   ['ERR_SPEC', { destination: '/x', type: 'bind' }],
   ['ERR_SPEC', { destination: '/x' }],
   ['ERR_SPEC', { destination: '/x', type: 'proc', options: ['tmpcopyup'] }],

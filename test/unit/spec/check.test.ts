@@ -41,6 +41,27 @@ test('accepts a configuration without a process, which can be created if not sta
   expect(checkSpec(changed(defaultSpec(), '/process', undefined)).issues).toBe(undefined);
 });
 
+test.each([{}, { linux: {} }, { linux: { namespaces: [] } }])(
+  '%j has the namespaces of the host, but for mounts',
+  (linux) => {
+    const { process, root, ociVersion } = full() as Record<string, unknown>;
+    const checked = checkSpec({ ociVersion, process, root, ...linux });
+    expect(checked.spec?.linux.namespaces).toEqual([]);
+    expect(checked.warnings).toContainEqual({
+      path: '/linux/namespaces',
+      message: expect.stringContaining('one of its own'),
+    });
+  },
+);
+
+test('a user whose ids are not said is root', () => {
+  const spec = full() as { process: { user?: object } };
+  spec.process.user = { gid: 5 };
+  expect(checkSpec(spec).spec?.process?.user).toEqual({ uid: 0, gid: 5 });
+  delete spec.process.user;
+  expect(checkSpec(spec).spec?.process?.user).toEqual({ uid: 0, gid: 0 });
+});
+
 test('ignores keys that it does not know, at every level', () => {
   for (const path of [
     '/new',
@@ -92,8 +113,6 @@ const bad: readonly Bad[] = [
   ['/root/path', '\ud800', 'half of a surrogate pair'],
   ['/root/readonly', 'yes', 'must be true or false, not "yes"'],
   ['/process', null, 'must be an object, not null'],
-  ['/process/user', undefined, 'is required'],
-  ['/process/user/uid', undefined, 'is required'],
   ['/process/user/uid', -1, 'must be a whole number from 0 to 4294967294, not -1'],
   ['/process/user/uid', 4294967295, 'not 4294967295'],
   ['/process/user/uid', 4294967296, 'not 4294967296'],
@@ -184,9 +203,8 @@ const bad: readonly Bad[] = [
   ['/hooks/createRuntime/0/env/0', 'A', 'NAME=VALUE'],
   ['/annotations/a', 1, 'must be a string, not 1'],
   ['/annotations/', 'x', 'the key must not be empty'],
-  ['/linux', undefined, 'is required'],
-  ['/linux/namespaces', undefined, 'is required'],
-  ['/linux/namespaces', [], 'must not be empty'],
+  ['/linux', 1, 'must be an object, not 1'],
+  ['/linux/namespaces', {}, 'must be a list'],
   ['/linux/namespaces/0/type', undefined, 'is required'],
   ['/linux/namespaces/0/type', 'net', 'unknown namespace "net"'],
   ['/linux/namespaces/0/type', 'networks', 'did you mean "network"?'],
@@ -338,7 +356,6 @@ const without = (type: string): unknown =>
 
 describe('what needs a namespace is refused without it', () => {
   test.each([
-    ['mount', ['/linux/namespaces']],
     ['uts', ['/hostname', '/domainname', '/linux/sysctl/kernel.domainname']],
     ['user', ['/linux/uidMappings', '/linux/gidMappings', '/linux/sysctl/user.max_user_namespaces']],
     ['time', ['/linux/timeOffsets']],

@@ -337,7 +337,7 @@ describe('the caller’s own edit', () => {
     expect(() =>
       specFromOptions({
         spec: (spec) => {
-          spec.linux.namespaces = [];
+          spec.linux.namespaces = 1 as never;
         },
       }),
     ).toThrow('/linux/namespaces');
