@@ -33,6 +33,9 @@ const option =
     detail === key || detail.startsWith(`${key}=`);
 const ordinary = ({ facts }: Circumstance) => facts !== undefined && !facts.privileged;
 
+const hiddenBy = (facts: Facts | undefined) =>
+  facts?.hiddenProc === undefined ? '' : ` by what is mounted on ${facts.hiddenProc.join(', ')}`;
+
 /** What a user can do about it; the first row that fits counts, so the particular stand before the general. */
 const rows: readonly Row[] = [
   // ---- making the process ------------------------------------------------------------------------------------------
@@ -74,7 +77,7 @@ const rows: readonly Row[] = [
   {
     at: ['newuidmap'],
     errno: ['exit'],
-    hint: 'The ids must be given to this user in /etc/subuid and /etc/subgid: `usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER`.',
+    hint: 'The ids of the host must be given to this user in /etc/subuid and /etc/subgid (which are, says `getsubids USER`): `usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER`.',
   },
   {
     at: ['become_root'],
@@ -159,7 +162,8 @@ const rows: readonly Row[] = [
     at: ['fsmount'],
     errno: ['EPERM', 'EBUSY'],
     when: fstype('proc'),
-    hint: "The host's /proc is partly hidden (are you inside a container?), or the container shares the pid namespace: give it one of its own, or bind /proc instead of mounting it.",
+    hint: ({ facts }) =>
+      `The host's /proc is partly hidden${hiddenBy(facts)} (are you inside a container?), and who sees a part of it only is given no whole one. Start the container that you are in with a /proc that is whole (docker: --security-opt systempaths=unconfined, podman: --security-opt unmask=ALL, Kubernetes: procMount: Unmasked); or leave the pid namespace away, and this /proc is bound.`,
   },
   {
     at: ['fsmount'],
@@ -332,6 +336,16 @@ const rows: readonly Row[] = [
     hint: 'Device nodes cannot be made in a user namespace: bind the device of the host (a mount, not linux.devices with another path or number).',
   },
   {
+    at: ['node'],
+    errno: ['EEXIST'],
+    hint: 'The image has something else at the path of the device, which must not be taken for it: remove it from the image.',
+  },
+  {
+    at: ['copy_tree'],
+    errno: ['ENOSPC'],
+    hint: 'What the image has there does not fit: give the tmpfs a larger size, or leave tmpcopyup away.',
+  },
+  {
     at: ['write'],
     errno: ['ENOENT'],
     hint: 'The kernel has no such setting, or it does not belong to a namespace of the container.',
@@ -412,7 +426,7 @@ const rows: readonly Row[] = [
   {
     at: ['rlimit'],
     errno: ['EPERM'],
-    hint: 'A hard limit cannot be raised without privileges on the host: ask for at most what `ulimit -H` says.',
+    hint: 'A hard limit can be raised only with CAP_SYS_RESOURCE on the host: ask for at most what `ulimit -H` says, or raise that (limits.conf(5)).',
   },
   {
     at: ['scheduler', 'io_priority'],

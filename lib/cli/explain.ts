@@ -17,9 +17,9 @@ export function explainInLine(error: unknown): string {
   return `${inLine([message, ...place(error)].join('\n'))}${hint === undefined ? '' : ` (${inLine(hint)})`}`;
 }
 
-/** What this version cannot do is named by its place in the configuration, since nobody wrote it on the command line. */
-function place({ code, origin, message }: RuntsError): string[] {
-  return code === 'ERR_UNSUPPORTED' && origin !== undefined && !message.includes(origin) ? [`at config ${origin}`] : [];
+/** What was refused is named by its place in the configuration: nobody has its fields in mind. */
+function place({ origin, message }: RuntsError): string[] {
+  return origin?.startsWith('/') && !message.includes(origin) ? [`at config ${origin}`] : [];
 }
 
 const inLine = (text: string): string => text.trim().replace(/([:;,])?\n\s*/g, (_, end?: string) => `${end ?? ';'} `);

@@ -6,6 +6,8 @@ import type { Segment } from '../plan/plan.ts';
 import { errnoName, errnoText } from '../program/errno.ts';
 import type { Frame } from '../program/frames.ts';
 import type { Op, OpName, Step } from '../program/ops.ts';
+import { decodeUtf8 } from '../program/utf8.ts';
+import { rlimitName, schedulerPolicies } from '../spec/names.ts';
 import type { Exit } from './host.ts';
 import { messageOf } from './undo.ts';
 
@@ -194,6 +196,7 @@ const words: Words = {
   attach_host: (o: { path: string }) => `mount on ${o.path} of the host`,
   open: (o: { path: string }) => `open ${o.path} of the host`,
   open_below: (o: { path: string }) => `open ${o.path}`,
+  inherit: (o: { path: string }) => `look at ${o.path}`,
   mask: (o: { path: string }) => `mask ${o.path}`,
   readonly: (o: { path: string }) => `make ${o.path} read-only`,
   pivot: () => 'change to the root of the container',
@@ -201,17 +204,31 @@ const words: Words = {
   symlink: (o: { path: string }) => `make the link ${o.path}`,
   file: (o: { path: string }) => `make the file ${o.path}`,
   node: (o: { path: string }) => `make the device ${o.path}`,
-  write: (o: { path: string }) => `write to ${o.path}`,
+  write: (o: { path: string; content: Uint8Array }) =>
+    `write ${shortened(decodeUtf8(o.content))} to ${settingOf(o.path)}`,
   chown: (o: { path: string }) => `set the owner of ${o.path}`,
   chmod: (o: { path: string }) => `set the mode of ${o.path}`,
   remove_tree: (o: { path: string }) => `remove ${o.path}`,
   become_root: () => 'become root in the user namespace',
   unshare: () => 'make new namespaces',
-  join: () => 'join the namespaces',
+  join: (o: { namespaces: readonly string[]; user?: string }) =>
+    `join the namespaces of the configuration: ${[...(o.user === undefined ? [] : [o.user]), ...o.namespaces].join(', ')}`,
   hostname: (o: { name: string }) => `set the host name to ${quoted(o.name)}`,
   domainname: (o: { name: string }) => `set the domain name to ${quoted(o.name)}`,
   link_up: (o: { name: string }) => `bring up the interface ${o.name}`,
-  rlimit: (o: { resource: number; soft: bigint; hard: bigint }) => `set the limit ${o.resource} to ${o.soft}:${o.hard}`,
+  rlimit: (o: { resource: number; soft: bigint; hard: bigint }) =>
+    `set ${rlimitName(o.resource) ?? `the limit ${o.resource}`} to ${limited(o.soft)}, at most ${limited(o.hard)}`,
+  scheduler: (o: { policy: number; priority: number; nice: number }) =>
+    `schedule by ${schedulerPolicies[o.policy] ?? o.policy} with priority ${o.priority} and nice ${o.nice | 0}`,
+  io_priority: (o: { class: number; priority: number }) => `take the I/O class ${o.class} with priority ${o.priority}`,
+  affinity: () => 'bind to these processors',
+  memory_policy: () => 'set the memory policy',
+  personality: () => 'set the execution domain',
+  net_device: (o: { name: string }) => `move the network device ${o.name} into the container`,
+  reconfigure: () => 'change the options of the file system',
+  copy_tree: () => 'copy what the image has there (tmpcopyup)',
+  listener: () => 'install the seccomp filter with its listener',
+  reap: () => 'fork the process 1',
   chdir: (o: { path: string }) => `change to the working directory ${o.path}`,
   ids: (o: { uid: number; gid: number }) => `become user ${o.uid}:${o.gid}`,
   capabilities: () => 'set the capabilities',
@@ -219,6 +236,11 @@ const words: Words = {
   seccomp: () => 'install the seccomp filter',
   pty: () => 'open a terminal',
 };
+
+/** These files are below a procfs, wherever that is. */
+const settingOf = (path: string) => (/^(self|sys)\//.test(path) ? `/proc/${path}` : path);
+const shortened = (text: string) => quoted(text.length > 64 ? `${text.slice(0, 61)}...` : text);
+const limited = (value: bigint) => (value === (1n << 64n) - 1n ? 'unlimited' : `${value}`);
 
 function attempted(op: Op, segment: Segment): string {
   const describe = words[op.op] as ((operands: unknown, target: string | undefined) => string) | undefined;

@@ -5,13 +5,21 @@ import type { Environment, Host } from './host.ts';
 /** What this host can do. Whatever cannot be read is taken for missing; nothing here fails. */
 export async function probeFacts(host: Host): Promise<Facts> {
   const { kernel, arch, uid, gid, privileged } = host.environment;
+  const mountinfo = textOf(host, '/proc/self/mountinfo');
   const [subordinate, available, cgroup, hostRoot] = await Promise.all([
     subordinateIds(host),
     availableIds(host),
-    cgroupFacts(host),
+    mountinfo.then((text) => cgroupFacts(host, text)),
     topLevel(host),
   ]);
-  return { kernel, arch, uid, gid, privileged, subordinate, ...(available && { available }), cgroup, hostRoot };
+  const hiddenProc = hidingProc(await mountinfo);
+  return {
+    ...{ kernel, arch, uid, gid, privileged, subordinate },
+    ...(available && { available }),
+    cgroup,
+    ...(hiddenProc.length > 0 && { hiddenProc }),
+    hostRoot,
+  };
 }
 
 /** The text of a file; empty where it cannot be read. */
@@ -76,11 +84,11 @@ export function mapped(ranges: readonly IdRange[], idMap: string): IdRange[] {
 
 // ---- cgroups -----------------------------------------------------------------------------------------------------------
 
-async function cgroupFacts(host: Host): Promise<CgroupFacts> {
-  const [mountinfo, membership, hierarchies] = await Promise.all(
-    ['mountinfo', 'cgroup'].map((file) => textOf(host, `/proc/self/${file}`)).concat(textOf(host, '/proc/cgroups')),
+async function cgroupFacts(host: Host, mountinfo: string): Promise<CgroupFacts> {
+  const [membership, hierarchies] = await Promise.all(
+    ['/proc/self/cgroup', '/proc/cgroups'].map((path) => textOf(host, path)),
   );
-  const found = cgroupMounts(mountinfo ?? '');
+  const found = cgroupMounts(mountinfo);
   const { mode, mount } = found;
   const own = ownCgroup(membership ?? '', found);
   const legacy = legacyControllers(hierarchies ?? '');
@@ -166,6 +174,16 @@ async function controllersOf(host: Host, parent: string): Promise<Pick<CgroupFac
   const occupied = !top && (await textOf(host, `${parent}/cgroup.procs`)).trim() !== '';
   const text = await textOf(host, `${parent}/${occupied ? 'cgroup.subtree_control' : 'cgroup.controllers'}`);
   return { controllers: text.split(/\s+/).filter((word) => word !== ''), occupied };
+}
+
+// ---- procfs ------------------------------------------------------------------------------------------------------------
+
+/** Directories that are there to be mounted on, and hide nothing: the kernel does not count them either. */
+const mountPoints = ['/proc/sys/fs/binfmt_misc', '/proc/fs/nfsd', '/proc/fs/nfs', '/proc/openprom'];
+
+function hidingProc(mountinfo: string): string[] {
+  const paths = mountinfo.split('\n').map((line) => unescaped(line.split(' ')[4] ?? ''));
+  return [...new Set(paths.filter((path) => path.startsWith('/proc/') && !mountPoints.includes(path)))];
 }
 
 // ---- the host as a root ------------------------------------------------------------------------------------------------

@@ -10,7 +10,10 @@ export async function usableDirectory(host: Host, path: string, what: string, or
     kind = await host.files.kind(path);
   } catch (error) {
     const closed = errnoOf(error) === 'EACCES' ? await closedDirectory(host, path) : undefined;
-    const why = closed === undefined ? messageOf(error) : `the directory ${closed} on the way to it is closed to us`;
+    const why =
+      closed === undefined
+        ? messageOf(error)
+        : `EACCES (permission denied): the directory ${closed} on the way to it is closed to us`;
     throw new RuntsError('ERR_SPEC', `cannot use ${path} as ${what}: ${why}`, {
       origin,
       cause: error,

@@ -52,7 +52,8 @@ function askedMaps(uidMappings: readonly IdMapping[], gidMappings: readonly IdMa
       hint: subordinateHint,
     });
   }
-  return { uids, gids, setgroups: 'allow', by: 'newuidmap', origin };
+  // newgidmap gives groups away, but nobody who has only their own may leave it (CVE-2018-7169).
+  return { uids, gids, setgroups: isSingle(gids, facts.gid) ? 'deny' : 'allow', by: 'newuidmap', origin };
 }
 
 /** What gives an ordinary user more ids than its own. */

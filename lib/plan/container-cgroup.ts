@@ -22,5 +22,8 @@ export function planCgroup(request: ContainerRequest, facts: Facts, maps: Maps |
 /** Whether rules about devices are kept by a program that root attaches to the container's cgroup. */
 export function filtersDevices({ spec, start, cgroupDriver }: ContainerRequest, facts: Facts): boolean {
   if (start !== 'socket' || cgroupDriver === 'disabled') return false;
-  return facts.privileged && facts.cgroup.parent !== undefined && (spec.linux.resources?.devices ?? []).length > 0;
+  const { devices = [], resources } = spec.linux;
+  // With a filter the nodes that the container is given can be its own, with owner and mode.
+  const asked = devices.length > 0 || (resources?.devices ?? []).length > 0;
+  return facts.privileged && facts.cgroup.parent !== undefined && asked;
 }

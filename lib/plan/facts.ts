@@ -15,6 +15,8 @@ export interface Facts {
    */
   readonly available?: { readonly uids: readonly IdRange[]; readonly gids: readonly IdRange[] } | undefined;
   readonly cgroup: CgroupFacts;
+  /** Where something is mounted below /proc that hides a part of it. Absent where nothing is. */
+  readonly hiddenProc?: readonly string[] | undefined;
   /** For `host: true`: what the host has at its top level, and `usr/local`. */
   readonly hostRoot: Readonly<Record<string, 'directory' | { readonly link: string }>>;
 }

@@ -8,7 +8,7 @@ type Owners = NonNullable<MountInput['owners']>;
 const unmappable = ['EINVAL', 'EPERM', 'ENOSYS', 'EOPNOTSUPP'];
 
 /** A program that clones mounts, and the user namespaces that it wants as inputs, in their order. */
-export interface MountHelper {
+export interface MountProgram {
   readonly segment: Segment;
   /** `container`: that of the new container; else one with these id maps, for nothing but this. */
   readonly users: readonly ('container' | Omit<Owners, 'recursive'>)[];
@@ -20,10 +20,10 @@ export interface MountHelper {
  * are: the files of the host's users then belong to nobody inside, which is less, never more. Maps of a mount's own were
  * asked for by name, and are an error where they cannot be had.
  */
-export function helperForMounts(mounts: readonly MountInput[]): MountHelper {
+export function helperForMounts(mounts: readonly MountInput[]): MountProgram {
   const ops = new Builder();
-  const users = new Map<string, { readonly register: string; readonly user: MountHelper['users'][number] }>();
-  const namespaceOf = (user: MountHelper['users'][number]): string => {
+  const users = new Map<string, { readonly register: string; readonly user: MountProgram['users'][number] }>();
+  const namespaceOf = (user: MountProgram['users'][number]): string => {
     const key = JSON.stringify(user);
     const known = users.get(key) ?? { register: ops.input(ops.register('userns')), user };
     users.set(key, known);

@@ -2,6 +2,7 @@ import { RuntsError } from '../errors.ts';
 import { deviceKey } from '../spec/lookups.ts';
 import { hasOwn } from '../spec/own.ts';
 import type { Device } from '../spec/types.ts';
+import { attributes } from './attributes.ts';
 import { addLinks } from './links.ts';
 import { at, type Site } from './site.ts';
 
@@ -52,7 +53,7 @@ function addNode(site: Site, device: Device, source: string | undefined, origin:
   } else if (source === undefined) {
     site.ops.op('node', nodeOperands(site, device), origin);
   } else {
-    site.ops.op('node', nodeOperands(site, device), origin, { unless, skip: 2 });
+    site.ops.op('node', nodeOperands(site, device), origin, { unless, skip: 3 });
     cloneDevice(site, device, source, origin);
   }
 }
@@ -61,6 +62,8 @@ function cloneDevice(site: Site, { path }: Device, source: string, origin: strin
   const { ops } = site;
   const dst = ops.register('device');
   ops.op('clone_mount', { dst, path: source, recursive: 0 }, origin);
+  // It is the host's own node. Read-only means nothing to what is behind it, but its mode and owner cannot be changed.
+  if (!site.own.has('user')) ops.op('mount_attributes', { src: dst, ...untouchable }, origin);
   ops.op('attach', { src: dst, ...at(site, path), ordinary: 0 }, origin);
 }
 
@@ -76,6 +79,13 @@ function missing(device: Device, origin: string): never {
     hint: "A container that makes no device nodes itself, as in a user namespace, is shown those of the host, and the host's /dev has none of this number: make one there, load its driver, or leave the device away.",
   });
 }
+
+const untouchable = {
+  set: attributes.readonly | attributes.nosuid | attributes.noexec,
+  clear: 0,
+  propagation: 0,
+  recursive: 0,
+};
 
 const typeBits = { c: 0o020000, u: 0o020000, b: 0o060000, p: 0o010000 } as const;
 

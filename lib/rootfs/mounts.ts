@@ -64,9 +64,10 @@ function place(site: Site, mount: Mount, { register, shared }: Clone, options: M
 /** File systems that are empty, or hold what the kernel shows: no links of a stranger in them. */
 const freshTypes: ReadonlySet<string> = new Set(['proc', 'sysfs', 'devpts', 'mqueue', 'cgroup', 'cgroup2', 'tmpfs']);
 
-function invalid(mount: Mount, message: string, path: string): RuntsError {
+function invalid(mount: Mount, message: string, path: string, hint?: string): RuntsError {
   return new RuntsError('ERR_SPEC', `cannot mount on ${mount.destination}: ${message}`, {
     origin: path,
+    hint,
     issues: [{ path, message }],
   });
 }
@@ -159,6 +160,7 @@ function mappedOwners(site: Site, mount: Mount, data: readonly string[], origin:
         mount,
         `${option}: this id is not mapped in the user namespace of the container`,
         `${origin}/options`,
+        'Map it in linux.uidMappings and linux.gidMappings (an ordinary user, with subordinate ids of /etc/subuid and /etc/subgid), or leave the option away.',
       );
     }
     site.warn(`${origin}/options`, message);

@@ -17,9 +17,10 @@ export function ownerMaps(site: Site, mount: Mount, options: MountOptions, origi
   const own = uidMappings.length > 0 || gidMappings.length > 0;
   if (!own && options.idmap === 'none') return undefined;
   if (!site.facts.privileged) {
-    throw new RuntsError('ERR_UNSUPPORTED', `cannot map the owners of the mount on ${mount.destination}`, {
+    const why = 'EPERM (operation not permitted): its file system was mounted by root of the host, who alone may';
+    throw new RuntsError('ERR_UNSUPPORTED', `cannot map the owners of the mount on ${mount.destination}: ${why}`, {
       origin,
-      hint: 'Only root can (mount_setattr(2)): leave the id maps of this mount away, or run as root.',
+      hint: 'It takes CAP_SYS_ADMIN where the file system was mounted (mount_setattr(2)): leave uidMappings, gidMappings and idmap of this mount away, or run as root.',
     });
   }
   const recursive = options.idmap === 'recursive';

@@ -23,7 +23,7 @@ import {
   text,
 } from './shape.ts';
 import { sysctlFault } from './sysctl.ts';
-import type { Linux, Spec } from './types.ts';
+import type { IdMapping, Linux, Spec } from './types.ts';
 
 const propagations = ['private', 'shared', 'slave', 'unbindable', 'rprivate', 'rshared', 'rslave', 'runbindable'];
 
@@ -242,7 +242,10 @@ function unmapped({ linux: { uidMappings = [], gidMappings = [] }, process }: Sp
   const { uid, gid, additionalGids = [] } = process.user;
   const issues: Issue[] = [];
   const ask = (mappings: typeof uidMappings, id: number, path: string, list: string): void => {
-    if (mappings.length > 0 && !isMapped(mappings, id)) issues.push({ path, message: `${id} is not in ${list}` });
+    if (mappings.length === 0 || isMapped(mappings, id)) return;
+    const remedy =
+      'map it as well (an ordinary user, with subordinate ids of /etc/subuid and /etc/subgid), or take another';
+    issues.push({ path, message: `${id} is not in ${list}, which have ${rangesOf(mappings)}: ${remedy}` });
   };
   ask(uidMappings, uid, '/process/user/uid', 'uidMappings');
   ask(gidMappings, gid, '/process/user/gid', 'gidMappings');
@@ -251,6 +254,11 @@ function unmapped({ linux: { uidMappings = [], gidMappings = [] }, process }: Sp
   });
   return issues;
 }
+
+const rangesOf = (mappings: readonly IdMapping[]) =>
+  mappings
+    .map(({ containerID, size }) => (size === 1 ? `${containerID}` : `${containerID}-${containerID + size - 1}`))
+    .join(', ');
 
 /** Mounts on the host are nothing that anybody wants: a container without a mount namespace gets one all the same. */
 export function namespaceWarnings({ namespaces }: Linux): Issue[] {

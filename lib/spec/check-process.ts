@@ -1,5 +1,5 @@
 import type { Issue } from '../errors.ts';
-import { rlimitNames } from './names.ts';
+import { rlimitNames, schedulerPolicies } from './names.ts';
 import { pointerOf } from './pointer.ts';
 import { type Rule, repeated } from './rules.ts';
 import {
@@ -19,16 +19,6 @@ import {
   uint64,
 } from './shape.ts';
 import type { Process, Spec } from './types.ts';
-
-const schedulerPolicies = [
-  'SCHED_OTHER',
-  'SCHED_FIFO',
-  'SCHED_RR',
-  'SCHED_BATCH',
-  'SCHED_ISO',
-  'SCHED_IDLE',
-  'SCHED_DEADLINE',
-];
 
 const schedulerFlags = [
   'SCHED_FLAG_RESET_ON_FORK',

@@ -76,6 +76,17 @@ export const rlimitNumbers: Readonly<Record<string, number>> = {
 /** The names of all resource limits, in the order of their numbers. */
 export const rlimitNames: readonly string[] = Object.keys(rlimitNumbers);
 
+/** The scheduling policies, in the order of their numbers (sched_setattr(2)). */
+export const schedulerPolicies: readonly string[] = [
+  'SCHED_OTHER',
+  'SCHED_FIFO',
+  'SCHED_RR',
+  'SCHED_BATCH',
+  'SCHED_ISO',
+  'SCHED_IDLE',
+  'SCHED_DEADLINE',
+];
+
 /** Name of a resource limit's number. */
 export function rlimitName(number: number): string | undefined {
   return rlimitNames[number];

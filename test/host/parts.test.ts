@@ -269,11 +269,20 @@ describe('a reservation', () => {
   });
 
   test('a directory that a dead process left is taken over, emptied', async () => {
-    const sim = new Sim({ files: { '/run/runts/web/lock': '', '/run/runts/web/state.json': '{}' } });
+    const sim = new Sim({ files: { '/run/runts/web/lock': '', '/run/runts/web/rest': '{}' } });
     const { release } = await sim.run(reserve(sim.host, 'web'));
     expect(sim.tree.list('/run/runts/web')).toEqual(['lock']);
     await sim.run(release());
     expect(sim.leaks()).toEqual([]);
+  });
+
+  test('the directory of a container of the command line is not, whoever holds its lock', async () => {
+    const sim = new Sim({ files: { '/run/runts/web/lock': '', '/run/runts/web/state.json': '{}' } });
+    expect(await sim.run(failure(reserve(sim.host, 'web')))).toMatchObject({
+      code: 'ERR_EXISTS',
+      hint: expect.stringContaining('runts delete web'),
+    });
+    expect(sim.tree.read('/run/runts/web/state.json')).toBe('{}');
   });
 
   test('is released and taken again by others without an overlap', async () => {

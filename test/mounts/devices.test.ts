@@ -1,4 +1,4 @@
-import { mkdirSync, rmdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { testIf } from '../support/requires.ts';
@@ -69,6 +69,15 @@ describe('a device', () => {
     expect(out).toBe(
       'character special file a:e5 600\n7:8\ncharacter special file a:e5 666\ncharacter special file 1:3 666\n0\n',
     );
+  });
+
+  testRoot('of the host’s keeps its mode and owner, whatever root in the container does', async () => {
+    const out = await at.shell(
+      'chmod 600 /dev/null 2>&1 | grep -o Read-only; echo x > /dev/null && echo ok',
+      withoutUser,
+    );
+    expect(out).toBe('Read-only\nok\n');
+    expect(statSync('/dev/null').mode & 0o777).toBe(0o666);
   });
 
   testRoot('where the image has another file is an error, and where it has the same is left', async () => {

@@ -179,18 +179,21 @@ describe('files', () => {
     expect(facts.cgroup.occupied).toBe(false);
   });
 
-  asRoot('as a child of a hierarchy with a process at its top, nothing is promised', async () => {
-    const inside = 'cat /proc/self/cgroup; grep -c . /sys/fs/cgroup/cgroup.procs; ls /sys/fs/cgroup/cgroup.type';
-    const script = `mkdir /sys/fs/cgroup/runts-test-ns && echo $$ > /sys/fs/cgroup/runts-test-ns/cgroup.procs
+  asRoot(
+    'the top of a cgroup namespace has processes, and a type, which the real top has not: by that facts tell them apart',
+    async () => {
+      const inside = 'cat /proc/self/cgroup; grep -c . /sys/fs/cgroup/cgroup.procs; ls /sys/fs/cgroup/cgroup.type';
+      const script = `mkdir /sys/fs/cgroup/runts-test-ns && echo $$ > /sys/fs/cgroup/runts-test-ns/cgroup.procs
       exec unshare -C -m sh -c 'umount /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup; ${inside}'`;
-    const { stdout } = spawnSync('sh', ['-c', script], { encoding: 'utf8' });
-    expect(stdout).toMatch(/0::\/\n[1-9]\d*\n\/sys\/fs\/cgroup\/cgroup.type/);
-    await openCgroup(host, {
-      driver: 'cgroupfs',
-      path: '/sys/fs/cgroup/runts-test-ns',
-      made: ['/sys/fs/cgroup/runts-test-ns'],
-    }).remove();
-  });
+      const { stdout } = spawnSync('sh', ['-c', script], { encoding: 'utf8' });
+      expect(stdout).toMatch(/0::\/\n[1-9]\d*\n\/sys\/fs\/cgroup\/cgroup.type/);
+      await openCgroup(host, {
+        driver: 'cgroupfs',
+        path: '/sys/fs/cgroup/runts-test-ns',
+        made: ['/sys/fs/cgroup/runts-test-ns'],
+      }).remove();
+    },
+  );
 });
 
 describe('a change', () => {

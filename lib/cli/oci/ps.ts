@@ -20,7 +20,7 @@ Words after the ID are ps's own options; -ef unless there are any.`,
     const [id, ...options] = parsed.rest;
     if (id === undefined) throw wrongCount('ps', 'a minimum of 1 argument(s): ID', parsed.rest);
     const format = choice(parsed, flags, 'format', 'table');
-    const { containerProcesses } = await import('../../host/oci/processes.ts');
+    const { containerProcesses } = await import('../../host/oci/ps.ts');
     const pids = await containerProcesses(world.host, root, id);
     world.print(format === 'json' ? `${JSON.stringify(pids)}\n` : await table(world.host, pids, options));
     return 0;

@@ -19,7 +19,7 @@ import { frameDeadlineMs } from '../session.ts';
 import { Undo, withReleaseErrors } from '../undo.ts';
 import { type Answers, beginWalk, type Walk, walkTo } from '../walk.ts';
 import { type Placed, placeContainer } from './cgroup.ts';
-import { deliverConsole, deliverPidfd } from './console.ts';
+import { deliverConsole, deliverPidfd } from './deliveries.ts';
 import { withHome } from './home.ts';
 import { runHooks, runLateHooks, stateText } from './hooks.ts';
 import { moveNetDevices } from './network.ts';
@@ -277,8 +277,8 @@ class Making {
     const { consoleSocket, pidFile, pidfdSocket, deadlineMs, cancel } = this.#request;
     const host = bounded(this.#host, { deadlineMs, cancel });
     const { session, channel, progress } = walk;
-    const console = this.#handles.get(tags.console);
-    if (console !== undefined && consoleSocket !== undefined) await deliverConsole(host, consoleSocket, console);
+    const master = this.#handles.get(tags.console);
+    if (master !== undefined && consoleSocket !== undefined) await deliverConsole(host, consoleSocket, master);
     if (pidfdSocket !== undefined) await deliverPidfd(host, pidfdSocket, session.process);
     const process = await identify(host, session.pid);
     if (process === undefined) throw new RuntsError('ERR_SETUP', 'the container ended before it was made');
@@ -292,7 +292,7 @@ class Making {
     await deliver(host, channel, progress, channel.go(tags.created));
     this.#undo.dismiss();
     placed.close();
-    const attached = consoleSocket === undefined ? console : undefined;
+    const attached = consoleSocket === undefined ? master : undefined;
     if (attached === undefined) closeHandles(this.#handles);
     return {
       record: created,

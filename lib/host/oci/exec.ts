@@ -5,17 +5,19 @@ import { tags } from '../../plan/plan.ts';
 import type { NamespaceType } from '../../spec/names.ts';
 import type { Process, Spec } from '../../spec/types.ts';
 import type { Cancel } from '../cancel.ts';
+import type { CgroupRecord } from '../cgroups/cgroup.ts';
 import { openCgroup } from '../cgroups/open.ts';
 import { refused } from '../failure.ts';
 import type { Exit, Handle, Host } from '../host.ts';
 import type { Stdio } from '../inputs.ts';
+import { cgroupMounts, ownCgroup } from '../probe.ts';
 import { closeHandles } from '../program.ts';
 import { nextMilestone, unexpected } from '../progress.ts';
 import { frameDeadlineMs } from '../session.ts';
 import { Undo, withReleaseErrors } from '../undo.ts';
 import { type Answers, type Birthplace, beginWalk, type Walk, walkTo } from '../walk.ts';
-import { deliverConsole, deliverPidfd } from './console.ts';
 import { writePidFile } from './create.ts';
+import { deliverConsole, deliverPidfd } from './deliveries.ts';
 import { homeOf } from './home.ts';
 import { deliverListener } from './notify.ts';
 import { operation } from './operation.ts';
@@ -144,8 +146,8 @@ async function finish(
   handles: Map<number, Handle>,
   undo: Undo,
 ): Promise<Executed> {
-  const console = handles.get(tags.console);
-  if (console !== undefined && consoleSocket !== undefined) await deliverConsole(host, consoleSocket, console);
+  const master = handles.get(tags.console);
+  if (master !== undefined && consoleSocket !== undefined) await deliverConsole(host, consoleSocket, master);
   if (pidfdSocket !== undefined) await deliverPidfd(host, pidfdSocket, session.process);
   if (pidFile !== undefined) {
     undo.add(() => host.files.removeFile(pidFile).catch(() => undefined));
@@ -155,7 +157,7 @@ async function finish(
   const frame = await nextMilestone(channel, progress);
   if (frame !== undefined) throw unexpected(frame, 'the execution of the command');
   undo.dismiss();
-  const attached = consoleSocket === undefined ? console : undefined;
+  const attached = consoleSocket === undefined ? master : undefined;
   if (attached === undefined) closeHandles(handles);
   return {
     pid: session.pid,
@@ -202,7 +204,7 @@ async function differing(host: Host, pid: number): Promise<ReadonlySet<Namespace
 
 async function openBirthplace(
   host: Host,
-  { cgroup: record, id }: Record,
+  { cgroup: record, id, process }: Record,
   below: string | undefined,
   undo: Undo,
 ): Promise<Birthplace | undefined> {
@@ -210,11 +212,25 @@ async function openBirthplace(
     if (below === undefined || below === '') return undefined;
     throw new RuntsError('ERR_UNSUPPORTED', `cannot exec in the cgroup ${below}: container ${id} has none of its own`);
   }
-  const path = below === undefined ? record.path : belowCgroup(record.path, below);
+  const path =
+    below === undefined ? await ofFirstProcess(host, record, process?.pid ?? 0) : belowCgroup(record.path, below);
   const cgroup = openCgroup(host, { ...record, path });
   const handle = await cgroup.open();
   undo.add(() => handle.close());
   return { path, handle, enter: (pid) => cgroup.enter(pid) };
+}
+
+/**
+ * Where the first process is now: an init system in a container moves itself to a cgroup below that of the container, which
+ * then, having children with controllers, takes no processes any more.
+ */
+async function ofFirstProcess(host: Host, { path }: CgroupRecord, pid: number): Promise<string> {
+  const [membership, mounts] = await Promise.all([
+    host.files.read(`/proc/${pid}/cgroup`),
+    host.files.read('/proc/self/mountinfo'),
+  ]);
+  const now = ownCgroup(membership, cgroupMounts(mounts));
+  return now !== undefined && now.startsWith(`${path}/`) ? now : path;
 }
 
 /** There are no links in a cgroup file system, so what is below by its letters is below. */

@@ -45,7 +45,7 @@ write_settings() {
 write_command() {
   local variable
   echo '#!/bin/bash'
-  for variable in CI RUNTS_MUST_WORK "${variables[@]}"; do
+  for variable in CI "${variables[@]}"; do
     case $variable in
       *=*) printf 'export %s=%q\n' "${variable%%=*}" "${variable#*=}" ;;
       *) [ -z "${!variable+set}" ] || printf 'export %s=%q\n' "$variable" "${!variable}" ;;

@@ -18,22 +18,24 @@ find_kernel() {
 
 # The package linux-image-FILTER names the newest kernel of that kind by what it depends on.
 fetch_kernel() {
-  local package=linux-image-$kernel_filter real
+  local package=linux-image-$kernel_filter
   echo "vm: fetching Debian's $package into $cache" >&2
-  apt-cache show "$package" >/dev/null 2>&1 || apt-get update -qq >/dev/null
-  real=$(apt-cache depends "$package" 2>/dev/null | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)/\1/p' | head -n1)
-  real=${real:-$package}
   rm -rf "$cache/new" && mkdir "$cache/new" || fail "cannot write to $cache"
+  download "$package" || { apt-get update -qq >/dev/null && download "$package"; } ||
+    fail "cannot fetch the package $package: is the archive reachable, and does it have such a kernel?"
   (
-    cd "$cache/new" &&
-      apt-get download -q -o APT::Sandbox::User=root "$real" >/dev/null &&
-      dpkg-deb -x ./*.deb . && rm ./*.deb &&
+    cd "$cache/new" && dpkg-deb -x ./*.deb . && rm ./*.deb &&
       # Later releases have the modules below /usr, and modprobe looks in /lib.
       { [ -d lib ] || ln -s usr/lib lib; } &&
-      PATH=$PATH:/usr/sbin:/sbin depmod -b . "${real#linux-image-}"
-  ) || fail "cannot fetch the package $real: is it known to apt (apt-get update), and is the archive reachable?"
+      PATH=$PATH:/usr/sbin:/sbin depmod -b . "$(ls boot | sed -n 's/^vmlinuz-//p')"
+  ) || fail "cannot unpack the package $package in $cache/new"
   rm -rf "$cache/kernel"
   mv -T "$cache/new" "$cache/kernel"
+}
+download() {
+  local real
+  real=$(apt-cache depends "$1" 2>/dev/null | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)/\1/p' | head -n1)
+  (cd "$cache/new" && apt-get download -q -o APT::Sandbox::User=root "${real:-$1}" >/dev/null)
 }
 
 # A bzImage holds the kernel as a compressed ELF file, which starts without firmware; decompressing it in the emulator
