@@ -16,4 +16,4 @@ for (const file of process.argv.slice(2)) {
   }
 }
 console.log(`\n${passed} passed, ${failed} failed, ${skipped} skipped`);
-process.exit(failed === 0 && passed > 0 && process.argv.length === 5 ? 0 : 1);
+process.exit(failed === 0 && passed > 0 && process.argv.length === 7 ? 0 : 1);

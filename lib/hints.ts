@@ -57,7 +57,7 @@ const rows: readonly Row[] = [
   {
     at: ['spawn'],
     errno: ['EINVAL', 'ENOSYS'],
-    hint: 'The kernel lacks one of the namespaces, or is older than 5.14. `runts doctor` says which.',
+    hint: 'The kernel lacks one of the namespaces, or is older than 5.14, or the seccomp profile of the container that you are in hides clone3. `runts doctor` says which.',
   },
   {
     at: ['maps'],
@@ -341,11 +341,6 @@ const rows: readonly Row[] = [
     hint: 'The image has something else at the path of the device, which must not be taken for it: remove it from the image.',
   },
   {
-    at: ['copy_tree'],
-    errno: ['ENOSPC'],
-    hint: 'What the image has there does not fit: give the tmpfs a larger size, or leave tmpcopyup away.',
-  },
-  {
     at: ['write'],
     errno: ['ENOENT'],
     hint: 'The kernel has no such setting, or it does not belong to a namespace of the container.',
@@ -537,10 +532,13 @@ const rows: readonly Row[] = [
   },
 ];
 
+const hidden =
+  'The kernel is older than 5.14, or the seccomp profile of the container that you are in hides this system call from it: let that container have it (docker and podman: --security-opt seccomp=…).';
+
 /** What to do about a refusal, where there is something that a user can do. */
 export function hintFor(circumstance: Circumstance): string | undefined {
   const row = rows.find((r) => fits(r, circumstance));
-  if (row === undefined) return undefined;
+  if (row === undefined) return circumstance.errno === 'ENOSYS' ? hidden : undefined;
   const hint = typeof row.hint === 'string' ? row.hint : row.hint(circumstance);
   return needsSubordinateIds(circumstance) ? `${hint} No subordinate ids were found for this user.` : hint;
 }

@@ -87,6 +87,7 @@ export class Reader {
     if (end > this.#bytes.length) throw new RangeError('an array is longer than its message');
     const values: Value[] = [];
     while (this.#at < end) values.push(this.value(item));
+    if (this.#at !== end) throw new RangeError('the last item of an array ends behind it');
     return values;
   }
 

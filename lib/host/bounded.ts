@@ -91,7 +91,14 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
   const boundedSockets: Sockets = {
     listen: (path) => wait(`listening at ${path}`, () => sockets.listen(path), close),
     deliver: (path, message, handles) => wait(`sending to ${path}`, () => sockets.deliver(path, message, handles)),
-    connect: (path) => wait(`connecting to ${path}`, () => sockets.connect(path), close),
+    connect: async (path) => {
+      const stream = await wait(`connecting to ${path}`, () => sockets.connect(path), close);
+      return {
+        close: () => stream.close(),
+        write: (bytes) => wait(`writing to ${path}`, () => stream.write(bytes)),
+        read: () => wait(`waiting for an answer from ${path}`, () => stream.read()),
+      };
+    },
   };
   const boundedKernel: Kernel = {
     blob: (content) => kernel.blob(content),

@@ -6,7 +6,7 @@ import { within } from './cancel.ts';
 import type { Host, Stream } from './host.ts';
 import { messageOf } from './undo.ts';
 
-/** How long the other side may take to answer. */
+/** How long a call may take, from its first byte to the last of its answer. */
 const answerMs = 25_000;
 /** A line of the handshake. */
 const lineBytesMax = 1024;
@@ -21,7 +21,7 @@ export class BusError extends Error {
   }
 }
 
-/** A conversation over D-Bus: one call after another. Signals are passed over. */
+/** A conversation over D-Bus: one call after another, and none after one that was not answered. Signals are passed over. */
 export class Bus {
   readonly #host: Host;
   readonly #stream: Stream;
@@ -37,7 +37,7 @@ export class Bus {
   static async open(host: Host, path: string, kind: 'bus' | 'private'): Promise<Bus> {
     const bus = new Bus(host, await host.sockets.connect(path));
     try {
-      await bus.#authenticate();
+      await bus.#within(bus.#authenticate(), 'AUTH');
       if (kind === 'bus') {
         const name = 'org.freedesktop.DBus';
         const hello = { destination: name, path: '/org/freedesktop/DBus', interface: name, member: 'Hello' };
@@ -53,7 +53,11 @@ export class Bus {
   /** Calls a method and gives what it returned. */
   async call(call: Call): Promise<readonly Value[]> {
     const serial = ++this.#serial;
-    await this.#within(this.#stream.write(encodeCall(call, serial)), call.member);
+    return this.#within(this.#converse(call, serial), call.member);
+  }
+
+  async #converse(call: Call, serial: number): Promise<readonly Value[]> {
+    await this.#stream.write(encodeCall(call, serial));
     for (;;) {
       const message = await this.#receive(call.member);
       if (message.replyTo !== serial) continue;
@@ -70,14 +74,14 @@ export class Bus {
   /** SASL, with the credentials that the socket shows anyway (D-Bus Specification, "Authentication Protocol"). */
   async #authenticate(): Promise<void> {
     // Without a number, which in a user namespace would not be the one that the other side sees.
-    await this.#within(this.#stream.write(encodeUtf8('\0AUTH EXTERNAL\r\n')), 'AUTH');
+    await this.#stream.write(encodeUtf8('\0AUTH EXTERNAL\r\n'));
     let answer = await this.#line();
     if (answer === 'DATA') {
-      await this.#within(this.#stream.write(encodeUtf8('DATA\r\n')), 'AUTH');
+      await this.#stream.write(encodeUtf8('DATA\r\n'));
       answer = await this.#line();
     }
     if (!answer.startsWith('OK')) throw new RuntsError('ERR_SETUP', `the bus does not let us in: ${answer}`);
-    await this.#within(this.#stream.write(encodeUtf8('BEGIN\r\n')), 'BEGIN');
+    await this.#stream.write(encodeUtf8('BEGIN\r\n'));
   }
 
   async #line(): Promise<string> {
@@ -111,7 +115,7 @@ export class Bus {
   }
 
   async #more(doing: string): Promise<void> {
-    const bytes = await this.#within(this.#stream.read(), doing);
+    const bytes = await this.#stream.read();
     if (bytes === undefined) throw new RuntsError('ERR_SETUP', `the bus closed the connection at ${doing}`);
     const all = new Uint8Array(this.#rest.length + bytes.length);
     all.set(this.#rest);
@@ -119,7 +123,14 @@ export class Bus {
     this.#rest = all;
   }
 
-  #within<T>(work: Promise<T>, doing: string): Promise<T> {
-    return within(work, { clock: this.#host.clock, deadlineMs: answerMs, doing: `${doing} over D-Bus` });
+  async #within<T>(work: Promise<T>, doing: string): Promise<T> {
+    const bound = { clock: this.#host.clock, deadlineMs: answerMs, doing: `${doing} over D-Bus` };
+    try {
+      return await within(work, bound);
+    } catch (error) {
+      // Its answer may still come, or half of it has: no other call can be told from it.
+      if (!(error instanceof BusError)) this.close();
+      throw error;
+    }
   }
 }

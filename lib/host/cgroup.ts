@@ -6,8 +6,9 @@ import { withReleaseErrors } from './undo.ts';
 /** The cgroup of a container that lives and ends with us. */
 export interface AppliedCgroup {
   readonly path: string;
-  /** For the clone: CLONE_INTO_CGROUP. */
-  readonly handle: Handle;
+  /** For the clone: CLONE_INTO_CGROUP; absent where it must be entered instead. */
+  readonly handle: Handle | undefined;
+  enter(pid: number): Promise<void>;
   /** Kills every process in it, at once and without a race. */
   kill(): Promise<void>;
   /** Kills what still is in it, waits until it is empty, and removes the directories that were made. */
@@ -24,7 +25,8 @@ export async function applyCgroup(host: Host, plan: CgroupPlan, steady: Host = h
     const handle = await cgroup.open();
     return {
       path: cgroup.record.path,
-      handle,
+      handle: cgroup.record.made.includes(cgroup.record.path) ? handle : undefined,
+      enter: (pid) => cgroup.enter(pid),
       kill: () => cgroup.kill(),
       remove: () => {
         handle.close();

@@ -212,7 +212,10 @@ const words: Words = {
   become_root: () => 'become root in the user namespace',
   unshare: () => 'make new namespaces',
   join: (o: { namespaces: readonly string[]; user?: string }) =>
-    `join the namespaces of the configuration: ${[...(o.user === undefined ? [] : [o.user]), ...o.namespaces].join(', ')}`,
+    `join the namespaces of the configuration (${[o.user ?? '', ...o.namespaces]
+      .filter((name) => name !== '')
+      .map(typed)
+      .join(', ')})`,
   hostname: (o: { name: string }) => `set the host name to ${quoted(o.name)}`,
   domainname: (o: { name: string }) => `set the domain name to ${quoted(o.name)}`,
   link_up: (o: { name: string }) => `bring up the interface ${o.name}`,
@@ -237,6 +240,8 @@ const words: Words = {
   pty: () => 'open a terminal',
 };
 
+/** A register is called by what is in it, and a number. */
+const typed = (register: string) => register.replace(/\d+$/, '');
 /** These files are below a procfs, wherever that is. */
 const settingOf = (path: string) => (/^(self|sys)\//.test(path) ? `/proc/${path}` : path);
 const shortened = (text: string) => quoted(text.length > 64 ? `${text.slice(0, 61)}...` : text);

@@ -36,7 +36,11 @@ export interface Walk {
 
 export interface Birthplace {
   readonly path: string;
-  readonly handle: Handle;
+  /**
+   * Absent where it must be entered: a cgroup that others made before. On kernels from 6.15 on, a process that is born in one
+   * whose cgroup.kill was ever written dies at once.
+   */
+  readonly handle: Handle | undefined;
   /** Moves a process there, where it cannot be born there. */
   readonly enter?: ((pid: number) => Promise<void>) | undefined;
 }
@@ -118,6 +122,8 @@ const notByClone = ['EOPNOTSUPP', 'EACCES', 'EINVAL', 'E2BIG', 'ENOSYS'];
 async function spawn(ports: Host, { plan, cgroup, options, detached }: WalkRequest): Promise<Session> {
   const { flags } = plan;
   const { facts } = options;
+  if (cgroup?.enter !== undefined && cgroup.handle === undefined)
+    return moved(ports, { flags, detached }, cgroup.enter, facts);
   try {
     return await ports.processes.spawn({ flags, cgroup: cgroup?.handle, detached });
   } catch (error) {

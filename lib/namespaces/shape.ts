@@ -52,9 +52,7 @@ export function spawnShape(namespaces: readonly Namespace[], ability: SpawnAbili
   const joins = (type: NamespaceType) => joined.some((other) => other.type === type);
   // An ordinary user can make nothing without one, so it gets one, as with most runtimes.
   if (!ability.privileged && !created.has('user') && !joins('user')) created.add('user');
-  checkMounts(joined);
-  // Without one, every mount of the container would be one of the host, and stay.
-  created.add('mount');
+  checkMounts(created, joined);
   const user = userNamespace(created, joined, ability);
   const time = timeNamespace(created, user, ability);
   const late = lateTypes(created, user, time);
@@ -124,7 +122,7 @@ function lateTypes(
   return late;
 }
 
-function checkMounts(joined: readonly Joined[]): void {
+function checkMounts(created: ReadonlySet<NamespaceType>, joined: readonly Joined[]): void {
   const mount = joined.find(({ type }) => type === 'mount');
   if (mount !== undefined) {
     // Whoever is in it has a root already: ours would be mounted over theirs, and stay.
@@ -136,5 +134,12 @@ function checkMounts(joined: readonly Joined[]): void {
         hint: 'Leave the path away: the container gets a mount namespace of its own.',
       },
     );
+  }
+  if (!created.has('mount')) {
+    // Without one, every mount of the container would be one of the host, and stay.
+    throw new RuntsError('ERR_UNSUPPORTED', 'a container needs a new mount namespace', {
+      origin: '/linux/namespaces',
+      hint: 'Add {"type": "mount"} to linux.namespaces.',
+    });
   }
 }

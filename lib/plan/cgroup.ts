@@ -35,3 +35,13 @@ export function checkControllers(writes: readonly CgroupWrite[], facts: CgroupFa
 }
 
 const relative = (origin: string) => origin.replace(/^\/linux\/resources/, '');
+
+/** What systemd is told of a scope and of its limits. */
+export {
+  hasIdleWeight,
+  limitProperties,
+  merged,
+  type Property,
+  scopeProperties,
+  supported,
+} from '../cgroups/scope.ts';

@@ -168,6 +168,14 @@ function deviceFaults({ devices = [] }: Linux): Issue[] {
 /** What must hold between fields of `linux`, and of others with its namespaces. */
 export const linuxRules: readonly Rule[] = [
   {
+    // Every mount of the container would be one of the host, and stay.
+    needs: [namespaces],
+    check: ({ linux }) =>
+      linux.namespaces.some(({ type }) => type === 'mount')
+        ? []
+        : [{ path: namespaces, message: 'must have a mount namespace: {"type": "mount"}' }],
+  },
+  {
     needs: [namespaces],
     check: ({ linux }) =>
       repeated(linux.namespaces, ({ type }) => type).map((i) => ({
@@ -259,10 +267,3 @@ const rangesOf = (mappings: readonly IdMapping[]) =>
   mappings
     .map(({ containerID, size }) => (size === 1 ? `${containerID}` : `${containerID}-${containerID + size - 1}`))
     .join(', ');
-
-/** Mounts on the host are nothing that anybody wants: a container without a mount namespace gets one all the same. */
-export function namespaceWarnings({ namespaces }: Linux): Issue[] {
-  if (namespaces.some(({ type }) => type === 'mount')) return [];
-  const message = 'has no mount namespace: the container gets one of its own, and mounts nothing on the host';
-  return [{ path: '/linux/namespaces', message }];
-}

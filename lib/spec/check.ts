@@ -1,6 +1,6 @@
 import type { Issue } from '../errors.ts';
 import { hooksShape } from './check-hooks.ts';
-import { linuxRules, linuxShape, namespaceWarnings } from './check-linux.ts';
+import { linuxRules, linuxShape } from './check-linux.ts';
 import { mountRules, mountsShape, mountWarnings } from './check-mounts.ts';
 import { processRules, processShape } from './check-process.ts';
 import { resourceRules } from './check-resources.ts';
@@ -66,11 +66,7 @@ export function checkSpec(value: unknown): CheckedSpec {
   if (issues.length > 0) return { issues };
   return {
     spec,
-    warnings: [
-      ...namespaceWarnings(spec.linux),
-      ...mountWarnings(spec.mounts ?? []),
-      ...capabilityWarnings(spec.process),
-    ],
+    warnings: [...mountWarnings(spec.mounts ?? []), ...capabilityWarnings(spec.process)],
   };
 }
 

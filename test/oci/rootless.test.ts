@@ -11,6 +11,7 @@ import { type Config, Place } from './oci.ts';
  */
 const test = testIf('userns', 'busybox', 'ordinary user');
 const testWithIds = testIf('userns', 'busybox', 'ordinary user', 'subuids');
+const testTun = existsSync('/dev/net/tun') ? test : test.skip;
 const [uid = 0, gid = 0] = [process.getuid?.(), process.getgid?.()];
 
 let place: Place;
@@ -311,6 +312,15 @@ describe('devices', () => {
     return there ? shows(ended, 'character special file a:e5\n') : refuses(ended, '/dev/fuse (c 10:229)');
   });
 
+  testTun('a bind of /dev/net/tun', () =>
+    shows(
+      answer("stat -c '%F %t:%T' /dev/net/tun", ({ mounts }) =>
+        mounts.push({ destination: '/dev/net/tun', type: 'bind', source: '/dev/net/tun', options: ['bind'] }),
+      ),
+      'character special file a:c8\n',
+    ),
+  );
+
   test('extra device with another path /dev/xnull 1:3', () =>
     shows(
       answer("stat -c '%F %t:%T' /dev/xnull; echo gone > /dev/xnull; wc -c < /dev/xnull", ({ linux }) => {
@@ -355,10 +365,20 @@ describe('limits and settings', () => {
 
   test('sysctl net.* in own netns', () =>
     shows(
-      answer('cat /proc/sys/net/ipv4/ip_unprivileged_port_start', ({ linux }) => {
-        linux.sysctl = { 'net.ipv4.ip_unprivileged_port_start': '80' };
+      answer('cd /proc/sys/net/ipv4; cat ip_unprivileged_port_start ping_group_range', ({ linux }) => {
+        linux.sysctl = { 'net.ipv4.ip_unprivileged_port_start': '80', 'net.ipv4.ping_group_range': '0 0' };
       }),
-      '80\n',
+      '80\n0\t0\n',
+    ));
+
+  test('sysctl net.* in the host netns', () =>
+    refuses(
+      answer('true', (config) => {
+        without(config, 'network');
+        config.linux.sysctl = { 'net.ipv4.ip_unprivileged_port_start': '80' };
+      }),
+      '/linux/sysctl/net.ipv4.ip_unprivileged_port_start',
+      'network namespace',
     ));
 
   test('sysctl kernel.shmmax in own ipcns', () =>
@@ -436,6 +456,37 @@ describe('the root file system', () => {
       chmodSync(closed, 0o700);
     }
   });
+
+  test('on a mount without set-uid programs and devices it stays so', () => {
+    const root = locked();
+    const bundle = place.bundle("sed -n 's/^[^ ]* \\/ \\(tmpfs [^ ]*\\) .*/\\1/p' /proc/self/mounts", (config) => {
+      single(config);
+      config.root.path = root;
+    });
+    const found = prepared(`mount -t tmpfs -o nosuid,nodev none ${root}; cp -a ${place.rootfs.path}/. ${root}`, bundle);
+    expect(found, found.stderr).toMatchObject({ code: 0, stdout: expect.stringMatching(/^tmpfs rw,nosuid,nodev,/) });
+  });
+
+  test('on a mount without programs, that is why nothing runs', () => {
+    const root = locked();
+    const bundle = place.bundle('true', (config) => {
+      single(config);
+      config.root.path = root;
+    });
+    const found = prepared(`mount -t tmpfs -o noexec none ${root}; cp -a ${place.rootfs.path}/. ${root}`, bundle);
+    expect(found).toMatchObject({ code: 1, stderr: expect.stringMatching(/permission denied/) });
+  });
+
+  test('below a directory of another id, a mount point cannot be made', () =>
+    refuses(
+      answer('true', ({ mounts }) => {
+        mounts.push({ destination: '/usr', type: 'bind', source: '/usr', options: ['bind'] });
+        mounts.push({ destination: '/usr/no such directory', type: 'tmpfs', source: 'tmpfs' });
+      }),
+      /cannot mount on usr\/no such directory: (EACCES|EOVERFLOW)/,
+      '/mounts/5',
+      'an id that the container does not map',
+    ));
 });
 
 /** A directory that `prepared` may mount on. */

@@ -80,7 +80,8 @@ export class World {
     const cgroup = join(String(cgroup2Root), `runts-peers-${process.pid}`);
     mkdirSync(join(cgroup, 'peers'), { recursive: true });
     const flags = ['--mount', '--cgroup', '--pid', '--fork', '--kill-child', '--mount-proc'];
-    // It dies with this process. The root of the cgroup namespace is where the process that makes it is: there, then out of the way of controllers.
+    // It dies with this process. The root of the cgroup namespace is where the process that makes it is: there, then out
+    // of the way of controllers.
     const make = `echo 0 > ${cgroup}/cgroup.procs; exec setpriv --pdeathsig KILL unshare ${flags.join(' ')} --propagation private sh -c "$1" sh ${cgroup}`;
     const outer = spawn('sh', ['-c', make, 'sh', setUp], { stdio: ['ignore', 'pipe', 'inherit'] });
     await new Promise<void>((resolve, reject) => {

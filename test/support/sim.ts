@@ -17,7 +17,7 @@ import type {
   Watch,
 } from '../../lib/host/host.ts';
 import { Connection, Listener } from './sim-channel.ts';
-import { errno, Tree } from './sim-files.ts';
+import { cgroupRoot, errno, Tree } from './sim-files.ts';
 import { type Command, type Misdeed, ModelInit } from './sim-init.ts';
 
 /** What goes wrong at one call of a port: counted from 0 over all calls. */
@@ -88,7 +88,7 @@ interface SimProcess {
   readonly pid: number;
   readonly number: number;
   readonly flags: number;
-  readonly cgroup: string;
+  cgroup: string;
   readonly init: ModelInit;
   alive: boolean;
   /** What the init reads and writes: one after another. */
@@ -233,6 +233,15 @@ export class Sim {
       ...[...this.tree.entries.keys()].filter((p) => !this.#initially.has(p) && !isShared(p)).map((p) => `file: ${p}`),
       ...[...this.#timers].filter((t) => !t.inside).map(() => 'timer'),
     ];
+  }
+
+  /** Moves a process to a cgroup, as systemd does; false where there is none of this number. */
+  moveTo(cgroup: string, pid: number): boolean {
+    const process = this.#pidOf.get(pid);
+    if (!process?.alive) return false;
+    process.cgroup = cgroup;
+    this.tree.entries.set(`/proc/${pid}/cgroup`, `0::${cgroup.slice(cgroupRoot.length)}\n`);
+    return true;
   }
 
   // ---- time and chance ---------------------------------------------------------------------------------------------

@@ -172,6 +172,7 @@ test('nothing in the checkout names this machine, or a registry', () => {
 const long: Readonly<Record<string, string>> = {
   'lib/hints.ts': 'one table in which the order counts: the first row that fits',
   'test/support/sim.ts': 'one model of a host: its parts call one another',
+  'test/oci/rootless.test.ts': 'one table of 37 cases',
 };
 
 test('no source file is longer than 400 lines', () => {
@@ -186,6 +187,7 @@ const testedElsewhere: readonly (readonly [start: string, folder: string, why: s
   ['lib/process/', 'test/plans', 'ops mean something in their order only'],
   ['lib/plan/keeper.ts', 'test/lifetime', 'it is for owners that were killed'],
   ['lib/host/prepare.ts', 'test/container', 'what it prepares is a whole container'],
+  ['lib/host/oci/', 'test/cli', 'what a verb does is told by the command line: test/oci has more'],
   ['lib/host/bundle.ts', 'test/container', 'a bundle is a source like another'],
   ['lib/host/image.ts', 'test/container', 'an image becomes a container, and goes with it'],
   ['lib/images/port.ts', 'test/container', 'it joins images to containers'],

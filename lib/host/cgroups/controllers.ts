@@ -28,6 +28,12 @@ export async function enableControllers(host: Host, path: string, controllers: C
   if (desirable.length > 0) await enableAny(host, file, desirable);
 }
 
+/** The same on the way from one cgroup down to another, of which the last is given no further children. */
+export async function enableAlong(host: Host, top: string, path: string, controllers: Controllers): Promise<void> {
+  const names = path.slice(top.length + 1).split('/');
+  for (const i of names.keys()) await enableControllers(host, [top, ...names.slice(0, i)].join('/'), controllers);
+}
+
 const added = (names: readonly string[]) => names.map((name) => `+${name}`).join(' ');
 
 async function enable(host: Host, path: string, names: readonly string[], { writes = [] }: Controllers): Promise<void> {

@@ -45,12 +45,18 @@ export async function stateOf(host: Host, path: string): Promise<CgroupState | u
   return { populated: /^populated 1$/m.test(text), frozen: /^frozen 1$/m.test(text) };
 }
 
-/** Asks again and again, ever less often, for ten seconds at most. */
-export async function until(host: Host, done: () => Promise<boolean>, what: string, hint: string): Promise<void> {
+/** Asks again and again, ever less often, for ten seconds at most unless it may take longer. */
+export async function until(
+  host: Host,
+  done: () => Promise<boolean>,
+  what: string,
+  hint: string,
+  limitMs = patienceMs,
+): Promise<void> {
   const start = host.clock.now();
   for (let pauseMs = 1; !(await done()); pauseMs = Math.min(pauseMs * 2, 50)) {
-    if (host.clock.now() - start >= patienceMs) {
-      throw new RuntsError('ERR_TIMEOUT', `waited ${patienceMs} ms for ${what}`, { hint });
+    if (host.clock.now() - start >= limitMs) {
+      throw new RuntsError('ERR_TIMEOUT', `waited ${limitMs} ms for ${what}`, { hint });
     }
     await host.clock.after(pauseMs).done;
   }

@@ -1,10 +1,11 @@
 import { RuntsError } from '../../errors.ts';
+import { errnoOf } from '../failure.ts';
 import type { Host } from '../host.ts';
 import { Undo, withReleaseErrors } from '../undo.ts';
 import type { Cgroup, CgroupRecord } from './cgroup.ts';
 import { attempted, stateOf, unlessGone, until } from './files.ts';
 import { killAll, openBelow, processesOf, removeBelow, removeShared, removeTree } from './removal.ts';
-import { removeScope } from './scope.ts';
+import { enterScope, removeScope } from './scope.ts';
 
 /** The cgroup of a record, or what is left of it. */
 export function openCgroup(host: Host, record: CgroupRecord): Cgroup {
@@ -12,8 +13,7 @@ export function openCgroup(host: Host, record: CgroupRecord): Cgroup {
   return {
     record,
     open: (below = '') => openBelow(host, path, below),
-    enter: (pid) =>
-      attempted(host.files.write(`${path}/cgroup.procs`, `${pid}`), `move process ${pid} to the cgroup ${path}`),
+    enter: (pid) => enter(host, record, pid),
     processes: () => processesOf(host, path),
     kill: () => killAll(host, path),
     remove: () => remove(host, record),
@@ -21,6 +21,17 @@ export function openCgroup(host: Host, record: CgroupRecord): Cgroup {
     thaw: () => setFrozen(host, path, false),
     isFrozen: async () => (await attempted(stateOf(host, path), `look at the cgroup ${path}`))?.frozen === true,
   };
+}
+
+async function enter(host: Host, record: CgroupRecord, pid: number): Promise<void> {
+  try {
+    await host.files.write(`${record.path}/cgroup.procs`, `${pid}`);
+  } catch (error) {
+    // From a cgroup that has no common owner with it, only systemd can.
+    const notOurs = record.unit !== undefined && ['EACCES', 'EPERM'].includes(errnoOf(error) ?? '');
+    if (notOurs) return enterScope(host, record, pid);
+    await attempted(Promise.reject(error), `move process ${pid} to the cgroup ${record.path}`);
+  }
 }
 
 async function remove(host: Host, record: CgroupRecord): Promise<void> {

@@ -1,12 +1,12 @@
 import { RuntsError } from '../../errors.ts';
-import { checkControllers, type Present, presentFiles, updateWrites } from '../../plan/cgroup.ts';
+import { checkControllers, hasIdleWeight, type Present, presentFiles, updateWrites } from '../../plan/cgroup.ts';
 import type { CgroupFacts, Facts } from '../../plan/facts.ts';
 import type { CgroupWrite } from '../../plan/plan.ts';
 import type { Resources } from '../../spec/types.ts';
 import type { Host } from '../host.ts';
 import { withReleaseErrors } from '../undo.ts';
 import type { CgroupRecord } from './cgroup.ts';
-import { enableControllers } from './controllers.ts';
+import { enableAlong } from './controllers.ts';
 import { attempted, textIn, words } from './files.ts';
 import { writeLimits } from './limits.ts';
 import { setScopeLimits } from './scope.ts';
@@ -21,16 +21,22 @@ export async function updateCgroup(
   record: CgroupRecord,
   resources: Resources,
   facts: Facts,
+  warn: (message: string) => void = () => undefined,
 ): Promise<void> {
-  const { path } = record;
+  const { path, unit } = record;
   const present = await presentIn(host, path);
-  const writes = updateWrites(resources, present);
+  let writes = updateWrites(resources, present);
+  if (unit !== undefined && hasIdleWeight(resources)) {
+    warn('unable to apply both cpu.weight and cpu.idle with systemd: cpu.weight is ignored');
+    writes = writes.filter(({ file }) => file !== 'cpu.weight');
+  }
   if (resources.memory?.checkBeforeUpdate) await checkUsage(host, path, resources);
   await giveControllers(host, path, writes, facts.cgroup);
   for (const write of writes) await refuseMissing(host, path, write);
+  const before = await contentsOf(host, path, writes);
   // First: systemd would write its old values again at its next reload.
-  if (record.unit !== undefined) await setScopeLimits(host, record, writes);
-  await writeAll(host, path, writes);
+  if (unit !== undefined) await setScopeLimits(host, record, writes);
+  await writeAll(host, record, writes, before);
 }
 
 async function presentIn(host: Host, path: string): Promise<Present> {
@@ -74,10 +80,7 @@ async function giveControllers(
   const top = known ?? path.slice(0, path.lastIndexOf('/'));
   checkControllers(lacking, facts, top);
   const needed = [...new Set(lacking.flatMap(({ controller }) => controller ?? []))];
-  const names = path.slice(top.length + 1).split('/');
-  for (const i of names.keys()) {
-    await enableControllers(host, [top, ...names.slice(0, i)].join('/'), { needed, writes });
-  }
+  await enableAlong(host, top, path, { needed, writes });
 }
 
 async function refuseMissing(
@@ -94,7 +97,12 @@ async function refuseMissing(
   });
 }
 
-async function writeAll(host: Host, path: string, writes: readonly CgroupWrite[]): Promise<void> {
+/** What the files have now that are going to be written; without those by device, whose lines say only what is set. */
+async function contentsOf(
+  host: Host,
+  path: string,
+  writes: readonly CgroupWrite[],
+): Promise<ReadonlyMap<string, string>> {
   const before = new Map<string, string>();
   for (const { file } of writes) {
     const text = byDevice.test(file)
@@ -102,11 +110,22 @@ async function writeAll(host: Host, path: string, writes: readonly CgroupWrite[]
       : await attempted(textIn(host, path, file), `read ${file} of the cgroup`);
     if (text !== undefined) before.set(file, text.trim());
   }
+  return before;
+}
+
+async function writeAll(
+  host: Host,
+  record: CgroupRecord,
+  writes: readonly CgroupWrite[],
+  before: ReadonlyMap<string, string>,
+): Promise<void> {
   const written: CgroupWrite[] = [];
   try {
-    await writeLimits(host, path, writes, (write) => written.push(write));
+    await writeLimits(host, record.path, writes, (write) => written.push(write));
   } catch (error) {
-    throw withReleaseErrors(error, await takeBack(host, path, written.reverse(), before));
+    // systemd has been told of all of them, and may have written them itself.
+    const back = (record.unit === undefined ? written : [...writes]).reverse();
+    throw withReleaseErrors(error, await takeBack(host, record, back, before));
   }
 }
 
@@ -114,16 +133,17 @@ const byDevice = /^(io|rdma|misc|dmem)\./;
 
 async function takeBack(
   host: Host,
-  path: string,
+  record: CgroupRecord,
   written: readonly CgroupWrite[],
   before: ReadonlyMap<string, string>,
 ): Promise<readonly unknown[]> {
+  const old = written.flatMap((write) => {
+    const value = before.get(write.file);
+    return value === undefined ? [] : [{ ...write, or: undefined, value: value === '' ? '\n' : value }];
+  });
   const errors: unknown[] = [];
-  for (const { file, controller, origin } of written) {
-    const value = before.get(file);
-    if (value === undefined) continue;
-    const write = { controller, file, value: value === '' ? '\n' : value, origin };
-    await writeLimits(host, path, [write]).catch((error: unknown) => errors.push(error));
-  }
+  const note = (error: unknown) => errors.push(error);
+  if (record.unit !== undefined) await setScopeLimits(host, record, old).catch(note);
+  for (const write of old) await writeLimits(host, record.path, [write]).catch(note);
   return errors;
 }

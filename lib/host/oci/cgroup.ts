@@ -46,7 +46,11 @@ async function directory(host: Host, steady: Host, plan: CgroupPlan, record: Cgr
     const handle = await cgroup.open();
     return {
       record: cgroup.record,
-      birthplace: { path: record.path, handle, enter: (pid) => cgroup.enter(pid) },
+      birthplace: {
+        path: record.path,
+        handle: cgroup.record.made.includes(record.path) ? handle : undefined,
+        enter: (pid) => cgroup.enter(pid),
+      },
       adopt: async () => undefined,
       close: () => handle.close(),
       async release() {
@@ -67,7 +71,7 @@ function scope(host: Host, steady: Host, plan: CgroupPlan, record: CgroupRecord)
     record,
     birthplace: undefined,
     async adopt(pid) {
-      made = await makeScope(host, plan, record, pid);
+      made = await makeScope(host, plan, record, pid, steady);
     },
     close: () => undefined,
     async release() {

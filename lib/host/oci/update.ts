@@ -33,7 +33,7 @@ async function update(
   host: Host,
   root: string,
   id: string,
-  { resources, l3CacheSchema, memBwSchema }: UpdateRequest,
+  { resources, l3CacheSchema, memBwSchema, warn }: UpdateRequest,
   facts: Facts | undefined,
 ): Promise<void> {
   const entry = await openLocked(host, root, id);
@@ -49,7 +49,7 @@ async function update(
           hint: 'An ordinary user needs a delegated cgroup: run below a systemd scope or service with Delegate=yes.',
         });
       }
-      await updateCgroup(host, record.cgroup, resources, facts ?? (await probeFacts(host)));
+      await updateCgroup(host, record.cgroup, resources, facts ?? (await probeFacts(host)), warn);
     }
     const schemata = [l3CacheSchema, memBwSchema].filter((line) => line !== undefined);
     if (schemata.length > 0) await updateGroup(host, record.intelRdt, schemata);
