@@ -127,7 +127,7 @@ const rows: readonly Row[] = [
   {
     at: ['cgroup'],
     errno: ['EACCES', 'EPERM', 'EROFS'],
-    hint: 'No cgroup is delegated to this user: run in a unit with Delegate=yes (`systemd-run --user --scope -p Delegate=yes …`), or leave the limits out.',
+    hint: 'No cgroup is delegated to this user there: run in a unit with Delegate=yes (`systemd-run --user --scope -p Delegate=yes …`) and make linux.cgroupsPath a relative path, which begins at the cgroup that is delegated; or leave it and the limits out.',
   },
   {
     at: ['cgroup'],
@@ -281,6 +281,13 @@ const rows: readonly Row[] = [
     at: ['attach', 'attach_host', 'mask', 'readonly'],
     errno: ['ENOSPC'],
     hint: 'The limit on mounts is reached: fs.mount-max.',
+  },
+  {
+    at: ['attach'],
+    errno: ['ELOOP', 'ENOTDIR'],
+    when: ({ operands }) => operands?.['ordinary'] === 1,
+    hint: ({ operands }) =>
+      `/${operands?.['path']} must be mounted on ordinary directory, and on the way to it no link is allowed. Correct the image.`,
   },
   {
     at: ['attach', 'mask', 'readonly', 'open_below', 'directory', 'file', 'node', 'symlink'],

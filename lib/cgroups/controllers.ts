@@ -26,6 +26,19 @@ export function controllersFor(limits: readonly Limit[], facts: CgroupFacts, pla
   return [...controllers];
 }
 
+/**
+ * What is left to be written: no limit, of a controller that cannot be had, is what a cgroup without it has. Unless it is
+ * said in the kernel's own words (`unified`).
+ */
+export const withoutIdle = (limits: readonly Limit[], { controllers }: CgroupFacts): Limit[] =>
+  limits.filter(
+    ({ controller, value, origin }) =>
+      controller === undefined ||
+      controllers.includes(controller) ||
+      origin.startsWith(`${resources}/unified`) ||
+      !/^max( |$)/.test(value),
+  );
+
 /** Without the directory to make cgroups in, not even a place can be had. */
 export function parentFor(origin: string, facts: CgroupFacts): string {
   if (facts.parent !== undefined) return facts.parent;

@@ -2,7 +2,7 @@ import { RuntsError } from '../errors.ts';
 import type { Facts } from '../plan/facts.ts';
 import type { CgroupPlan } from '../plan/plan.ts';
 import type { Linux, Resources } from '../spec/types.ts';
-import { controllersFor, parentFor } from './controllers.ts';
+import { controllersFor, parentFor, withoutIdle } from './controllers.ts';
 import { cpuLimits } from './cpu.ts';
 import { hugetlbLimits } from './hugetlb.ts';
 import { ioLimits } from './io.ts';
@@ -38,7 +38,8 @@ export function cgroupPlan(
   request: CgroupRequest = {},
 ): CgroupPlan | undefined {
   const { driver = 'cgroupfs', always = false, owner, deviceFilter } = request;
-  const limits = linux.resources === undefined ? [] : resourceLimits(linux.resources);
+  const asked = linux.resources === undefined ? [] : resourceLimits(linux.resources);
+  const limits = driver === 'systemd' ? asked : withoutIdle(asked, facts.cgroup);
   const placed = linux.cgroupsPath !== undefined && linux.cgroupsPath !== '';
   if (!always && limits.length === 0 && !placed && deviceFilter === undefined) return undefined;
   if (driver === 'systemd') return scopePlan(linux.cgroupsPath, id, limits, facts, request);
@@ -66,8 +67,7 @@ function scopePlan(
   facts: Facts,
   { owner, deviceFilter, annotations = {} }: CgroupRequest,
 ): CgroupPlan {
-  // Whoever has not all ids is in a user namespace, whatever their own id in it.
-  const manager = facts.privileged && facts.uid === 0 && facts.available === undefined ? 'system' : 'user';
+  const manager = facts.privileged && facts.uid === 0 && !facts.nested ? 'system' : 'user';
   const { slice, unit } = scopeName(asked, id, manager);
   const { mount } = facts.cgroup;
   if (mount === undefined) {

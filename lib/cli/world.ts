@@ -33,6 +33,8 @@ export interface World {
 export interface Terminal {
   /** Whether our standard input is one. */
   readonly input: boolean;
+  /** Whether our standard output is one: its lines are shown, and not kept. */
+  readonly output: boolean;
   /** Whether our standard error is one: a person reads what went wrong. */
   readonly errors: boolean;
   /** Whether one of our three standard streams is one. */

@@ -29,7 +29,7 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
     readBelow: (root, path, max) => wait(`reading ${path} below ${root}`, () => files.readBelow(root, path, max)),
     readLink: (path) => wait(`reading the link ${path}`, () => files.readLink(path)),
     write: (path, text) => wait(`writing ${path}`, () => files.write(path, text)),
-    replace: (path, text) => wait(`replacing ${path}`, () => files.replace(path, text)),
+    replace: (path, text, mode) => wait(`replacing ${path}`, () => files.replace(path, text, mode)),
     list: (path) => wait(`listing ${path}`, () => files.list(path)),
     canWrite: (path) => wait(`looking at ${path}`, () => files.canWrite(path)),
     isPrivate: (path) => wait(`looking at ${path}`, () => files.isPrivate(path)),

@@ -34,6 +34,7 @@ const essential: ReadonlySet<string> = new Set(['kernel', 'user namespaces', 'mo
 const deadlineMs = 10_000;
 const newUser = 0x10000000;
 const newMount = 0x20000;
+const newPid = 0x20000000;
 const origin = 'doctor';
 
 /** Looks at everything containers need from this host: by doing it, wherever it can be done. */
@@ -58,7 +59,7 @@ async function answer({ name, why, ask }: Question, host: Host, facts: Facts): P
 
 const namespaces = [
   ['mount', newMount, 'a root file system of its own'],
-  ['pid', 0x20000000, 'processes that do not see the host, and end together'],
+  ['pid', newPid, 'processes that do not see the host, and end together'],
   ['network', 0x40000000, 'a network of its own'],
   ['ipc', 0x08000000, 'shared memory and message queues of its own'],
   ['uts', 0x04000000, 'a host name of its own'],
@@ -89,6 +90,11 @@ const questions: readonly Question[] = [
           : tried(host, newUser | flag, asRoot(), 'made one'),
     }),
   ),
+  {
+    name: 'proc in a pid namespace',
+    why: 'A container with processes of its own shows them in a /proc of its own.',
+    ask: (host, facts) => tried(host, newUser | newMount | newPid, proc(), 'mounted one', facts),
+  },
   {
     name: 'user namespace limits',
     why: 'Every container without root takes one user namespace.',
@@ -195,8 +201,8 @@ const missing = (what: string, hint: string) => new RuntsError('ERR_UNSUPPORTED'
 
 // ---- by doing ----------------------------------------------------------------------------------------------------------
 
-async function tried(host: Host, flags: number, segment: Segment, done: string): Promise<string> {
-  closeHandles(await runProgram(host, { flags, maps: singleMap(host), segment }, { deadlineMs }));
+async function tried(host: Host, flags: number, segment: Segment, done: string, facts?: Facts): Promise<string> {
+  closeHandles(await runProgram(host, { flags, maps: singleMap(host), segment, facts }, { deadlineMs }));
   return done;
 }
 
@@ -230,6 +236,9 @@ function overlay(): Segment {
     b.op('fsmount', { dst: 'overlay', fstype: 'overlay', options, attributes: 0 }, origin);
   });
 }
+
+/** It is only made, and not attached anywhere. */
+const proc = () => asRoot((b) => b.op('fsmount', { dst: 'proc', fstype: 'proc', options: [], attributes: 0 }, origin));
 
 /** One instruction: return SECCOMP_RET_ALLOW. */
 const allowAll = new Uint8Array([0x06, 0, 0, 0, 0, 0, 0xff, 0x7f]);

@@ -2,7 +2,7 @@ import type { ErrorCode } from '../error-codes.ts';
 import { type ErrorFields, RuntsError } from '../errors.ts';
 import { type Circumstance, hintFor, type Place } from '../hints.ts';
 import type { Facts } from '../plan/facts.ts';
-import type { Segment } from '../plan/plan.ts';
+import type { Input, Segment } from '../plan/plan.ts';
 import { errnoName, errnoText } from '../program/errno.ts';
 import type { Frame } from '../program/frames.ts';
 import type { Op, OpName, Step } from '../program/ops.ts';
@@ -45,7 +45,7 @@ export function refused(error: unknown, { at, doing, origin, facts }: Attempt): 
 }
 
 /** An error frame in words: which op, on what, why, and what to do; the plan knows what the init does not send. */
-export function opFailure(frame: ErrorFrame, segment: Segment, facts?: Facts): RuntsError {
+export function opFailure(frame: ErrorFrame, segment: Segment, facts?: Facts, inputs: Inputs = []): RuntsError {
   const errno = errnoName(frame.errno);
   const op = segment.ops[frame.index];
   const name = op?.op ?? frame.op ?? 'op';
@@ -74,7 +74,7 @@ export function opFailure(frame: ErrorFrame, segment: Segment, facts?: Facts): R
     return failed('ERR_EXEC', message, { ...fields, exit, hint });
   }
   const why = `${errno}${during(frame.step, frame.detail)}${inWords(errno)}`;
-  return failed('ERR_SETUP', `cannot ${attempted(op, segment)}: ${why}${where}`, fields);
+  return failed('ERR_SETUP', `cannot ${attempted(op, segment, inputs)}: ${why}${where}`, fields);
 }
 
 const failed = (code: ErrorCode, message: string, fields: ErrorFields) => new RuntsError(code, message, fields);
@@ -181,7 +181,9 @@ function during(step: Step, detail: string): string {
   return ` ${doing ?? `in ${step}, at`} ${quoted(detail)}`;
 }
 
-type Words = { readonly [N in OpName]?: (operands: never, target: string | undefined) => string };
+type Inputs = readonly Input[];
+type Describe<Operands> = (operands: Operands, target: string | undefined, inputs: Inputs) => string;
+type Words = { readonly [N in OpName]?: Describe<never> };
 
 const on = (target: string | undefined) => (target === undefined ? '' : ` on ${target}`);
 
@@ -211,11 +213,11 @@ const words: Words = {
   remove_tree: (o: { path: string }) => `remove ${o.path}`,
   become_root: () => 'become root in the user namespace',
   unshare: () => 'make new namespaces',
-  join: (o: { namespaces: readonly string[]; user?: string }) =>
-    `join the namespaces of the configuration (${[o.user ?? '', ...o.namespaces]
+  join: ({ user = '', namespaces }: { namespaces: readonly string[]; user?: string }, _, inputs) =>
+    `join ${[user, ...namespaces]
       .filter((name) => name !== '')
-      .map(typed)
-      .join(', ')})`,
+      .map((name) => namespaceOf(name, inputs))
+      .join(', ')}`,
   hostname: (o: { name: string }) => `set the host name to ${quoted(o.name)}`,
   domainname: (o: { name: string }) => `set the domain name to ${quoted(o.name)}`,
   link_up: (o: { name: string }) => `bring up the interface ${o.name}`,
@@ -240,16 +242,19 @@ const words: Words = {
   pty: () => 'open a terminal',
 };
 
-/** A register is called by what is in it, and a number. */
-const typed = (register: string) => register.replace(/\d+$/, '');
+function namespaceOf(register: string, inputs: Inputs): string {
+  const input = inputs.find((other) => other.register === register);
+  return input?.kind === 'namespace' ? `the ${input.type} namespace ${input.path}` : `the namespace ${register}`;
+}
+
 /** These files are below a procfs, wherever that is. */
 const settingOf = (path: string) => (/^(self|sys)\//.test(path) ? `/proc/${path}` : path);
 const shortened = (text: string) => quoted(text.length > 64 ? `${text.slice(0, 61)}...` : text);
 const limited = (value: bigint) => (value === (1n << 64n) - 1n ? 'unlimited' : `${value}`);
 
-function attempted(op: Op, segment: Segment): string {
-  const describe = words[op.op] as ((operands: unknown, target: string | undefined) => string) | undefined;
-  return describe?.(op.operands, targetOf(op, segment)) ?? `run ${op.op}`;
+function attempted(op: Op, segment: Segment, inputs: Inputs): string {
+  const describe = words[op.op] as Describe<unknown> | undefined;
+  return describe?.(op.operands, targetOf(op, segment), inputs) ?? `run ${op.op}`;
 }
 
 /** Where the mount that an op makes or changes is going to be: the path of the attach that comes for its register. */

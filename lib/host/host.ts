@@ -42,8 +42,8 @@ export interface Files {
   readLink(path: string): Promise<string | undefined>;
   /** One write(2) to a file that exists: cgroupfs and procfs need it so. */
   write(path: string, text: string): Promise<void>;
-  /** Temporary file, fsync, rename. */
-  replace(path: string, text: string): Promise<void>;
+  /** Temporary file with mode 0600, unless another is given, fsync, rename. */
+  replace(path: string, text: string, mode?: number): Promise<void>;
   list(path: string): Promise<string[]>;
   /** 'directory', 'file', 'other', or undefined where there is nothing. Follows links. */
   kind(path: string): Promise<'directory' | 'file' | 'other' | undefined>;

@@ -1,17 +1,49 @@
 import { deviceKey, type Lookups } from '../spec/lookups.ts';
-import type { Device, Mount, Spec } from '../spec/types.ts';
+import { type NamespaceType, namespaceFiles } from '../spec/names.ts';
+import type { Device, Mount, Namespace, Spec } from '../spec/types.ts';
 import type { Host } from './host.ts';
 import { textOf } from './probe.ts';
 
 /** Looks on this host for what a configuration asks about. Whatever cannot be read is taken for missing. */
 export async function lookUp(host: Host, spec: Spec, bundle: string | undefined): Promise<Lookups> {
-  const [devices, links, core, enforce] = await Promise.all([
+  const [devices, links, core, enforce, shared] = await Promise.all([
     nodes(host, spec.linux.devices ?? []),
     linksOf(host, spec.mounts ?? [], bundle),
     host.files.kind('/proc/kcore').catch(() => undefined),
     host.files.kind('/sys/fs/selinux/enforce').catch(() => undefined),
+    sharedTypes(host, spec.linux.namespaces),
   ]);
-  return { devices, links, kcore: core !== undefined, selinux: enforce !== undefined };
+  return { devices, links, kcore: core !== undefined, selinux: enforce !== undefined, shared };
+}
+
+/** A path such as /proc/1/ns/net: to join what we are in already is to stay in it. */
+async function sharedTypes(host: Host, namespaces: readonly Namespace[]): Promise<NamespaceType[]> {
+  const joined = namespaces.filter(({ path }) => path !== undefined && path !== '');
+  if (joined.length === 0) return [];
+  const mountinfo = await textOf(host, '/proc/self/mountinfo');
+  const same = await Promise.all(
+    joined.map(async ({ type, path = '' }) => {
+      const own = await host.files.readLink(`/proc/self/ns/${namespaceFiles[type]}`).catch(() => undefined);
+      return own !== undefined && (await namespaceAt(host, path, mountinfo)) === own;
+    }),
+  );
+  return joined.filter((_, i) => same[i]).map(({ type }) => type);
+}
+
+const linksMax = 8;
+
+/** Which namespace a path leads to, as `net:[4026531840]`; undefined where it cannot be told. */
+async function namespaceAt(host: Host, path: string, mountinfo: string): Promise<string | undefined> {
+  let at = path;
+  for (let i = 0; i < linksMax; i++) {
+    const link = await host.files.readLink(at).catch(() => undefined);
+    if (link === undefined) break;
+    if (/^[a-z_]+:\[\d+\]$/.test(link)) return link;
+    at = link.startsWith('/') ? link : `${at.slice(0, at.lastIndexOf('/'))}/${link}`;
+  }
+  // One that was bound to a file, as by `ip netns add`: the mount says which it is.
+  const line = mountinfo.split('\n').find((each) => each.split(' ')[4] === at && / - nsfs /.test(each));
+  return line?.split(' ')[3];
 }
 
 async function nodes(host: Host, devices: readonly Device[]): Promise<Record<string, string>> {

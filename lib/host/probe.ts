@@ -6,8 +6,9 @@ import type { Environment, Host } from './host.ts';
 export async function probeFacts(host: Host): Promise<Facts> {
   const { kernel, arch, uid, gid, privileged } = host.environment;
   const mountinfo = textOf(host, '/proc/self/mountinfo');
-  const [subordinate, available, cgroup, hostRoot] = await Promise.all([
+  const [subordinate, nested, available, cgroup, hostRoot] = await Promise.all([
     subordinateIds(host),
+    isNested(host),
     availableIds(host),
     mountinfo.then((text) => cgroupFacts(host, text)),
     topLevel(host),
@@ -15,6 +16,7 @@ export async function probeFacts(host: Host): Promise<Facts> {
   const hiddenProc = hidingProc(await mountinfo);
   return {
     ...{ kernel, arch, uid, gid, privileged, subordinate },
+    ...(nested && { nested }),
     ...(available && { available }),
     cgroup,
     ...(hiddenProc.length > 0 && { hiddenProc }),
@@ -51,6 +53,14 @@ async function subordinateIds(host: Host): Promise<Facts['subordinate']> {
 function rangesOf(text: string, { uid, userName }: Environment): readonly IdRange[] {
   if (uid !== 0) return parseSubordinate(text, userName, uid);
   return accountsOfRoot.flatMap((name) => parseSubordinate(text, name, noUid));
+}
+
+/** PROC_USER_INIT_INO of linux/proc_ns.h: the number of the host's own user namespace. A map may look like the host's elsewhere. */
+const hostUserNamespace = 'user:[4026531837]';
+
+async function isNested(host: Host): Promise<true | undefined> {
+  const link = await host.files.readLink('/proc/self/ns/user').catch(() => undefined);
+  return link === undefined || link === hostUserNamespace ? undefined : true;
 }
 
 /** Nothing on the host itself, where every id exists. */

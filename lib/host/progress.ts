@@ -1,6 +1,6 @@
 import { RuntsError } from '../errors.ts';
 import type { Facts } from '../plan/facts.ts';
-import type { Segment } from '../plan/plan.ts';
+import type { Input, Segment } from '../plan/plan.ts';
 import type { Frame } from '../program/frames.ts';
 import { within } from './cancel.ts';
 import { diedSilently, opFailure, refused } from './failure.ts';
@@ -11,6 +11,8 @@ import { type Channel, named } from './session.ts';
 export interface Progress {
   readonly segment: Segment;
   readonly facts?: Facts | undefined;
+  /** What the segment's inputs are, for what is said about them. */
+  readonly inputs?: readonly Input[] | undefined;
   /** By tag; whoever owns the map closes them. */
   readonly handles: Map<number, Handle>;
   /** Hears of each handle as it comes, while the init may be held up by whoever gets it. */
@@ -37,7 +39,7 @@ export async function nextMilestone(channel: Channel, progress: Progress): Promi
         channel.session.adopt(frame.pid, handle as Handle);
         break;
       case 'error':
-        throw opFailure(frame, progress.segment, progress.facts);
+        throw opFailure(frame, progress.segment, progress.facts, progress.inputs);
       default:
         return frame;
     }

@@ -74,7 +74,7 @@ export async function beginWalk(host: Host, request: WalkRequest, undo: Undo): P
   if (plan.maps !== undefined && !hasMapsSync(plan)) await writeMaps(ports, session.pid, plan.maps);
 
   const channel = new Channel(host, session, { deadlineMs, cancel, trace });
-  const progress = { segment: plan.segment, facts, handles, arrived: request.arrived };
+  const progress = { segment: plan.segment, inputs: plan.inputs, facts, handles, arrived: request.arrived };
   const inputs = new Undo();
   undo.add(() => inputs.run());
   const registers = await openInputs(host, plan, { ...sources, facts, pid: session.pid }, patience, inputs);

@@ -66,9 +66,9 @@ export const files: Files = {
     }
   },
 
-  async replace(path, text) {
+  async replace(path, text, mode = 0o600) {
     const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
-    const file = await fs.open(temporary, 'wx', 0o600);
+    const file = await fs.open(temporary, 'wx', mode);
     try {
       try {
         await file.writeFile(text);

@@ -169,6 +169,7 @@ function onSignal(listener: (signal: number) => void): () => void {
 
 const terminal: Terminal = {
   input: terminals.includes(0),
+  output: terminals.includes(1),
   errors: terminals.includes(2),
   any: terminals.length > 0,
   size() {

@@ -1,5 +1,6 @@
 import { isMapped, subordinateHint } from '../namespaces/maps.ts';
 import { capabilitySets } from '../process/capabilities.ts';
+import { environment } from '../process/environment.ts';
 import { execute, type Start } from '../process/exec.ts';
 import { runHooks } from '../process/hooks.ts';
 import { identity } from '../process/identity.ts';
@@ -31,6 +32,8 @@ export interface Command {
   /** A later command has words of its own about its processors. */
   readonly later?: boolean | undefined;
   readonly deathSignal: number | undefined;
+  /** The supplementary groups of the caller stay. */
+  readonly keepGroups?: boolean | undefined;
   /** Where the last word comes from, unless it was said before. */
   readonly start?: CommandStart | undefined;
 }
@@ -47,6 +50,7 @@ export function addCommand(draft: Draft, facts: Facts, command: Command): void {
   const maps = command.users === 'joined' ? undefined : command.users;
   const who = identity(process.user, {
     maps,
+    keepGroups: command.keepGroups === true,
     isMapped: (kind, id) => maps === undefined || isMapped(maps[kind], id),
     hint: subordinateHint,
   });
@@ -67,7 +71,7 @@ export function addCommand(draft: Draft, facts: Facts, command: Command): void {
   execute(ops, {
     files: command.files,
     argv: process.args,
-    env: process.env ?? [],
+    env: environment(process.env ?? []),
     noNewPrivileges: process.noNewPrivileges === true,
     sets: capabilitySets(process.capabilities),
     identity: who,
@@ -75,6 +79,7 @@ export function addCommand(draft: Draft, facts: Facts, command: Command): void {
     umask: process.user.umask ?? 0o022,
     deathSignal: command.deathSignal,
     filter: seccompFilter(linux.seccomp, facts.arch),
+    cwd: process.cwd,
     descriptors: inherited(draft, command.preserveFds),
     start: start && lastWord(draft, process, start),
   });
@@ -88,7 +93,11 @@ function inherited(draft: Draft, count: number): string[] {
 function lastWord(draft: Draft, process: Process, start: CommandStart): Start {
   const rest = () => setLastRlimits(draft.ops, process.rlimits ?? []);
   if (start.kind === 'socket') return { ...socketStart(draft, process, start.hooks), rest };
-  return { wait: () => draft.ops.op('sync', { tag: start.tag }, 'default: start'), rest };
+  const wait = (kept: readonly string[]) => {
+    draft.ops.op('keep_only', { registers: kept }, 'default: start');
+    draft.ops.op('sync', { tag: start.tag }, 'default: start');
+  };
+  return { wait, rest };
 }
 
 /** All is made; what follows waits for whoever starts the container. */
@@ -97,11 +106,12 @@ function socketStart(draft: Draft, process: Process, hooks: readonly Hook[]): Om
   const origin = 'default: start';
   const state = ops.register('state');
   const listener = addInput(draft, 'listener', { kind: 'listener', origin });
-  const wait = () => {
+  const wait = (kept: readonly string[]) => {
+    ops.op('keep_only', { registers: [listener, ...kept] }, origin);
     ops.op('sync', { tag: tags.created }, 'default: created');
     ops.op('await_start', { listener, dst: state, tag: tags.start }, origin);
   };
   if (hooks.length === 0) return { wait };
   // Their files are those of the container, and so is the environment of one that says nothing of it.
-  return { wait, hooks: () => runHooks(ops, 'startContainer', hooks, { state, env: process.env ?? [] }) };
+  return { wait, hooks: () => runHooks(ops, 'startContainer', hooks, { state, env: environment(process.env ?? []) }) };
 }

@@ -25,5 +25,5 @@ export function filtersDevices({ spec, start, cgroupDriver }: ContainerRequest, 
   const { devices = [], resources } = spec.linux;
   // With a filter the nodes that the container is given can be its own, with owner and mode.
   const asked = devices.length > 0 || (resources?.devices ?? []).length > 0;
-  return facts.privileged && facts.cgroup.parent !== undefined && asked;
+  return facts.privileged && !facts.nested && facts.cgroup.parent !== undefined && asked;
 }

@@ -4,7 +4,9 @@ import { addTimeNamespace } from '../namespaces/time.ts';
 import { setNames } from '../namespaces/uts.ts';
 import { reaperCapabilities } from '../process/capabilities.ts';
 import { commandFiles } from '../process/environment.ts';
+import { chdirConditions } from '../process/exec.ts';
 import { runHooks } from '../process/hooks.ts';
+import { keepsGroups } from '../process/identity.ts';
 import { setLabels } from '../process/labels.ts';
 import { setOomScore } from '../process/oom.ts';
 import { openTerminal, type Terminal, type WindowSize } from '../process/stdio.ts';
@@ -13,7 +15,7 @@ import { setUpDev } from '../rootfs/devices.ts';
 import { mountLabel } from '../rootfs/filesystems.ts';
 import { hostRoot } from '../rootfs/host-root.ts';
 import { maskPaths, protectPaths } from '../rootfs/mask.ts';
-import { addMounts } from '../rootfs/mounts.ts';
+import { addMounts, protectMounts } from '../rootfs/mounts.ts';
 import { setRootPropagation } from '../rootfs/propagation.ts';
 import { directoryRoot, enterRoot, protectRoot } from '../rootfs/root.ts';
 import { at, type HostMount, type Site } from '../rootfs/site.ts';
@@ -47,6 +49,8 @@ export interface ContainerRequest {
   /** Without a reaper: the command is killed when the host process dies. */
   readonly deathSignal?: boolean | undefined;
   readonly consoleSize?: WindowSize | undefined;
+  /** Lines that come out of the terminal end as the command ends them, without a carriage return. */
+  readonly plainOutput?: boolean | undefined;
   /**
    * Who lets the command run: who made the container, over its channel; or whoever connects to a socket, maybe much
    * later, as the OCI has it. Then everything that can fail fails before the container is created.
@@ -90,11 +94,12 @@ export function planContainer(request: ContainerRequest, facts: Facts): Plan {
   const terminal = addTerminal(scene, site);
   hidePaths(site, spec);
   makeWorkingDirectory(site, process.cwd);
+  protectMounts(site);
   if (spec.root.readonly) protectRoot(site);
   enterRoot(site, { noPivot: request.noPivot === true });
   if (spec.linux.rootfsPropagation) setRootPropagation(ops, spec.linux.rootfsPropagation);
   if (scene.shape.created.has('network')) ops.op('link_up', { name: 'lo' }, 'default: loopback');
-  ops.op('chdir', { path: process.cwd }, '/process/cwd');
+  ops.op('chdir', { path: process.cwd }, '/process/cwd', chdirConditions(process.user, process.cwd));
   const files = commandFiles(process.args, process.env ?? []);
   // Now, so that a missing command is an error of create: it is too late for one once the container has started.
   ops.op('find', { files }, '/process/args/0');
@@ -109,16 +114,18 @@ function buildRoot(scene: Scene): Site {
   const { request, facts, shape, maps, receives, draft } = scene;
   const warn = (origin: string, message: string) => void draft.warnings.push({ origin, message });
   const lookups = request.lookups ?? nothingFound;
+  const { shared = [] } = lookups;
   const bare: Omit<Site, 'root'> = {
     ops: draft.ops,
     facts,
     lookups,
-    // Joined ones are not the host's either.
-    own: new Set([...shape.created, ...shape.joined.map(({ type }) => type)]),
+    // Joined ones are not the host's either, unless they are the very same.
+    own: new Set([...shape.created, ...shape.joined.map(({ type }) => type).filter((type) => !shared.includes(type))]),
     maps,
     clone: (mount) => cloneMount(scene, mount),
     forced: forcedAttributes(scene),
     receives,
+    rootPath: request.root.kind === 'directory' ? request.root.path : undefined,
     label: mountLabel(request.spec.linux.mountLabel, lookups, warn),
     warn,
     placed: [],
@@ -127,8 +134,9 @@ function buildRoot(scene: Scene): Site {
     return { ...bare, root: hostRoot(bare, { readonly: request.spec.root.readonly === true }) };
   }
   const { path } = request.root;
-  // Hooks that mount something into the root file system do it where the bundle has it.
-  return { ...bare, root: directoryRoot(bare, path, { inPlace: hasCreateHooks(request) }) };
+  // Hooks that mount something into the root file system do it where the bundle has it; and what is to be moved over the
+  // old root cannot stand there.
+  return { ...bare, root: directoryRoot(bare, path, { inPlace: hasCreateHooks(request) || request.noPivot === true }) };
 }
 
 /**
@@ -162,7 +170,8 @@ const mapsOwners = ({ request, shape }: Scene, { stem, idmap }: HostMount) =>
 function forcedAttributes({ request, facts, process, shape }: Scene): number {
   const { spec } = request;
   if (filtersDevices(request, facts)) return 0;
-  const isolated = shape.user !== 'host';
+  // In a user namespace, of its own or ours, the kernel makes every new mount nodev for devices by itself.
+  const isolated = shape.user !== 'host' || facts.nested === true;
   const access = deviceAccess({
     rules: spec.linux.resources?.devices ?? [],
     devices: spec.linux.devices ?? [],
@@ -208,6 +217,7 @@ function addTerminal({ request, process, draft }: Scene, site: Site): Terminal |
     devpts: devpts?.register,
     console: at(site, '/dev/console'),
     size: request.consoleSize ?? process.consoleSize,
+    plain: request.plainOutput,
   });
   draft.ops.op('send_handle', { src: terminal.master, tag: tags.console }, '/process/terminal');
   return terminal;
@@ -242,6 +252,7 @@ function addFirstCommand(scene: Scene, files: readonly string[], terminal: Termi
     terminal,
     ownStdio: request.ownStdio,
     newKeyring: request.newKeyring ?? true,
+    keepGroups: keepsGroups(spec.annotations),
     preserveFds: request.preserveFds ?? 0,
     cpus: spec.linux.resources?.cpu?.cpus,
     deathSignal: request.deathSignal && !reap ? 9 : undefined,

@@ -1,5 +1,7 @@
 import { RuntsError } from '../errors.ts';
 import { commandFiles } from '../process/environment.ts';
+import { chdirConditions } from '../process/exec.ts';
+import { keepsGroups } from '../process/identity.ts';
 import { setLabels } from '../process/labels.ts';
 import { setOomScore } from '../process/oom.ts';
 import { setFirstAffinity } from '../process/schedule.ts';
@@ -29,6 +31,8 @@ export interface ExecRequest {
   /** Descriptors 0 to 2 are pipes that were made for this command: its user may own them. */
   readonly ownStdio: boolean;
   readonly consoleSize?: WindowSize | undefined;
+  /** As for a container. */
+  readonly plainOutput?: boolean | undefined;
   readonly preserveFds?: number | undefined;
   /** The session keyring of the container; true unless said. */
   readonly newKeyring?: boolean | undefined;
@@ -71,6 +75,7 @@ export function planExec(request: ExecRequest, facts: Facts): Plan {
     terminal,
     ownStdio: request.ownStdio,
     newKeyring: request.newKeyring ?? true,
+    keepGroups: keepsGroups(spec.annotations),
     preserveFds: request.preserveFds ?? 0,
     cpus: spec.linux.resources?.cpu?.cpus,
     later: true,
@@ -119,21 +124,26 @@ function rootOfContainer({ ops }: Draft): () => string {
 }
 
 /** One of the container's own pseudo-terminals. */
-function addTerminal({ ops }: Draft, { process, consoleSize }: ExecRequest, root: () => string): Terminal {
+function addTerminal({ ops }: Draft, { process, consoleSize, plainOutput }: ExecRequest, root: () => string): Terminal {
   const origin = '/process/terminal';
   const devpts = ops.register('devpts');
   ops.op('open_below', { dst: devpts, root: root(), path: 'dev/pts', directory: 1 }, origin);
-  const terminal = openTerminal(ops, { devpts, console: undefined, size: consoleSize ?? process.consoleSize });
+  const terminal = openTerminal(ops, {
+    devpts,
+    console: undefined,
+    size: consoleSize ?? process.consoleSize,
+    plain: plainOutput,
+  });
   ops.op('send_handle', { src: terminal.master, tag: tags.console }, origin);
   return terminal;
 }
 
 /** It need not exist, as with the first command; where the root is read-only and it does not, that is an error. */
-function makeWorkingDirectory({ ops }: Draft, { cwd }: Process, root: () => string): void {
+function makeWorkingDirectory({ ops }: Draft, { cwd, user }: Process, root: () => string): void {
   const path = cwd.replace(/^\/+/, '');
   if (path !== '')
     ops.op('directory', { root: root(), path, mode: 0o755 }, '/process/cwd', { unless: ['EROFS', 'EACCES'] });
-  ops.op('chdir', { path: cwd }, '/process/cwd');
+  ops.op('chdir', { path: cwd }, '/process/cwd', chdirConditions(user, cwd));
 }
 
 function finish({ inputs, ops, warnings }: Draft): Plan {

@@ -7,6 +7,11 @@ export interface Facts {
   readonly gid: number;
   /** CAP_SYS_ADMIN over our mount namespace: mounts can be cloned for a container that may not do it by itself. */
   readonly privileged: boolean;
+  /**
+   * We are in a user namespace below the host's own: rights over the machine itself (device nodes, device filters) are not to
+   * be had, whatever our capabilities. Absent on the host itself.
+   */
+  readonly nested?: true | undefined;
   /** Subordinate ids that a container may map, first range first; empty without newuidmap or without an entry. */
   readonly subordinate: { readonly uids: readonly IdRange[]; readonly gids: readonly IdRange[] };
   /**

@@ -129,10 +129,16 @@ export const planRules: readonly PlanRule[] = [
       descriptorsGoInTime(plan),
   },
   {
-    name: 'a filter comes right before the exec, or without no_new_privs before ids and capabilities',
+    name: 'a filter comes right before the exec, and before hooks of the container; without no_new_privs before ids and capabilities',
     of: 'any',
     holds: filterIsInPlace,
   },
+  {
+    name: 'a created container holds nothing of the host',
+    of: 'container',
+    holds: (plan) => !has(plan, 'await_start') || letsGoFirst(plan),
+  },
+  { name: 'a later command that waits holds nothing of the host', of: 'exec', holds: letsGoFirst },
   { name: 'a created container waits only to be started', of: 'container', holds: createdIsAll },
   { name: 'hooks hear the state, and run in the root that they are for', of: 'container', holds: hooksAreInPlace },
   {
@@ -174,12 +180,30 @@ function descriptorsGoInTime(plan: Plan): boolean {
 /** All that may come between a filter that is installed last and the exec. */
 const withFilter: ReadonlySet<OpName> = new Set<OpName>(['listener', 'seccomp', 'send_handle', 'exec']);
 
+/** With hooks, what has to wait for them comes after the filter as well. */
+const withFilterAndHooks: ReadonlySet<OpName> = new Set<OpName>([
+  ...withFilter,
+  'hook',
+  'descriptors',
+  'close_from',
+  'rlimit',
+]);
+
 function filterIsInPlace(plan: Plan): boolean {
   const filter = filterAt(plan);
   if (filter === -1) return true;
   if (!has(plan, 'no_new_privs')) return filter < first(plan, 'ids');
-  return first(plan, 'no_new_privs') < filter && plan.segment.ops.slice(filter).every(({ op }) => withFilter.has(op));
+  // A hook of the container is a program of the image's, maybe: what binds the command binds it, too.
+  const hook = plan.segment.ops.findIndex(isLateHook);
+  const allowed = hook === -1 ? withFilter : withFilterAndHooks;
+  return (
+    first(plan, 'no_new_privs') < filter &&
+    (hook === -1 || (first(plan, 'await_start') < filter && filter < hook)) &&
+    plan.segment.ops.slice(filter).every(({ op }) => allowed.has(op))
+  );
 }
+
+const isLateHook = ({ op, origin }: Op) => op === 'hook' && origin.startsWith('/hooks/startContainer');
 
 /** What cannot be done before, or cannot fail; without no_new_privs, a filter and what must follow it. */
 const afterCreated: ReadonlySet<OpName> = new Set<OpName>([
@@ -191,7 +215,18 @@ const afterCreated: ReadonlySet<OpName> = new Set<OpName>([
   'rlimit',
   ...withFilter,
 ]);
-const afterEarlyFilter: ReadonlySet<OpName> = new Set<OpName>(['bounding', 'ids', 'capabilities', 'death_signal']);
+const afterEarlyFilter: ReadonlySet<OpName> = new Set<OpName>([
+  'bounding',
+  'ids',
+  'capabilities',
+  'chdir_again',
+  'death_signal',
+]);
+
+/** Whether all that is not needed any more is closed right before the wait. */
+function letsGoFirst(plan: Plan): boolean {
+  return plan.segment.ops[goesOn(plan) - 1]?.op === 'keep_only';
+}
 
 function createdIsAll(plan: Plan): boolean {
   const created = syncAt(plan, tags.created);

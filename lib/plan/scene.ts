@@ -2,6 +2,7 @@ import { RuntsError } from '../errors.ts';
 import { idMaps } from '../namespaces/maps.ts';
 import { type SpawnShape, spawnShape } from '../namespaces/shape.ts';
 import { addTimeNamespace, setClocks } from '../namespaces/time.ts';
+import { keepsGroups } from '../process/identity.ts';
 import { raiseRlimits } from '../process/limits.ts';
 import { setOomScore } from '../process/oom.ts';
 import type { Stdio } from '../process/stdio.ts';
@@ -41,7 +42,9 @@ export function setScene(request: ContainerRequest, facts: Facts): Scene {
     offsets: Object.keys(linux.timeOffsets ?? {}).length > 0,
     before: request.start === 'socket' && facts.privileged && wantsHostRights(process),
   });
-  const maps = shape.created.has('user') ? idMaps(linux, facts) : undefined;
+  const own = shape.created.has('user') ? idMaps(linux, facts) : undefined;
+  // Who may set groups could drop one; and root of the namespace would, first of all.
+  const maps = own && keepsGroups(spec.annotations) ? { ...own, setgroups: 'deny' as const } : own;
   const rootFlags = linux.rootfsPropagation ? rootPropagation(linux.rootfsPropagation).flags : 0;
   const receives =
     (rootFlags & (propagations.slave | propagations.shared)) !== 0 || (spec.mounts ?? []).some(receivesMounts);

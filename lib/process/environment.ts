@@ -24,6 +24,12 @@ export function commandFiles(args: readonly string[], env: readonly string[]): r
 
 function pathOf(env: readonly string[]): string {
   const prefix = 'PATH=';
-  const entry = env.find((variable) => variable.startsWith(prefix));
+  const entry = [...env].reverse().find((variable) => variable.startsWith(prefix));
   return entry === undefined ? defaultPath : entry.slice(prefix.length);
+}
+
+/** The environment with each name once: the last value that is given to it counts, as shells have it. */
+export function environment(env: readonly string[]): readonly string[] {
+  const nameOf = (entry: string) => entry.split('=', 1)[0]!;
+  return [...new Map(env.map((entry) => [nameOf(entry), entry])).values()];
 }

@@ -1,4 +1,5 @@
-import type { Builder } from '../program/builder.ts';
+import type { Builder, Conditions } from '../program/builder.ts';
+import type { User } from '../spec/types.ts';
 import type { CapabilitySets } from './capabilities.ts';
 import type { Identity } from './identity.ts';
 
@@ -13,6 +14,8 @@ export interface Execution {
   /** The user namespace may be one that denies setgroups(2). */
   readonly mayLackSetgroups: boolean;
   readonly umask: number;
+  /** The working directory, where the command's user may have to go by itself. */
+  readonly cwd: string;
   readonly deathSignal: number | undefined;
   readonly filter: Filter | undefined;
   /** Registers that the command gets as descriptors 3, 4, … */
@@ -30,8 +33,8 @@ export interface Filter {
 }
 
 export interface Start {
-  /** Says that all is made, and waits. */
-  readonly wait: () => unknown;
+  /** Says that all is made, and waits, with no more registers open than these and its own. */
+  readonly wait: (kept: readonly string[]) => unknown;
   /** Hooks run as the command's user, and with its capabilities. */
   readonly hooks?: (() => void) | undefined;
   /** What is left for after the start. */
@@ -40,7 +43,9 @@ export interface Start {
 
 /**
  * The last ops, in the order that the kernel's rules force:
- * - with no_new_privs anybody may install a filter, so it comes last, and needs to allow nothing but the exec;
+ * - with no_new_privs anybody may install a filter, so it comes last, and needs to allow nothing but the exec; unless
+ *   there are hooks, which are programs of the container and bound by its filter: then it comes before those, and must allow
+ *   what runs them;
  * - without, a filter takes CAP_SYS_ADMIN, so it comes before ids and capabilities go, and must allow their calls; hooks
  *   that are to run as the command's user then run under it. Only for what it takes to be started, that would be too
  *   much: such a command waits before;
@@ -61,10 +66,10 @@ export function execute(ops: Builder, execution: Execution): void {
   if (early) installFilter(ops, filter);
   setIds(ops, execution);
   ops.op('capabilities', { effective, permitted, inheritable, ambient }, '/process/capabilities');
+  arriveAgain(ops, execution);
   if (deathSignal !== undefined) ops.op('death_signal', { signal: deathSignal }, 'default: death signal');
   if (early) runLateHooks(ops, execution);
   else startLate(ops, execution);
-  if (filter !== undefined && !early) installFilter(ops, filter);
   ops.op('exec', { files, argv, env }, '/process/args');
 }
 
@@ -82,10 +87,21 @@ function setIds(ops: Builder, { identity, mayLackSetgroups }: Execution): void {
   if (may) ops.op('ids', { ...operands, keep_groups: 1 }, '/process/user');
 }
 
+const arrivesAgain = (uid: number, cwd: string) => uid !== 0 && cwd !== '/';
+
+/** Of the first chdir, with the rights of root: a directory that those do not open, on a network, say, its owner's may. */
+export const chdirConditions = ({ uid = 0 }: User, cwd: string): Conditions =>
+  arrivesAgain(uid, cwd) ? { unless: ['EACCES'] } : {};
+
+/** The second one, with the rights of the user; which need not suffice where those of root did. */
+function arriveAgain(ops: Builder, { identity, cwd }: Execution): void {
+  if (arrivesAgain(identity.uid, cwd)) ops.op('chdir_again', { path: cwd }, '/process/cwd');
+}
+
 /** A filter is about to come, and what can be done before it is done before it. */
 function startEarly(ops: Builder, { start, descriptors }: Execution): void {
   if (start === undefined) return;
-  start.wait();
+  start.wait(descriptors);
   if (start.hooks === undefined) setDescriptors(ops, descriptors);
   start.rest();
 }
@@ -96,12 +112,18 @@ function runLateHooks(ops: Builder, { start, descriptors }: Execution): void {
   setDescriptors(ops, descriptors);
 }
 
-function startLate(ops: Builder, { start, descriptors }: Execution): void {
-  if (start === undefined) return;
-  start.wait();
+function startLate(ops: Builder, { start, descriptors, filter }: Execution): void {
+  if (start === undefined) {
+    installFilter(ops, filter);
+    return;
+  }
+  start.wait(descriptors);
+  const last = start.hooks === undefined;
+  if (!last) installFilter(ops, filter);
   start.hooks?.();
   setDescriptors(ops, descriptors);
   start.rest();
+  if (last) installFilter(ops, filter);
 }
 
 function setDescriptors(ops: Builder, descriptors: readonly string[]): void {
@@ -109,7 +131,9 @@ function setDescriptors(ops: Builder, descriptors: readonly string[]): void {
   ops.op('close_from', { fd: 3 + descriptors.length }, 'default: descriptors');
 }
 
-function installFilter(ops: Builder, { filter, flags, notify }: Filter): void {
+function installFilter(ops: Builder, asked: Filter | undefined): void {
+  if (asked === undefined) return;
+  const { filter, flags, notify } = asked;
   if (notify === undefined) {
     ops.op('seccomp', { filter, flags }, '/linux/seccomp');
     return;

@@ -15,18 +15,24 @@ export interface Identity {
 export interface IdentityRules {
   /** Undefined where the container has no user namespace of its own: then every id is one of the host's. */
   readonly maps: Maps | undefined;
+  /** The groups of whoever made the container stay, those that are asked for do not come: `keepsGroups`. */
+  readonly keepGroups?: boolean | undefined;
   readonly isMapped: (kind: 'uids' | 'gids', id: number) => boolean;
   /** How an ordinary user gets more ids. */
   readonly hint: string;
 }
 
+/** Whether a configuration asks, in the words of crun, for the supplementary groups of whoever makes the container. */
+export const keepsGroups = (annotations: Readonly<Record<string, string>> = {}): boolean =>
+  annotations['run.oci.keep_original_groups'] === '1';
+
 /** Checks that every id exists in the container, before anything is made. */
 export function identity(user: User, rules: IdentityRules): Identity {
   const { uid = 0, gid = 0, additionalGids = [] } = user;
-  const keepGroups = rules.maps?.setgroups === 'deny';
+  const keepGroups = rules.keepGroups || rules.maps?.setgroups === 'deny';
   checkId('uids', uid, '/process/user/uid', rules);
   checkId('gids', gid, '/process/user/gid', rules);
-  if (keepGroups && additionalGids.length > 0) {
+  if (keepGroups && !rules.keepGroups && additionalGids.length > 0) {
     throw new RuntsError(
       'ERR_UNSUPPORTED',
       'cannot set additional groups: with a single id, the kernel denies setgroups',

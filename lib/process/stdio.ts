@@ -26,13 +26,15 @@ export interface TerminalPlaces {
   /** Where /dev/console is to be; undefined for a terminal that is not the container's first. */
   readonly console: { readonly root: string; readonly path: string } | undefined;
   readonly size: WindowSize | undefined;
+  /** What the command writes is not for a terminal to show, in the end. */
+  readonly plain?: boolean | undefined;
 }
 
 /**
  * Opens a terminal of the container's own, and makes it /dev/console. By descriptors only: no path of the image is
  * trusted with it (CVE-2025-52565).
  */
-export function openTerminal(ops: Builder, { devpts, console, size }: TerminalPlaces): Terminal {
+export function openTerminal(ops: Builder, { devpts, console, size, plain }: TerminalPlaces): Terminal {
   const origin = '/process/terminal';
   if (devpts === undefined) {
     throw new RuntsError('ERR_UNSUPPORTED', 'a terminal needs a devpts of the container', {
@@ -46,6 +48,7 @@ export function openTerminal(ops: Builder, { devpts, console, size }: TerminalPl
   if (size !== undefined && size.width > 0 && size.height > 0) {
     ops.op('window', { src: slave, columns: size.width, rows: size.height }, '/process/consoleSize');
   }
+  if (plain) ops.op('plain_output', { src: slave }, 'option: plainOutput');
   if (console !== undefined) {
     const dst = ops.register('console');
     ops.op('clone_below', { dst, root: slave, path: '', recursive: 0 }, origin);

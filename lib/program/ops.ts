@@ -1,3 +1,26 @@
+import {
+  attributes,
+  bytes,
+  capabilitySet,
+  flag,
+  flags,
+  input,
+  ins,
+  int,
+  type Kind,
+  maybe,
+  mode,
+  namespaces,
+  type OpRow,
+  out,
+  propagation,
+  text,
+  texts,
+  u64,
+} from './kinds.ts';
+
+export type { Kind, Operand, OpRow } from './kinds.ts';
+
 /**
  * THE table: every op the init can run, with its operands. `npm run generate` makes native/program/ops.gen.h and
  * docs/plan.md from it. The order of the rows is the opcode on the wire: append only.
@@ -5,52 +28,6 @@
  * An op is an intent, not a system call. Every path inside the container is resolved below a register (a descriptor
  * that the init holds), with openat2(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS): what the image contains cannot lead out.
  */
-
-/**
- * Operand kinds.
- * - `int`: an unsigned number up to `max`; `flags`: a set of bits within `max`
- * - `in`: a register that an earlier op, or the host, has filled; `maybe`: the same, or none; `out`: a register to fill
- * - `text`: a string without NUL; `texts`: a list of them; `bytes`: a blob; `ins`: a list of registers
- */
-export type Kind = 'int' | 'flags' | 'in' | 'maybe' | 'out' | 'text' | 'texts' | 'bytes' | 'ins';
-
-export interface Operand {
-  readonly kind: Kind;
-  /** For `int` the largest value, for `flags` the bits that may be set. */
-  readonly max?: bigint;
-}
-
-export interface OpRow {
-  readonly doc: string;
-  readonly operands: Readonly<Record<string, Operand>>;
-  /** Takes a path of the host: not allowed once `pivot` has run. */
-  readonly host?: true;
-  /** A skip must not jump over it: the host, or another process, takes part in it. */
-  readonly barrier?: true;
-  /** Ends the program. */
-  readonly end?: true;
-}
-
-const u64 = (1n << 64n) - 1n;
-const u32 = (1n << 32n) - 1n;
-const int = (max = u32) => ({ kind: 'int', max }) as const;
-const flags = (max: bigint) => ({ kind: 'flags', max }) as const;
-const flag = int(1n);
-const input = { kind: 'in' } as const;
-const maybe = { kind: 'maybe' } as const;
-const out = { kind: 'out' } as const;
-const text = { kind: 'text' } as const;
-const texts = { kind: 'texts' } as const;
-const bytes = { kind: 'bytes' } as const;
-const ins = { kind: 'ins' } as const;
-const mode = int(0o7777n);
-/** MOUNT_ATTR_*: RDONLY NOSUID NODEV NOEXEC, the three atime bits, NODIRATIME, NOSYMFOLLOW. */
-const attributes = flags(0x2000ffn);
-/** CLONE_NEW*. */
-const namespaces = flags(0x7e020080n);
-const capabilitySet = flags((1n << 41n) - 1n);
-/** MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE. */
-const propagation = flags(0x1e0000n);
 
 export const ops = {
   halt: {
@@ -219,7 +196,7 @@ export const ops = {
     operands: { name: text },
   },
   pty: {
-    doc: 'Opens a new pseudo-terminal of a devpts mount (a register): the master, and the slave by TIOCGPTPEER, so that no path is trusted.',
+    doc: 'Opens a new pseudo-terminal of a devpts mount (a register): the master, which must be the ptmx of a devpts (ENOTTY), and the slave by TIOCGPTPEER, so that no path is trusted.',
     operands: { master: out, slave: out, devpts: input },
   },
   window: {
@@ -352,6 +329,18 @@ export const ops = {
   close: {
     doc: 'Closes a register that nothing needs any more: what shows the host is not to be open in a process that the container can see.',
     operands: { src: input },
+  },
+  keep_only: {
+    doc: 'Closes every register but these: an init that waits, maybe for hours, where processes of the container can see it, is to hold nothing of the host.',
+    operands: { registers: ins },
+  },
+  plain_output: {
+    doc: 'Has a terminal pass on what is written to it as it is, without a carriage return before each end of line (ONLCR): for output that goes to a file.',
+    operands: { src: input },
+  },
+  chdir_again: {
+    doc: "As chdir, now with the rights of the command's user. That they do not suffice (EACCES) is fine where those of an earlier chdir did.",
+    operands: { path: text },
   },
 } as const satisfies Record<string, OpRow>;
 

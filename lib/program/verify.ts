@@ -91,8 +91,18 @@ export interface Refusal {
   readonly reason: Reason;
 }
 
-/** What may still run once a filter is installed: the filter may deny anything else. */
-const afterFilter: ReadonlySet<OpName> = new Set(['seccomp', 'listener', 'send_handle', 'exec', 'halt'] as const);
+/** What may still run once a filter is installed, which may deny it: the hooks that it is to bind, and what follows them. */
+const afterFilter: ReadonlySet<OpName> = new Set([
+  'seccomp',
+  'listener',
+  'send_handle',
+  'exec',
+  'halt',
+  'hook',
+  'descriptors',
+  'close_from',
+  'rlimit',
+] as const);
 /** Without no_new_privs a filter needs CAP_SYS_ADMIN, so it goes before the ops that give capabilities up. */
 const afterEarlyFilter: ReadonlySet<OpName> = new Set([
   'bounding',
@@ -101,10 +111,8 @@ const afterEarlyFilter: ReadonlySet<OpName> = new Set([
   'no_new_privs',
   'death_signal',
   'chdir',
+  'chdir_again',
   'find',
-  'close_from',
-  'hook',
-  'descriptors',
 ] as const);
 
 /** The first rule that a program breaks, or nothing. Never throws, whatever the bytes. */

@@ -16,13 +16,15 @@ export interface Placed {
   readonly readonly: boolean;
   /** Made by us, so that nothing in it can mislead: a procfs, a new tmpfs. A bind of something else is not. */
   readonly fresh: boolean;
+  /** What in the configuration asked for it. */
+  readonly origin?: string;
 }
 
 /** A path of the container without `.`, `..`, and superfluous slashes: `/proc/./sys/` is `proc/sys`. */
 export const cleanPath = (path: string): string => normalizePath(path).slice(1);
 
 /** The rest of `path` below `above`, or undefined when it is not below. */
-function below(path: string, above: string): string | undefined {
+export function below(path: string, above: string): string | undefined {
   if (path === above) return '';
   if (above === '') return path;
   return path.startsWith(`${above}/`) ? path.slice(above.length + 1) : undefined;

@@ -2,9 +2,9 @@ import { RuntsError } from '../errors.ts';
 import { isBind } from '../spec/check-mounts.ts';
 import { hasOwn } from '../spec/own.ts';
 import type { Mount } from '../spec/types.ts';
-import { attributes, followedBy, propagations } from './attributes.ts';
+import { attributes, type Change, followedBy, propagations } from './attributes.ts';
 import { labelOption, systemTypes } from './filesystems.ts';
-import { cleanPath } from './location.ts';
+import { below, cleanPath } from './location.ts';
 import { type MountOptions, mountOptions } from './options.ts';
 import { ownerMaps } from './owners.ts';
 import { remount } from './remount.ts';
@@ -20,7 +20,8 @@ export function addMounts(site: Site, mounts: readonly Mount[], bundle: string |
   });
 }
 
-function addMount(site: Site, mount: Mount, bundle: string | undefined, origin: string): void {
+function addMount(site: Site, asked: Mount, bundle: string | undefined, origin: string): void {
+  const mount = inContainer(site, asked, origin);
   const options = mountOptions(mount.options ?? []);
   const [word] = options.refused;
   if (word !== undefined) {
@@ -30,6 +31,19 @@ function addMount(site: Site, mount: Mount, bundle: string | undefined, origin: 
   if (options.remount) remount(site, mount, options, origin);
   else if (isBind(mount)) addBind(site, mount, options, bundle, origin);
   else addNew(site, mount, options, origin);
+}
+
+/** By custom, a destination may be where the host has it: the root file system's own path before it is taken off. */
+function inContainer(site: Site, mount: Mount, origin: string): Mount {
+  const path = pathInRoot(site, mount.destination);
+  if (path === undefined || path === '' || site.rootPath === '/') return mount;
+  site.warn(`${origin}/destination`, `${mount.destination} is taken for /${path}: it begins with the path of the root`);
+  return { ...mount, destination: `/${path}` };
+}
+
+/** A path of the host as one in the container, where it lies in the directory that becomes the root. */
+function pathInRoot({ rootPath }: Site, path: string): string | undefined {
+  return rootPath === undefined ? undefined : below(cleanPath(path), cleanPath(rootPath));
 }
 
 function addNew(site: Site, mount: Mount, options: MountOptions, origin: string): void {
@@ -51,14 +65,27 @@ function addBind(site: Site, mount: Mount, options: MountOptions, bundle: string
 /** Gives a mount that nobody sees yet its last attributes, and puts it where it is to be. */
 function place(site: Site, mount: Mount, { register, shared }: Clone, options: MountOptions, origin: string): void {
   const path = cleanPath(mount.destination);
-  changeMount(site, register, options.recursive, true, origin);
+  const fstype = isBind(mount) ? undefined : mount.type;
+  const { recursive } = options;
+  const late = protectsLate(fstype, path) ? attributes.readonly : 0;
+  changeMount(site, register, { set: recursive.set & ~late, clear: recursive.clear }, true, origin);
   setPropagation(site, register, shared, options, origin);
   const ordinary = mount.type === 'proc' || mount.type === 'sysfs' ? 1 : 0;
   if (path === '') replaceRoot(site, register, origin);
   else site.ops.op('attach', { src: register, ...at(site, path), ordinary }, origin);
-  const fstype = isBind(mount) ? undefined : mount.type;
   const fresh = fstype !== undefined && freshTypes.has(fstype) && !options.copyUp;
-  if (path !== '') site.placed.push({ path, register, fstype, readonly: isReadonly(options), fresh });
+  if (path !== '') site.placed.push({ path, register, fstype, readonly: isReadonly(options), fresh, origin });
+}
+
+/** What begins empty is filled first, with device nodes and the mount points of others: then it is made read-only. */
+const protectsLate = (fstype: string | undefined, path: string): boolean => fstype === 'tmpfs' && path !== '';
+
+/** After everything that is made in them. */
+export function protectMounts(site: Site): void {
+  for (const { fstype, path, readonly, register, origin = 'default: read-only' } of site.placed) {
+    if (!readonly || !protectsLate(fstype, path)) continue;
+    changeMount(site, register, { set: attributes.readonly, clear: 0 }, false, origin);
+  }
 }
 
 /** File systems that are empty, or hold what the kernel shows: no links of a stranger in them. */
@@ -85,12 +112,50 @@ function checkBind(site: Site, mount: Mount, options: MountOptions, origin: stri
 function bindMount(site: Site, mount: Mount, source: string, options: MountOptions, origin: string): Clone {
   const owners = ownerMaps(site, mount, options, origin);
   const recursive = options.bind === 'recursive';
-  const clone = site.clone({ stem: 'bind', source, recursive, idmap: false, owners, origin });
+  const inside = owners === undefined ? mountedPath(site, source, recursive) : undefined;
+  const clone =
+    inside === undefined
+      ? site.clone({ stem: 'bind', source, recursive, idmap: false, owners, origin })
+      : cloneInside(site, inside, recursive, origin);
   const device = source === '/dev' || source.startsWith('/dev/');
   const forced = device ? 0 : site.forced;
+  if (options.flagged) clearUnasked(site, clone.register, options.attributes, origin);
   changeMount(site, clone.register, followedBy(options.attributes, { set: forced, clear: 0 }), false, origin);
   return clone;
 }
+
+/** A source in the new root that an earlier mount has to do with: the host has something else there. */
+function mountedPath(site: Site, source: string, recursive: boolean): string | undefined {
+  const path = pathInRoot(site, source);
+  if (path === undefined) return undefined;
+  const changed = site.placed.some(
+    (placed) => below(path, placed.path) !== undefined || (recursive && below(placed.path, path) !== undefined),
+  );
+  return changed ? path : undefined;
+}
+
+function cloneInside(site: Site, path: string, recursive: boolean, origin: string): Clone {
+  const dst = site.ops.register('bind');
+  site.ops.op('clone_below', { dst, ...at(site, `/${path}`), recursive: recursive ? 1 : 0 }, origin);
+  return { register: dst, shared: site.receives };
+}
+
+/**
+ * With any word about its attributes, a bind has those that it was asked to have, and none of its source's (mount(2),
+ * MS_REMOUNT with MS_BIND): but in a user namespace the kernel keeps those that protect the host.
+ */
+function clearUnasked(site: Site, src: string, { set, clear }: Change, origin: string): void {
+  const kept = { unless: ['EPERM'] };
+  const without = (bits: number) => {
+    const rest = bits & ~(set | clear);
+    if (rest === 0) return;
+    site.ops.op('mount_attributes', { src, set: 0, clear: rest, propagation: 0, recursive: 0 }, origin, kept);
+  };
+  without(attributes.nosymfollow);
+  if (!site.own.has('user')) without(protective);
+}
+
+const protective = attributes.readonly | attributes.nosuid | attributes.nodev | attributes.noexec;
 
 function hostPath(mount: Mount, bundle: string | undefined, origin: string): string {
   const given = mount.source ?? '';
@@ -125,10 +190,12 @@ function newMount(site: Site, mount: Mount, options: MountOptions, origin: strin
   const covering = { dst, path: mount.destination, data, copyUp: options.copyUp, origin };
   const begins = type === 'tmpfs' && beginsAsDirectory(covering);
   // What it begins with comes before it is read-only.
-  const late = begins ? set & attributes.readonly : 0;
+  const late = type === 'tmpfs' ? set & attributes.readonly : 0;
   site.ops.op('fsmount', { dst, fstype: type, options: given, attributes: set & ~late }, origin);
   if (begins) beginAsDirectory(site, covering);
-  changeMount(site, dst, { set: late, clear: 0 }, false, origin);
+  if (!protectsLate(type, cleanPath(mount.destination))) {
+    changeMount(site, dst, { set: late, clear: 0 }, false, origin);
+  }
   return dst;
 }
 

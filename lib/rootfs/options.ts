@@ -5,6 +5,8 @@ export interface MountOptions {
   /** A clone of a mount that exists, and whether with what is mounted below it. */
   readonly bind: 'none' | 'single' | 'recursive';
   readonly attributes: Change;
+  /** Whether any word was about attributes of the mount alone, even one that changes nothing. */
+  readonly flagged: boolean;
   /** The same for everything mounted below, too: `rro` and its like. */
   readonly recursive: Change;
   readonly propagation: { readonly flags: number; readonly recursive: boolean } | undefined;
@@ -47,11 +49,22 @@ const attributeWords: Readonly<Record<string, Change>> = {
   noatime: atime(attributes.noatime),
   strictatime: atime(attributes.strictatime),
   relatime: atime(0),
-  // What the kernel does when neither of the other two is asked for.
-  atime: atime(0),
-  nostrictatime: atime(0),
-  norelatime: atime(0),
 };
+/**
+ * Words that take back another one. As with mount(8), by themselves they change nothing about a mount that is there; their
+ * recursive sisters do what the kernel does when neither of the other two is asked for.
+ */
+const withoutAtime: Readonly<Record<string, number>> = {
+  atime: attributes.noatime,
+  nostrictatime: attributes.strictatime,
+  norelatime: 0,
+};
+
+/** Forgets about a value of the atime field. */
+function takeBack({ set, clear }: Change, value: number): Change {
+  const asked = (clear & attributes.atime) !== 0 && (set & attributes.atime) === value;
+  return asked ? { set: set & ~attributes.atime, clear: clear & ~attributes.atime } : { set, clear };
+}
 
 /** Words about the file system itself (its superblock), as fsconfig(2) knows them, and those that take them back. */
 const superblockWords: Readonly<Record<string, string>> = {
@@ -78,8 +91,12 @@ const words: ReadonlyMap<string, Word> = new Map(wordRows());
 
 function* wordRows(): Generator<[string, Word]> {
   for (const [word, change] of Object.entries(attributeWords)) {
-    yield [word, (o) => (o.attributes = followedBy(o.attributes, change))];
+    yield [word, (o) => Object.assign(o, { attributes: followedBy(o.attributes, change), flagged: true })];
     yield [`r${word}`, (o) => (o.recursive = followedBy(o.recursive, change))];
+  }
+  for (const [word, value] of Object.entries(withoutAtime)) {
+    yield [word, (o) => Object.assign(o, { attributes: takeBack(o.attributes, value), flagged: true })];
+    yield [`r${word}`, (o) => (o.recursive = followedBy(o.recursive, atime(0)))];
   }
   for (const word of Object.keys(propagations) as PropagationWord[]) {
     yield [word, (o) => (o.propagation = { flags: propagations[word], recursive: false })];
@@ -112,6 +129,7 @@ export function mountOptions(list: readonly string[]): MountOptions {
   const options: Mutable = {
     bind: 'none',
     attributes: unchanged,
+    flagged: false,
     recursive: unchanged,
     propagation: undefined,
     idmap: 'none',

@@ -46,6 +46,8 @@ export interface Site {
   readonly label: string | undefined;
   /** Says that something was asked which is left out, as the specification or custom has it. */
   readonly warn: (origin: string, message: string) => void;
+  /** Where the host has the directory that becomes the root; undefined where there is none. */
+  readonly rootPath: string | undefined;
   /** The new root: the topmost mount at /, which changes when the configuration mounts something there. */
   root: string;
   readonly placed: Placed[];

@@ -106,9 +106,14 @@ export interface SeccompProfile {
 const newListener = 0x08;
 const tsyncEsrch = 0x10;
 
-/** Whether installing the profile's filter gives a listener, which somebody must be handed. */
-export function hasListener(profile: SeccompProfile): boolean {
+/** Whether somebody must answer for the profile. */
+export function notifies(profile: SeccompProfile): boolean {
   return (profile.syscalls ?? []).some((rule) => rule.action === 'SCMP_ACT_NOTIFY');
+}
+
+/** Whether installing the profile's filter gives a listener: also one that is only told of a container, at its path. */
+export function hasListener(profile: SeccompProfile): boolean {
+  return notifies(profile) || (profile.listenerPath ?? '').startsWith('/');
 }
 
 /**

@@ -36,14 +36,20 @@ export function profileIssues(profile: SeccompProfile): Issue[] {
   return issues;
 }
 
+/** Calls of which nobody could be notified before the listener has been handed over. */
+const unanswered: Readonly<Record<string, string>> = {
+  sendmsg: 'the listener itself is handed over by it',
+  write: 'what starts the command may make it before, and would wait for ever',
+};
+
 function ruleIssues(issues: Issue[], rule: Rule, path: string): void {
   if (rule.names.length === 0) issues.push({ path: `${path}/names`, message: 'must have at least one name' });
   actionIssues(issues, rule.action, rule.errnoRet, `${path}/action`, `${path}/errnoRet`);
-  const sendmsg = rule.action === 'SCMP_ACT_NOTIFY' ? rule.names.indexOf('sendmsg') : -1;
-  if (sendmsg !== -1) {
-    const message = 'SCMP_ACT_NOTIFY cannot be used for sendmsg, by which the listener itself is handed over';
-    issues.push({ path: `${path}/names/${sendmsg}`, message });
-  }
+  rule.names.forEach((name, i) => {
+    const why = rule.action === 'SCMP_ACT_NOTIFY' ? unanswered[name] : undefined;
+    const message = `SCMP_ACT_NOTIFY cannot be used for the ${name} syscall: ${why}`;
+    if (why !== undefined) issues.push({ path: `${path}/names/${i}`, message });
+  });
   (rule.args ?? []).forEach((condition, i) => {
     conditionIssues(issues, condition, `${path}/args/${i}`);
   });

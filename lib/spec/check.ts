@@ -104,15 +104,9 @@ function capabilityWarnings(process: Process | undefined): Issue[] {
     ),
   );
   const raised = new Set((sets.permitted ?? []).filter((name) => sets.inheritable?.includes(name)));
-  const idle = (sets.ambient ?? []).flatMap((name, i) =>
-    raised.has(name)
-      ? []
-      : [
-          {
-            path: pointerOf('process', 'capabilities', 'ambient', i),
-            message: `${name} has no effect unless it is permitted and inheritable too`,
-          },
-        ],
-  );
-  return [...unknown, ...idle];
+  const idle = (sets.ambient ?? []).filter((name) => capabilityBit(name) !== undefined && !raised.has(name));
+  if (idle.length === 0) return unknown;
+  // In one line, and in words that callers of runtimes know.
+  const message = `can't raise ambient capability ${idle.join(', ')}: only what is permitted and inheritable can be ambient`;
+  return [...unknown, { path: pointerOf('process', 'capabilities', 'ambient'), message }];
 }

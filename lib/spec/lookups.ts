@@ -1,3 +1,4 @@
+import type { NamespaceType } from './names.ts';
 import type { Device } from './types.ts';
 
 /** What the host found where one configuration looks: gathered by lib/host/lookups.ts, an input to the compiler like Facts. */
@@ -10,6 +11,8 @@ export interface Lookups {
   readonly kcore: boolean;
   /** Whether SELinux labels files. */
   readonly selinux: boolean;
+  /** Types of the namespaces to join that are our own: what the container would change in them is the host's. */
+  readonly shared?: readonly NamespaceType[] | undefined;
 }
 
 /** Of a host that was not asked. */

@@ -177,6 +177,8 @@ export interface IntelRdt {
   readonly l3CacheSchema?: string | undefined;
   readonly memBwSchema?: string | undefined;
   readonly enableMonitoring?: boolean | undefined;
+  readonly enableCMT?: boolean | undefined;
+  readonly enableMBM?: boolean | undefined;
 }
 
 export interface MemoryPolicy {

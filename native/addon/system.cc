@@ -115,6 +115,8 @@ Napi::Value open_process(const Napi::CallbackInfo& info) {
 Napi::Value is_privileged(const Napi::CallbackInfo& info) {
   Where at;
   Fd cloned(clone_mount(at, "/", false));
+  // Where mounts below it are locked, as in the mount namespace that comes with a user namespace, only all of it can be.
+  if (cloned.get() == -EINVAL) cloned.reset(clone_mount(at, "/", true));
   return Napi::Boolean::New(info.Env(), cloned.ok());
 }
 

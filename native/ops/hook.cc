@@ -12,7 +12,7 @@ namespace runts {
 
 namespace {
 
-enum { kSigkill = 9, kTailBytes = 200, kChunkBytes = 4096, kOrphansMax = 1 << 16 };
+enum { kSigkill = 9, kSigsys = 31, kTailBytes = 200, kChunkBytes = 4096, kOrphansMax = 1 << 16 };
 
 // A detail of an error, as much of it as a frame has room for.
 class Detail {
@@ -177,7 +177,9 @@ int verdict(Where& at, const Hook& hook, const Running& running, Tail& said, int
   }
   if (status == 0) return 0;
   detail.begin();
-  if (int signal = status & 0x7f) detail.text("signal ").number(static_cast<uint32_t>(signal));
+  int signal = status & 0x7f;
+  if (signal == kSigsys) detail.text("bad system call (seccomp)");
+  else if (signal) detail.text("signal ").number(static_cast<uint32_t>(signal));
   else detail.text("exit status ").number(static_cast<uint32_t>(status) >> 8 & 0xff);
   said.add_to(detail);
   return check(at, kStepHook, detail.get(), -ECANCELED);

@@ -1,16 +1,38 @@
 #include "terminal.h"
 
 #include <linux/fcntl.h>
+#include <linux/magic.h>
 #include <linux/stat.h>
 #include <asm/ioctls.h>
+#include <asm/termbits.h>
 
 #include "path.h"
 
 namespace runts {
 
+namespace {
+
+// Whether it is the ptmx of a devpts, whatever the container has mounted or made there. Looked at before it is opened: to
+// open a device can have effects.
+bool is_ptmx(int fd) {
+  struct {  // the head of struct statfs is one word on 64-bit: f_type
+    uint64_t type, rest[31];
+  } fs;
+  struct statx st;
+  if (sys(__NR_fstatfs, fd, &fs) < 0 || fs.type != DEVPTS_SUPER_MAGIC) return false;
+  if (sys(__NR_statx, fd, "", AT_EMPTY_PATH, STATX_TYPE, &st) < 0) return false;
+  return (st.stx_mode & kTypeBits) == kCharacter && st.stx_rdev_major == 5 && st.stx_rdev_minor == 2;
+}
+
+}  // namespace
+
 int open_pty(Where& at, int devpts, int* master, int* slave) {
-  Fd opened(open_below(at, devpts, "ptmx", O_RDWR | O_NOCTTY));
+  Fd seen(open_below(at, devpts, "ptmx", O_PATH | O_NOFOLLOW, 0, kNoMounts));
+  if (!seen.ok()) return seen.get();
+  if (!is_ptmx(seen.get())) return check(at, kStepOpenat2, -ENOTTY);
+  Fd opened(open_below(at, devpts, "ptmx", O_RDWR | O_NOCTTY | O_NOFOLLOW, 0, kNoMounts));
   if (!opened.ok()) return opened.get();
+  if (!is_ptmx(opened.get())) return check(at, kStepOpenat2, -ENOTTY);
   int unlocked = 0;
   int r = check(at, kStepIoctl, sys(__NR_ioctl, opened.get(), TIOCSPTLCK, &unlocked));
   if (r < 0) return r;
@@ -19,6 +41,14 @@ int open_pty(Where& at, int devpts, int* master, int* slave) {
   *master = opened.release();
   *slave = peer;
   return 0;
+}
+
+int plain_output(Where& at, int terminal) {
+  struct termios mode;
+  int r = check(at, kStepIoctl, sys(__NR_ioctl, terminal, TCGETS, &mode));
+  if (r < 0) return r;
+  mode.c_oflag &= ~static_cast<tcflag_t>(ONLCR);
+  return check(at, kStepIoctl, sys(__NR_ioctl, terminal, TCSETS, &mode));
 }
 
 int set_window(Where& at, int terminal, uint32_t columns, uint32_t rows) {

@@ -106,6 +106,20 @@ int run_descriptors(Where& at, const Operands& o) {
   return r < 0 ? r : 0;
 }
 
+int run_keep_only(Where& at, const Operands& o) {
+  using s = slots_keep_only;
+  bool kept[kRegistersMax] = {};
+  for (uint32_t i = 0; i < o.count(s::registers_); i++) kept[o.item(s::registers_, i)] = true;
+  for (uint32_t r = 0; r < kRegistersMax; r++) {
+    if (kept[r] || registers[r] < 0) continue;
+    int closed = check(at, kStepCloseRange, sys(__NR_close, registers[r]));
+    registers[r] = -1;
+    // One that close or close_from has closed already is stale.
+    if (closed < 0 && closed != -EBADF) return closed;
+  }
+  return 0;
+}
+
 // The first candidate that exists decides, but for one that is there and cannot be executed: another may still do, as
 // execvp(3) has it.
 int run_find(Where& at, const Operands& o) {

@@ -11,6 +11,7 @@ int run_fork(Where& at);
 int run_reap(Where& at, const Op* op);
 int run_hook(Where& at, const Operands& o);
 int run_descriptors(Where& at, const Operands& o);
+int run_keep_only(Where& at, const Operands& o);
 int run_find(Where& at, const Operands& o);
 int run_exec(Where& at, const Operands& o);
 

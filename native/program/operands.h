@@ -25,6 +25,7 @@ class Operands {
   const char* text_at(int slot, uint32_t i) const { return string(item(slot, i)); }
   int fd_at(int slot, uint32_t i) const { return registers[item(slot, i)]; }
   const void* bytes(int slot) const { return data_ + op_.arg[slot] + 4; }
+  uint32_t item(int slot, uint32_t i) const { return word_at(op_.arg[slot] + 4 + 4ull * i); }
 
  private:
   uint32_t word_at(uint64_t offset) const {
@@ -32,7 +33,6 @@ class Operands {
     memcpy(&value, data_ + offset, sizeof value);
     return value;
   }
-  uint32_t item(int slot, uint32_t i) const { return word_at(op_.arg[slot] + 4 + 4ull * i); }
   const char* string(uint64_t offset) const { return reinterpret_cast<const char*>(data_ + offset); }
 
   const Op& op_;

@@ -5,7 +5,7 @@
 namespace runts {
 
 // A hash of this table: a program that was encoded with another one is refused.
-constexpr uint64_t kSchema = 0x4c4d78303b71f9ceull;
+constexpr uint64_t kSchema = 0x912063898bf4b7f8ull;
 
 enum Kind : uint8_t { kKindNone, kKindInt, kKindFlags, kKindIn, kKindMaybe, kKindOut, kKindText, kKindTexts, kKindBytes, kKindIns };
 
@@ -84,7 +84,10 @@ enum Opcode : uint16_t {
   kOpInherit = 71,
   kOpExpectNamespace = 72,
   kOpClose = 73,
-  kOpCount = 74,
+  kOpKeepOnly = 74,
+  kOpPlainOutput = 75,
+  kOpChdirAgain = 76,
+  kOpCount = 77,
 };
 
 // Which system call of an op failed.
@@ -360,6 +363,15 @@ struct slots_expect_namespace {
 struct slots_close {
   enum : int { src_ = 0 };
 };
+struct slots_keep_only {
+  enum : int { registers_ = 0 };
+};
+struct slots_plain_output {
+  enum : int { src_ = 0 };
+};
+struct slots_chdir_again {
+  enum : int { path_ = 0 };
+};
 
 // Few values are shared by many operands, so that an operand is two bytes in the init.
 inline constexpr uint64_t kMaxima[] = {
@@ -471,6 +483,9 @@ inline constexpr OpInfo kOps[kOpCount] = {
     {0, 0, 0, {{kKindIn, 0}, {kKindIn, 0}, {kKindText, 0}, {kKindInt, 4}}},  // inherit
     {0, 0, 0, {{kKindIn, 0}, {kKindFlags, 1}}},  // expect_namespace
     {0, 0, 0, {{kKindIn, 0}}},  // close
+    {0, 0, 0, {{kKindIns, 0}}},  // keep_only
+    {0, 0, 0, {{kKindIn, 0}}},  // plain_output
+    {0, 0, 0, {{kKindText, 0}}},  // chdir_again
 };
 
 // For tests and tools; the init sends numbers.
@@ -550,6 +565,9 @@ inline constexpr const char* kOpNames[kOpCount] = {
     "inherit",
     "expect_namespace",
     "close",
+    "keep_only",
+    "plain_output",
+    "chdir_again",
 };
 inline constexpr const char* kStepNames[kStepCount] = {
     "op",

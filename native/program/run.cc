@@ -27,6 +27,7 @@ namespace {
 enum : uint64_t { kNewListener = 8 };  // SECCOMP_FILTER_FLAG_NEW_LISTENER
 
 char kernel_message[240];
+bool arrived = false;  // whether the last chdir has led where it was to
 
 struct List {
   const Operands& operands;
@@ -203,7 +204,11 @@ int run_op(Where& at, const Op& op, const uint8_t* data) {
       return set_rlimit(at, o.small(s::resource_), o.number(s::soft_), o.number(s::hard_));
     }
     case kOpUmask: (void)sys(__NR_umask, o.number(slots_umask::mask_)); return 0;
-    case kOpChdir: return change_directory(at, o.text(slots_chdir::path_));
+    case kOpChdir: {
+      int r = change_directory(at, o.text(slots_chdir::path_));
+      arrived = r >= 0;
+      return r;
+    }
     case kOpBounding: return drop_bounding(at, o.number(slots_bounding::capabilities_));
     case kOpIds: return run_ids(at, o);
     case kOpCapabilities: return run_capabilities(at, o);
@@ -276,7 +281,17 @@ int run_op(Where& at, const Op& op, const uint8_t* data) {
       using s = slots_expect_namespace;
       return expect_namespace(at, o.fd(s::src_), o.number(s::type_));
     }
-    case kOpClose: return check(at, kStepCloseRange, sys(__NR_close, o.fd(slots_close::src_)));
+    case kOpClose: {
+      int r = check(at, kStepCloseRange, sys(__NR_close, o.fd(slots_close::src_)));
+      o.set(slots_close::src_, -1);
+      return r;
+    }
+    case kOpKeepOnly: return run_keep_only(at, o);
+    case kOpPlainOutput: return plain_output(at, o.fd(slots_plain_output::src_));
+    case kOpChdirAgain: {
+      int r = change_directory(at, o.text(slots_chdir_again::path_));
+      return r == -EACCES && arrived ? 0 : r;
+    }
     case kOpKillCgroup: return kill_cgroup(at, o.fd(slots_kill_cgroup::parent_), o.text(slots_kill_cgroup::name_));
   }
   return -ENOSYS;

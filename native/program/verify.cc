@@ -22,16 +22,18 @@ struct Known {
   Registers must, may;
 };
 
-// What may still run once a filter is installed: it may deny anything else.
+// What may still run once a filter is installed, which may deny anything else: the hooks that it is to bind, and what
+// follows them.
 bool after_filter(uint16_t code) {
-  return code == kOpSeccomp || code == kOpListener || code == kOpSendHandle || code == kOpExec || code == kOpHalt;
+  return code == kOpSeccomp || code == kOpListener || code == kOpSendHandle || code == kOpExec || code == kOpHalt ||
+         code == kOpHook || code == kOpDescriptors || code == kOpCloseFrom || code == kOpRlimit;
 }
 
 // Without no_new_privs a filter needs CAP_SYS_ADMIN, so it goes before the ops that give capabilities up.
 bool after_early_filter(uint16_t code) {
   return after_filter(code) || code == kOpBounding || code == kOpIds || code == kOpCapabilities ||
-         code == kOpNoNewPrivs || code == kOpDeathSignal || code == kOpChdir || code == kOpFind || code == kOpCloseFrom ||
-         code == kOpHook || code == kOpDescriptors;
+         code == kOpNoNewPrivs || code == kOpDeathSignal || code == kOpChdir || code == kOpChdirAgain ||
+         code == kOpFind;
 }
 
 class Verifier {

@@ -146,6 +146,7 @@ describe('what is ours to say: one line, and 255', () => {
     ['a terminal for nobody', ['-t', '-d', 'box', 'true'], 'use --console-socket'],
     ['a console socket for nobody', ['--console-socket', '/x', 'box', 'true'], 'cannot use console socket'],
     ['a controller', ['--cgroup', 'cpu:x', 'box', 'true'], 'unknown controller in --cgroup cpu:x'],
+    ['a cgroup above that of the container', ['--cgroup', '../..', 'box', 'true'], 'the cgroup '],
   ])('%s', async (_name, args, text) => {
     const { code, stdout, stderr } = await exec(...args);
     expect({ code, stdout }).toEqual({ code: 255, stdout: '' });

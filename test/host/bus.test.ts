@@ -11,8 +11,10 @@ import { failure } from './plans.ts';
 const call = { destination: 'a.b', path: '/c', interface: 'd.e', member: 'Do', signature: 's', values: ['now'] };
 const socket = '/run/socket';
 
+type Answer = (peer: Peer, heard: Uint8Array) => void;
+
 /** A peer that hears one write after another, and answers each by what the list has for it. */
-function world(...answers: readonly ((peer: Peer, heard: Uint8Array) => void)[]): Sim {
+function world(...answers: readonly Answer[]): Sim {
   let next = 0;
   return new Sim({ serves: (_, peer) => (heard) => answers[next++]?.(peer, heard) });
 }
@@ -76,9 +78,13 @@ describe('a conversation over D-Bus', () => {
   });
 
   const half = encodeMessage('return', { replyTo: 1, signature: 's', values: ['more'] }).slice(0, 20);
+  const stopInTheMiddle = (peer: Peer) => {
+    peer.say(half);
+    peer.hangUp();
+  };
   const huge = encodeMessage('return', { replyTo: 1 });
   new DataView(huge.buffer).setUint32(4, 0x7fffffff, true);
-  test.each<[string, Parameters<typeof world>, RegExp]>([
+  test.each<[string, readonly Answer[], RegExp]>([
     ['refuses us', [say('REJECTED EXTERNAL\r\n')], /does not let us in: REJECTED/],
     ['is no bus at all', [say('HTTP/1.1 400 Bad Request', 'x'.repeat(2000))], /says what no bus says/],
     ['hangs up at once', [(peer) => peer.hangUp()], /closed the connection at AUTH/],
@@ -86,11 +92,7 @@ describe('a conversation over D-Bus', () => {
     ['does not answer', [...handshake, nothing], /no end after 25000 ms of Do over D-Bus/],
     ['hangs up instead of an answer', [...handshake, (peer) => peer.hangUp()], /closed the connection at Do/],
     ['stops in the middle', [...handshake, (peer) => peer.say(half)], /no end after 25000 ms of Do/],
-    [
-      'hangs up in the middle',
-      [...handshake, (peer) => (peer.say(half), peer.hangUp())],
-      /closed the connection at Do/,
-    ],
+    ['hangs up in the middle', [...handshake, stopInTheMiddle], /closed the connection at Do/],
     ['sends what is no message', [...handshake, say('x'.repeat(64))], /sent what is no message/],
     ['sends what is too long', [...handshake, (peer) => peer.say(huge)], /a message of 2147483\d+ bytes/],
   ])('ends when the other side %s', async (_, answers, message) => {
@@ -118,7 +120,7 @@ describe('a conversation over D-Bus', () => {
       await failure(bus.call(call));
       return bus.call(call).finally(() => bus.close());
     };
-    expect(await failure(sim.run(work()))).toBeInstanceOf(Error);
+    expect(String(await failure(sim.run(work())))).not.toContain('no end after');
   });
 });
 
@@ -138,7 +140,7 @@ describe('values on the wire', () => {
     ['v', [1, 40, 0, 0]],
     ['v', [200, 97]],
     ['s', [255, 0, 0, 0]],
-    [`${'a'.repeat(70)}y`, new Array(1000).fill(0)],
+    ['v', Array.from({ length: 70 }, () => [1, 118, 0]).flat()],
     ['z', [0]],
     ['()', [0]],
   ])('%s of bytes that are none is refused', (signature, bytes) => {

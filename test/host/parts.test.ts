@@ -159,6 +159,17 @@ describe('facts', () => {
     ]);
   });
 
+  test('what is mounted over parts of /proc is known, but not what stands on a place for mounts', async () => {
+    const line = (path: string) => `30 29 0:25 / ${path} rw - tmpfs tmpfs rw\n`;
+    const mountinfo = ['/proc', '/proc/keys', '/proc/sys/fs/binfmt_misc', '/proc/a\\040b', '/process']
+      .map(line)
+      .join('');
+    const sim = new Sim({ files: { ...self, '/proc/self/mountinfo': mountinfo } });
+    expect((await sim.run(probeFacts(sim.host))).hiddenProc).toEqual(['/proc/keys', '/proc/a b']);
+    const open = new Sim({ files: { ...self, '/proc/self/mountinfo': line('/proc') } });
+    expect((await open.run(probeFacts(open.host))).hiddenProc).toBeUndefined();
+  });
+
   test('cgroups go below the topmost directory that is delegated', async () => {
     const service = `${hidden}/user.slice/user@1000.service`;
     const files = {

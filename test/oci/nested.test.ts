@@ -24,9 +24,9 @@ const command = (bundle: string) => [
 /** What this machine has of programs, and this project. */
 const needed = ['/usr', '/bin', '/lib', '/lib64', '/etc', project];
 
-/** Runs a bundle by a command line that is itself the command of a container. */
-async function inContainer(bundle: string, around: (config: Config) => void): Promise<Ended> {
-  const outer = place.bundle(command(bundle), (config) => {
+/** Runs a bundle, or anything, by a command line that is itself the command of a container. */
+async function inContainer(inside: string | readonly string[], around: (config: Config) => void): Promise<Ended> {
+  const outer = place.bundle(typeof inside === 'string' ? command(inside) : inside, (config) => {
     // As where a runtime is let do its work: that is, with the rights of root there.
     const sets = ['bounding', 'effective', 'permitted'];
     config.process.capabilities = Object.fromEntries(sets.map((set) => [set, everyCapability]));
@@ -87,6 +87,12 @@ describe('in a container', () => {
     expect(code).toBe(1);
     expect(stderr).toMatch(/cannot mount proc on \/proc: EPERM.*partly hidden by what is mounted on .*\/proc\/keys/);
     expect(stderr).toContain('systempaths=unconfined');
+  });
+
+  test('that hides parts of /proc, the doctor says so beforehand', async () => {
+    const { stdout, stderr } = await inContainer([process.execPath, bin, 'doctor'], () => {});
+    expect(stdout, stderr).toMatch(/proc in a pid namespace.*\n?.*EPERM/);
+    expect(stdout).toMatch(/partly hidden by what is mounted on .*\/proc\/keys/);
   });
 
   test('that shows all of /proc, another one runs', async () => {

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readlinkSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, readlinkSync, statSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
-import type { Ended } from '../cli/runts.ts';
+import { bin, type Ended } from '../cli/runts.ts';
 import { testIf } from '../support/requires.ts';
 import { type Config, Place } from './oci.ts';
 
@@ -65,9 +65,9 @@ async function refuses(ended: Ended | Promise<Ended>, ...texts: (string | RegExp
   expect(place.left()).toEqual([]);
 }
 
-/** The same, from a mount namespace that somebody else has prepared: the user is who they are, and has no power over it. */
+/** Runs a bundle in a mount namespace that somebody else has prepared: the user is who they are, and has no power over it. */
 function prepared(script: string, bundle: string): Ended {
-  const runts = `exec unshare --user --map-user=${uid} --map-group=${gid} node bin/runts.js --root ${place.root} run`;
+  const runts = `exec unshare --user --map-user=${uid} --map-group=${gid} ${process.execPath} ${bin} --root ${place.root} run`;
   const line = `${script}; ${runts} --bundle ${bundle} rootless${++containers}`;
   const { status, stdout, stderr } = spawnSync('unshare', ['-Urm', 'sh', '-ec', line], { encoding: 'utf8' });
   return { code: status, signal: null, stdout, stderr };
@@ -150,7 +150,7 @@ describe('namespaces and ids', () => {
         without(config, 'network');
         config.linux.namespaces.push({ type: 'network', path: '/proc/self/ns/net' });
       }),
-      'EPERM',
+      'cannot join the network namespace /proc/self/ns/net: EPERM',
       '/linux/namespaces',
       'belongs to somebody else',
     ));
@@ -457,6 +457,17 @@ describe('the root file system', () => {
     }
   });
 
+  testWithIds('rootfs below a 0700 dir of our own, and a command of another id', async () => {
+    const closed = `${place.directory.path}/own`;
+    mkdirSync(closed, { mode: 0o700 });
+    cpSync(place.rootfs.path, `${closed}/rootfs`, { recursive: true, verbatimSymlinks: true });
+    const bundle = place.bundle('id -u; ls -d /bin', (config) => {
+      config.root.path = `${closed}/rootfs`;
+      config.process.user = { uid: 7, gid: 7 };
+    });
+    await shows(run(bundle), '7\n/bin\n');
+  });
+
   test('on a mount without set-uid programs and devices it stays so', () => {
     const root = locked();
     const bundle = place.bundle("sed -n 's/^[^ ]* \\/ \\(tmpfs [^ ]*\\) .*/\\1/p' /proc/self/mounts", (config) => {
@@ -487,6 +498,13 @@ describe('the root file system', () => {
       '/mounts/5',
       'an id that the container does not map',
     ));
+});
+
+test('the record of a container is kept from those who clear old files away below XDG_RUNTIME_DIR', async () => {
+  await place.ok('create', '--bundle', place.bundle('true', single), 'kept');
+  for (const name of ['state.json', 'config.json'])
+    expect(statSync(`${place.root}/kept/${name}`).mode & 0o7777).toBe(0o1600);
+  await place.ok('delete', '--force', 'kept');
 });
 
 /** A directory that `prepared` may mount on. */

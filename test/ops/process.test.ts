@@ -1,7 +1,6 @@
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
 import { arch } from 'node:process';
 import { describe, expect, test } from 'vitest';
-import { TerminalStream } from '../../lib/node/terminal.ts';
 import type { Op } from '../../lib/program/ops.ts';
 import { directory, fail, host, isolated, op, opened, output, ownMounts, run, succeed } from '../support/ops.ts';
 import { testIf } from '../support/requires.ts';
@@ -198,40 +197,29 @@ test('own gives a pipe to a user, and stdio refuses nothing else that is open', 
   expect(await fail([start, op('own', { src: 'null', uid, gid })])).toBe('own fchownat EPERM');
 });
 
-testIf('userns')('a pty of a devpts of ours: its slave is the terminal of the session', async () => {
-  const ops = [
-    op('fsmount', {
-      dst: 'pts',
-      fstype: 'devpts',
-      options: ['newinstance', 'ptmxmode=0666', 'mode=0620'],
-      attributes: 0,
-    }),
-    op('pty', { master: 'master', slave: 'slave', devpts: 'pts' }),
-    op('window', { src: 'slave', columns: 132, rows: 43 }),
-    op('new_session', {}),
-    op('controlling_terminal', { src: 'slave' }),
-    op('own', { src: 'slave', uid: 0, gid: 0 }),
-  ];
-  const columns: unknown[] = [];
-  let master: TerminalStream | undefined;
-  await succeed([...ops, op('send_handle', { src: 'master', tag: 1 }), op('sync', { tag: 2 })], {
-    flags,
-    at: (_, { session, handles }) => {
-      master = new TerminalStream(handles.get(1)!);
-      columns.push(master.size);
-      // The seventh field of stat: the controlling terminal.
-      expect(readFileSync(`/proc/${session.pid}/stat`, 'utf8').split(' ')[6]).not.toBe('0');
+test('keep_only leaves no register open but those that are named', async () => {
+  const ops = [opened('a', '/'), opened('b', '/'), op('close', { src: 'b' }), opened('c', '/')];
+  await succeed([...ops, op('keep_only', { registers: ['a'] }), op('enter', { dir: 'a' }), op('sync', { tag: 1 })], {
+    at: (_, { session }) => {
+      const fds = readdirSync(`/proc/${session.pid}/fd`).map((fd) => readlinkSync(`/proc/${session.pid}/fd/${fd}`));
+      expect(fds.filter((path) => !/^socket:|null$/.test(path))).toEqual(['/']);
     },
   });
-  master?.destroy();
-  expect(columns).toEqual([{ columns: 132, rows: 43 }]);
-  const notATerminal = opened('null', '/dev/null');
-  expect(await fail([notATerminal, op('window', { src: 'null', columns: 1, rows: 1 })])).toBe('window ioctl EBADF');
-  expect(await fail([notATerminal, op('controlling_terminal', { src: 'null' })])).toBe(
-    'controlling_terminal ioctl EBADF',
+  expect(await fail([...ops, op('keep_only', { registers: ['a'] }), op('enter', { dir: 'c' })])).toBe(
+    'enter fchdir EBADF',
   );
-  expect(await fail([opened('dir', directory()), op('pty', { master: 'm', slave: 's', devpts: 'dir' })])).toBe(
-    'pty openat2 ENOENT ptmx',
+});
+
+withRoot('chdir_again has the rights of the user, and may lack them where root had them', async () => {
+  const ids = (uid: number) => op('ids', { uid, gid: uid, groups: u32(), keep_groups: 0 });
+  const closed = directory();
+  chmodSync(closed, 0o700);
+  const again = op('chdir_again', { path: closed });
+  const { text } = await output([op('chdir', { path: closed }), ids(1000), again], ['pwd']);
+  expect(text).toBe(`${closed}\n`);
+  expect(await fail([ids(1000), again])).toBe(`chdir_again chdir EACCES ${closed}`);
+  expect(await fail([op('chdir', { path: '/' }), op('chdir_again', { path: '/nonexistent' })])).toBe(
+    'chdir_again chdir ENOENT /nonexistent',
   );
 });
 

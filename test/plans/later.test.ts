@@ -62,6 +62,7 @@ describe('a container that is started over a socket', () => {
       bounding  capabilities=none  ; /process/capabilities/bounding
       ids  uid=0 gid=0 groups=<0 bytes>  ; /process/user
       capabilities  effective=none permitted=none inheritable=none ambient=none  ; /process/capabilities
+      keep_only  registers=[listener13 fd11]  ; default: start
       sync  tag=1003  ; default: created
       await_start  listener=listener13 dst=state12 tag=1  ; default: start
       hook  path=/h argv=[h x] env=[A=1] stdin=state12 timeout=2000  ; /hooks/startContainer/0
@@ -223,6 +224,7 @@ describe('a later command', () => {
       bounding  capabilities=none  ; /process/capabilities/bounding
       ids  uid=0 gid=0 groups=<0 bytes>  ; /process/user
       capabilities  effective=none permitted=none inheritable=none ambient=none  ; /process/capabilities
+      keep_only  registers=[]  ; default: start
       sync  tag=1  ; default: start
       close_from  fd=3  ; default: descriptors
       exec  files=[/bin/true] argv=[/bin/true] env=[A=1]  ; /process/args
@@ -318,4 +320,74 @@ test('notifications go to the host, with somebody to answer', () => {
   expect(all.slice(-4).map((row) => row.split(' ')[0])).toEqual(['listener', 'send_handle', 'exec', '']);
   expect(() => planContainer(notify(undefined), facts('root'))).toThrow('listenerPath');
   expect(() => planContainer(notify('/run/agent.sock', ['sendmsg']), facts('root'))).toThrow('seccomp profile');
+});
+
+describe('what a command is given', () => {
+  const names = (asked: ContainerRequest, kind: 'root' | 'rootless' = 'root') =>
+    planContainer(asked, facts(kind)).segment.ops.map(({ op }) => op);
+
+  test('hooks of the container run under its filter, which comes right after the wait', () => {
+    const filtered = (hooks: boolean) =>
+      names(
+        bare((spec) => {
+          spec.linux.seccomp = { defaultAction: 'SCMP_ACT_ALLOW' } as never;
+          if (hooks) spec.hooks = { startContainer: [{ path: '/h' }] };
+        }),
+      );
+    const after = (ops: readonly string[]) => ops.slice(ops.indexOf('await_start') + 1);
+    expect(after(filtered(true))).toEqual(['seccomp', 'hook', 'close_from', 'exec']);
+    expect(after(filtered(false))).toEqual(['close_from', 'seccomp', 'exec']);
+  });
+
+  test('a user goes to the working directory with rights of its own, too', () => {
+    const chdirs = (uid: number, cwd: string) =>
+      rows(
+        planContainer(
+          bare((spec) => {
+            spec.process.user = { uid, gid: 0 };
+            spec.process.cwd = cwd;
+          }),
+          facts('root'),
+        ),
+      ).filter((row) => row.startsWith('chdir'));
+    expect(chdirs(5, '/w')).toEqual([
+      'chdir  path=/w [unless EACCES]  ; /process/cwd',
+      'chdir_again  path=/w  ; /process/cwd',
+    ]);
+    expect(chdirs(5, '/')).toEqual(['chdir  path=/  ; /process/cwd']);
+    expect(chdirs(0, '/w')).toEqual(['chdir  path=/w  ; /process/cwd']);
+  });
+
+  test('of a variable that is given twice only the last is left', () => {
+    const plan = planContainer(
+      bare((spec) => {
+        spec.process.env = ['A=1', 'A=2'];
+      }),
+      facts('root'),
+    );
+    expect(plan.segment.ops.at(-1)?.operands).toMatchObject({ env: ['A=2'] });
+  });
+
+  test('the groups of its maker stay where an annotation says so', () => {
+    const asked = bare((spec) => {
+      spec.linux.namespaces = [{ type: 'mount' }, { type: 'pid' }, { type: 'user' }];
+      spec.annotations = { 'run.oci.keep_original_groups': '1' };
+    });
+    const plan = planContainer(asked, facts('rootless'));
+    expect(plan.maps?.setgroups).toBe('deny');
+    expect(plan.segment.ops.find(({ op }) => op === 'ids')?.operands).toMatchObject({ keep_groups: 1 });
+  });
+
+  test('a root that is moved stands in its own place until then', () => {
+    const moved = rows(planContainer({ ...bare(() => {}), noPivot: true }, facts('root')));
+    expect(moved.filter((row) => /^(attach_host|move_root)/.test(row))[0]).toContain('path=/images/demo');
+  });
+
+  test('the lines of a terminal are plain where nobody looks at them', () => {
+    const terminal = bare((spec) => {
+      spec.mounts = [{ type: 'devpts', destination: '/dev/pts' }];
+    });
+    expect(names({ ...terminal, stdio: 'terminal', plainOutput: true })).toContain('plain_output');
+    expect(names({ ...terminal, stdio: 'terminal' })).not.toContain('plain_output');
+  });
 });

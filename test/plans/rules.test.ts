@@ -188,7 +188,8 @@ const good = planContainer(
 const later = planContainer(
   request(
     (spec) => {
-      spec.hooks = { createContainer: [{ path: '/hook' }], startContainer: [{ path: '/hook' }] };
+      spec.hooks = { createContainer: [{ path: '/hook' }], startContainer: [{ path: '/late' }] };
+      spec.linux.seccomp = profile;
     },
     { reap: false, start: 'socket', cgroupDriver: 'disabled' },
   ),
@@ -218,6 +219,8 @@ test.each<[string, Plan, PlanKind?]>([
   ['descriptors and the bounding set', edited(good, (ops) => swapped(ops, 'ids', 'capabilities'))],
   ['descriptors and the bounding set', edited(later, (ops) => swapped(ops, 'close_from', 'await_start'))],
   ['a filter comes right before', edited(good, (ops) => swapped(ops, 'seccomp', 'capabilities'))],
+  ['a filter comes right before', edited(later, (ops) => swapped(ops, 'seccomp', 'close_from'))],
+  ['a filter comes right before', edited(later, (ops) => swapped(ops, 'seccomp', 'await_start'))],
   ['exec is the last op', edited(good, (ops) => swapped(ops, 'seccomp', 'exec'))],
   ['nothing is mounted over', edited(good, (ops) => swapped(ops, 'mask', 'attach'))],
   ['mounts are cut off', edited(good, (ops) => swapped(ops, 'propagation', 'attach_host'))],
@@ -231,6 +234,8 @@ test.each<[string, Plan, PlanKind?]>([
   ['the command is found inside', edited(good, (ops) => ops.filter(({ op }) => op !== 'find'))],
   ['every op says where', edited(good, (ops) => ops.map((op) => ({ ...op, origin: '' })))],
   ['a created container waits', edited(later, (ops) => swapped(ops, 'umask', 'close_from'))],
+  ['a created container holds nothing', edited(later, (ops) => ops.filter(({ op }) => op !== 'keep_only'))],
+  ['a later command that waits', edited(execed, (ops) => swapped(ops, 'keep_only', 'umask')), 'exec'],
   ['hooks hear the state', edited(later, hookOfHost)],
   ['hooks hear the state', edited(later, (ops) => swapped(ops, 'hook', 'pivot'))],
   ['nobody in a namespace', edited(execed, (ops) => swapped(ops, 'undumpable', 'join')), 'exec'],
@@ -253,5 +258,5 @@ test('plans of all three kinds are good before they are broken', () => {
 });
 
 test('every rule has a test above', () => {
-  expect(planRules.length).toBe(19);
+  expect(planRules.length).toBe(21);
 });

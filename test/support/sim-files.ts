@@ -4,6 +4,7 @@ export function errno(code: string, what: string): Error {
 }
 
 export const cgroupRoot = '/sys/fs/cgroup';
+export const resctrlRoot = '/sys/fs/resctrl';
 
 /** What the files need to know of the processes of the model. */
 export interface Inhabitants {
@@ -78,6 +79,7 @@ export class Tree {
     if (this.kind(above) !== 'directory') throw errno('ENOENT', path);
     this.entries.set(path, null);
     if (isCgroup(path)) this.#fillCgroup(path, this.read(`${above}/cgroup.subtree_control`));
+    if (isResctrl(path)) this.#fillGroup(path);
   }
 
   removeDirectory(path: string): void {
@@ -87,7 +89,8 @@ export class Tree {
       const occupied = names.some((name) => this.kind(`${path}/${name}`) === 'directory');
       if (occupied || this.#inhabitants.in(path) > 0) throw errno('EBUSY', path);
       for (const name of names) this.entries.delete(`${path}/${name}`);
-    } else if (names.length > 0) throw errno('ENOTEMPTY', path);
+    } else if (isResctrl(path)) this.removeAll(path);
+    else if (names.length > 0) throw errno('ENOTEMPTY', path);
     this.entries.delete(path);
   }
 
@@ -117,6 +120,14 @@ export class Tree {
     for (const name of enabled.flatMap((c) => controllerFiles[c] ?? [])) this.entries.set(`${path}/${name}`, 'max');
   }
 
+  /** A class of service, with groups that count below it; those have nothing to set. */
+  #fillGroup(path: string): void {
+    this.entries.set(`${path}/tasks`, '');
+    if (path.includes('/mon_groups/')) return;
+    this.entries.set(`${path}/schemata`, '    MB:0=100;1=100\n    L3:0=fff;1=fff\n');
+    this.entries.set(`${path}/mon_groups`, null);
+  }
+
   #isFrozen(cgroup: string): boolean {
     if (cgroup === cgroupRoot) return false;
     const own = this.entries.get(`${cgroup}/cgroup.freeze`);
@@ -131,4 +142,5 @@ export class Tree {
   }
 }
 
+const isResctrl = (path: string) => path.startsWith(`${resctrlRoot}/`);
 export const isCgroup = (path: string) => path === cgroupRoot || path.startsWith(`${cgroupRoot}/`);

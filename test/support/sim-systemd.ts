@@ -23,7 +23,8 @@ export function encodeMessage(
     ...field(5, 'u', replyTo),
     ...field(8, 'g', signature),
   ]);
-  return writer.align(8).append(body).bytes();
+  writer.align(8).append(body);
+  return writer.bytes();
 }
 
 export interface Answer {
@@ -92,7 +93,7 @@ export class ModelSystemd {
   #hear(bytes: Uint8Array, peer: Peer): void {
     const { member = '', path = '', values } = decodeMessage(bytes);
     const replyTo = new DataView(bytes.buffer, bytes.byteOffset).getUint32(8, true);
-    for (const write of this.#later.splice(0)) write();
+    this.#writeLimits();
     this.called.push(member);
     const trouble = this.trouble[member];
     if (trouble === 'silence') return;
@@ -176,7 +177,12 @@ export class ModelSystemd {
       if (key !== 'MemoryMax') continue;
       this.#later.push(() => this.#tree.write(`${unit.cgroup}/memory.max`, `as systemd rounds ${value}`));
     }
+    this.#sim.inAWhile(() => this.#writeLimits());
     return {};
+  }
+
+  #writeLimits(): void {
+    for (const write of this.#later.splice(0)) write();
   }
 
   #isPopulated({ cgroup }: Unit): boolean {

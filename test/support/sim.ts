@@ -267,6 +267,11 @@ export class Sim {
 
   readonly #later = (happen: () => void): void => void this.#events.push({ happen });
 
+  /** Lets something happen in a while, as others do what nobody here waits for. */
+  inAWhile(happen: () => void): void {
+    this.#later(happen);
+  }
+
   #timer(ms: number, inside: boolean, fire: () => void): Timer {
     const timer = { at: this.#nowMs + ms, fire, inside };
     this.#timers.add(timer);
@@ -630,11 +635,11 @@ export class Sim {
       while (readers.length > 0 && (inbox.length > 0 || ended)) readers.shift()?.(inbox.shift());
     };
     const hears = this.#options.serves?.(path, {
-      say: (bytes) =>
-        this.#later(() => {
-          inbox.push(bytes);
-          flush();
-        }),
+      // In the order in which it is said.
+      say: (bytes) => {
+        inbox.push(bytes);
+        this.#later(flush);
+      },
       hangUp: () =>
         this.#later(() => {
           ended = true;

@@ -30,6 +30,7 @@ test.each([
   ['move_root', 'EINVAL', {}, '--no-pivot'],
   ['reconfigure', 'EINVAL', {}, 'can change'],
   ['net_device', 'EEXIST', {}, 'choose another one'],
+  ['attach', 'ENOSYS', {}, 'seccomp profile of the container'],
 ] as const)('%s refused with %s has its own advice', (at, errno, more, part) => {
   expect(hint(at, errno, more)).toContain(part);
 });
@@ -38,25 +39,31 @@ test('what nobody can do anything about has no advice', () => {
   expect(hint('pivot', 'EIO')).toBe('none');
 });
 
+const facts = {
+  kernel: '6.8',
+  arch: 'x64',
+  uid: 1000,
+  gid: 1000,
+  privileged: false,
+  subordinate: { uids: [], gids: [] },
+  cgroup: {
+    mode: 'unified',
+    mount: '/sys/fs/cgroup',
+    own: undefined,
+    parent: undefined,
+    controllers: [],
+    occupied: false,
+    legacy: [],
+  },
+  hostRoot: {},
+} as const;
+
 test('an ordinary user without subordinate ids is told so where ids are the matter', () => {
-  const facts = {
-    kernel: '6.8',
-    arch: 'x64',
-    uid: 1000,
-    gid: 1000,
-    privileged: false,
-    subordinate: { uids: [], gids: [] },
-    cgroup: {
-      mode: 'unified',
-      mount: '/sys/fs/cgroup',
-      own: undefined,
-      parent: undefined,
-      controllers: [],
-      occupied: false,
-      legacy: [],
-    },
-    hostRoot: {},
-  } as const;
   expect(hint('ids', 'EINVAL', { facts })).toContain('No subordinate ids were found');
   expect(hint('ids', 'EINVAL', { facts: { ...facts, privileged: true } })).not.toContain('No subordinate');
+});
+
+test('what hides a part of /proc is named', () => {
+  const hidden = { ...facts, hiddenProc: ['/proc/keys', '/proc/sys'] };
+  expect(hint('fsmount', 'EPERM', { operands: { fstype: 'proc' }, facts: hidden })).toContain('/proc/keys, /proc/sys');
 });

@@ -112,6 +112,8 @@ async function execRequest(parsed: Parsed, context: Context, cancel: Signals): P
     cgroup: cgroupBelow(parsed),
     ignorePaused: isOn(parsed, 'ignorePaused'),
     stdio: process.terminal === true ? undefined : world.stdio(),
+    plainOutput: consoleSocket === undefined && !world.terminal.output,
+    warn: (message) => context.log.warn(message),
     cancel,
   };
 }

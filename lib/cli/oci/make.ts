@@ -84,6 +84,7 @@ export async function createRequest(
     noNewKeyring: isOn(parsed, 'noNewKeyring'),
     cgroupManager: context.cgroupManager,
     stdio: spec.process?.terminal === true ? undefined : world.stdio(),
+    plainOutput: consoleSocket === undefined && !world.terminal.output,
     warn,
     cancel,
   };

@@ -142,7 +142,11 @@ async function makeMissing(host: Host, path: string): Promise<boolean> {
   } catch (error) {
     if (errnoOf(error) === 'EEXIST') return false;
     if (RuntsError.is(error)) throw error;
-    const { message, ...why } = refused(error, { at: 'cgroup', doing: `make the cgroup ${path}` });
+    const { message, ...why } = refused(error, {
+      at: 'cgroup',
+      doing: `make the cgroup ${path}`,
+      origin: '/linux/cgroupsPath',
+    });
     throw new RuntsError('ERR_SETUP', `unable to apply cgroup configuration: ${message}`, why);
   }
 }

@@ -100,11 +100,15 @@ export function enterScope(host: Host, record: CgroupRecord, pid: number): Promi
 export async function setScopeLimits(host: Host, record: CgroupRecord, writes: readonly CgroupWrite[]): Promise<void> {
   const { unit, manager, path } = named(record);
   const was = (file: string) => textIn(host, path, file).then((text) => text?.trim());
-  // To one that is not idle it would say that it has no weight of its own.
-  const idle = writes.some(({ file, value }) => file === 'cpu.idle' && value === '0')
-    ? await was('cpu.idle')
-    : undefined;
-  const told = idle === '0' ? writes.filter(({ file }) => file !== 'cpu.idle') : writes;
+  const told: CgroupWrite[] = [];
+  for (const write of writes) {
+    // To one that is not idle it would say that it has no weight of its own.
+    if (write.file === 'cpu.idle' && write.value === '0' && (await was('cpu.idle')) === '0') continue;
+    // The kernel keeps the period where there is a quota alone.
+    const period =
+      write.file === 'cpu.max' && !/\s/.test(write.value) ? (await was('cpu.max'))?.split(' ')[1] : undefined;
+    told.push(period === undefined ? write : { ...write, value: `${write.value} ${period}` });
+  }
   // Of which systemd has an opinion, and no property that could be changed now.
   const group = await was('memory.oom.group');
   await setProperties(host, manager, unit, limitProperties(told));

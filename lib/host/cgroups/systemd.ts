@@ -21,6 +21,9 @@ async function withManager<T>(host: Host, manager: Manager, work: (systemd: Syst
   const bus = await connect(host, manager);
   try {
     return await work(new Systemd(host, bus));
+  } catch (error) {
+    if (!(error instanceof BusError)) throw error;
+    throw new RuntsError('ERR_SETUP', `systemd refuses: ${error.message}`, { cause: error });
   } finally {
     bus.close();
   }
@@ -96,7 +99,8 @@ class Systemd {
       const [path] = await this.call('GetUnit', 's', [unit]);
       return await this.property(String(path), 'ActiveState', 'Unit');
     } catch (error) {
-      return unlessRefused(error);
+      if (is(error, 'NoSuchUnit') || is(error, 'UnknownObject')) return undefined;
+      throw error;
     }
   }
 

@@ -54,6 +54,8 @@ export interface CreateRequest {
   readonly noNewKeyring: boolean;
   readonly cgroupManager: CgroupManager;
   readonly stdio?: Stdio | undefined;
+  /** Of its terminal, where no socket is named for it: lines end as the command ends them. */
+  readonly plainOutput?: boolean | undefined;
   readonly warn: (message: string) => void;
   readonly cancel?: Cancel | undefined;
   readonly deadlineMs?: number | undefined;
@@ -120,6 +122,7 @@ function containerRequest(request: CreateRequest, rootfs: string): ContainerRequ
     ownStdio: false,
     start: 'socket',
     preserveFds: request.preserveFds,
+    plainOutput: request.plainOutput,
     noPivot: request.noPivot,
     newKeyring: !request.noNewKeyring,
     cgroupDriver: request.cgroupManager,
@@ -224,8 +227,7 @@ class Making {
     await this.#save(born);
     await placed.adopt(session.pid);
     const { intelRdt } = this.#plan;
-    if (intelRdt !== undefined)
-      await joinGroup(this.#host, intelRdt, this.#request.id, session.pid, born.intelRdt ?? []);
+    if (intelRdt !== undefined) await joinGroup(this.#host, intelRdt, this.#request.id, session.pid);
     return born;
   }
 

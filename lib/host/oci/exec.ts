@@ -7,18 +7,19 @@ import type { Process, Spec } from '../../spec/types.ts';
 import type { Cancel } from '../cancel.ts';
 import type { CgroupRecord } from '../cgroups/cgroup.ts';
 import { openCgroup } from '../cgroups/open.ts';
-import { refused } from '../failure.ts';
+import { errnoOf, refused } from '../failure.ts';
 import type { Exit, Handle, Host } from '../host.ts';
 import type { Stdio } from '../inputs.ts';
 import { cgroupMounts, ownCgroup } from '../probe.ts';
 import { closeHandles } from '../program.ts';
 import { nextMilestone, unexpected } from '../progress.ts';
+import { enterGroups } from '../resctrl.ts';
 import { frameDeadlineMs } from '../session.ts';
 import { Undo, withReleaseErrors } from '../undo.ts';
 import { type Answers, type Birthplace, beginWalk, type Walk, walkTo } from '../walk.ts';
 import { writePidFile } from './create.ts';
 import { deliverConsole, deliverPidfd } from './deliveries.ts';
-import { homeOf } from './home.ts';
+import { hasHome, homeOf } from './home.ts';
 import { deliverListener } from './notify.ts';
 import { operation } from './operation.ts';
 import { findProcess } from './process.ts';
@@ -43,6 +44,9 @@ export interface ExecRequest {
   /** A paused container is no error: the command runs when it is resumed. */
   readonly ignorePaused: boolean;
   readonly stdio?: Stdio | undefined;
+  readonly warn?: ((message: string) => void) | undefined;
+  /** Of its terminal, where no socket is named for it: lines end as the command ends them. */
+  readonly plainOutput?: boolean | undefined;
   readonly cancel?: Cancel | undefined;
   readonly deadlineMs?: number | undefined;
 }
@@ -113,6 +117,7 @@ async function execute(
       stdio: process.terminal === true ? 'terminal' : 'pipes',
       ownStdio: false,
       consoleSize: process.consoleSize,
+      plainOutput: request.plainOutput,
       preserveFds: request.preserveFds,
       newKeyring: !request.noNewKeyring,
     },
@@ -121,7 +126,8 @@ async function execute(
   const handles = new Map<number, Handle>();
   undo.add(() => closeHandles(handles));
   const birthplace = await openBirthplace(host, record, request.cgroup, undo);
-  const walk = await beginWalk(
+  let pidOfCommand = () => pid;
+  const beginning = beginWalk(
     host,
     {
       plan,
@@ -130,10 +136,17 @@ async function execute(
       cgroup: birthplace,
       detached: request.detached,
       handles,
-      arrived: (tag, handle) => notified(host, tag, handle, record, spec),
+      born: async ({ pid: ours }) => {
+        const { intelRdt } = spec.linux;
+        if (intelRdt !== undefined) await enterGroups(host, intelRdt, record.id, ours);
+      },
+      arrived: (tag, handle) => notified(host, tag, handle, { record, spec, pid: pidOfCommand(), warn: request.warn }),
     },
     undo,
   );
+  const named = request.cgroup !== undefined && birthplace !== undefined;
+  const walk = await (named ? adding(birthplace.path, beginning) : beginning);
+  pidOfCommand = () => walk.session.pid;
   await walkTo(host, walk, tags.start, new Map() as Answers, { deadlineMs, cancel });
   return finish(host, request, walk, handles, undo);
 }
@@ -174,7 +187,7 @@ async function finish(
 
 async function withHomeOf(host: Host, process: Process, { rootfs }: Record): Promise<Process> {
   const { env = [] } = process;
-  if (env.some((entry) => entry.startsWith('HOME='))) return process;
+  if (hasHome(env)) return process;
   return { ...process, env: [...env, `HOME=${await homeOf(host, rootfs, process.user.uid)}`] };
 }
 
@@ -215,7 +228,7 @@ async function openBirthplace(
   const path =
     below === undefined ? await ofFirstProcess(host, record, process?.pid ?? 0) : belowCgroup(record.path, below);
   const cgroup = openCgroup(host, { ...record, path });
-  const handle = await cgroup.open();
+  const handle = await (below === undefined ? cgroup.open() : adding(path, cgroup.open()));
   undo.add(() => handle.close());
   return { path, handle, enter: (pid) => cgroup.enter(pid) };
 }
@@ -233,16 +246,50 @@ async function ofFirstProcess(host: Host, { path }: CgroupRecord, pid: number): 
   return now !== undefined && now.startsWith(`${path}/`) ? now : path;
 }
 
+/** Why a process cannot be in a cgroup that was named, in words that callers of runtimes know. */
+const unfit: Readonly<globalThis.Record<string, string>> = {
+  ENOENT: 'no such file or directory',
+  EBUSY: 'device or resource busy',
+};
+
+async function adding<T>(path: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    const why = unfit[errnoOf((error as { readonly cause?: unknown }).cause) ?? ''];
+    if (why === undefined) throw error;
+    throw new RuntsError('ERR_SETUP', `error adding pid of the command to cgroups: ${path}: ${why}`, {
+      hint: 'It must exist, and must give no controllers to cgroups below it.',
+      cause: error,
+    });
+  }
+}
+
 /** There are no links in a cgroup file system, so what is below by its letters is below. */
 function belowCgroup(path: string, below: string): string {
   const parts = below.split('/').filter((part) => part !== '' && part !== '.');
   if (!parts.includes('..')) return [path, ...parts].join('/');
-  throw new RuntsError('ERR_SPEC', `the cgroup ${JSON.stringify(below)} is not below that of the container`, {
-    hint: 'Name one that exists below it, without "..".',
-  });
+  throw new RuntsError(
+    'ERR_SPEC',
+    `bad sub cgroup path ${JSON.stringify(below)}: it is not below the cgroup of the container`,
+    {
+      hint: 'Name one that exists below it, without "..".',
+    },
+  );
 }
 
-async function notified(host: Host, tag: number, listener: Handle, record: Record, { linux }: Spec): Promise<void> {
-  if (tag !== tags.notify || linux.seccomp === undefined) return;
-  await deliverListener(host, linux.seccomp, stateOf(record, 'running'), listener);
+async function notified(
+  host: Host,
+  tag: number,
+  listener: Handle,
+  {
+    record,
+    spec,
+    pid,
+    warn,
+  }: { record: Record; spec: Spec; pid: number; warn?: ((message: string) => void) | undefined },
+): Promise<void> {
+  if (tag !== tags.notify || spec.linux.seccomp === undefined) return;
+  const state = stateOf(record, 'running');
+  await deliverListener(host, spec.linux.seccomp, { state, pid, warn: warn ?? (() => undefined) }, listener);
 }

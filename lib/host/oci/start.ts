@@ -35,7 +35,7 @@ export function start(host: Host, root: string, id: string, options: StartOption
       const record = await theRecord(ports, entry);
       await mustBeCreated(ports, entry, record);
       const spec = (await load(ports, entry, 'config.json')) as Spec;
-      await execute(ports, entry, record, spec, deadlineMs);
+      await execute(ports, entry, record, spec, { ...options, deadlineMs });
       const started = { ...record, started: true };
       await saveRecord(ports, entry, started);
       // Hooks have the time that their configuration gives them.
@@ -61,7 +61,13 @@ async function mustBeCreated(host: Host, entry: Entry, record: Record): Promise<
   throw new RuntsError('ERR_STATE', `${why}: ${entry.id}`);
 }
 
-async function execute(host: Host, entry: Entry, record: Record, spec: Spec, deadlineMs: number): Promise<void> {
+async function execute(
+  host: Host,
+  entry: Entry,
+  record: Record,
+  spec: Spec,
+  { deadlineMs, warn }: StartOptions,
+): Promise<void> {
   const process = await findProcess(host, record);
   if (process === undefined)
     throw new RuntsError('ERR_STATE', `cannot start a container that has stopped: ${entry.id}`);
@@ -70,7 +76,7 @@ async function execute(host: Host, entry: Entry, record: Record, spec: Spec, dea
     const progress: Progress = {
       segment: await keptProgram(host, entry),
       handles,
-      arrived: (tag, handle) => notified(host, tag, handle, record, spec),
+      arrived: (tag, handle) => notified(host, tag, handle, record, spec, warn),
     };
     const session = await host.processes
       .connect(startSocket(entry), record.process?.pid ?? 0, process)
@@ -117,9 +123,18 @@ async function untilExecuted(channel: Channel, progress: Progress): Promise<void
 }
 
 /** At once: the execution of the command itself may be waiting for whoever listens. */
-async function notified(host: Host, tag: number, listener: Handle, record: Record, { linux }: Spec): Promise<void> {
+async function notified(
+  host: Host,
+  tag: number,
+  listener: Handle,
+  record: Record,
+  { linux }: Spec,
+  warn: (message: string) => void,
+): Promise<void> {
   if (tag !== tags.notify || linux.seccomp === undefined) return;
-  await deliverListener(host, linux.seccomp, stateOf(record, 'created'), listener);
+  // Agents are told of a container before its command runs: it is still being made, as other runtimes have it.
+  const state = stateOf(record, 'creating');
+  await deliverListener(host, linux.seccomp, { state, pid: state.pid, warn }, listener);
 }
 
 async function problems(work: Promise<unknown>): Promise<readonly unknown[]> {

@@ -76,10 +76,13 @@ export async function theRecord(host: Host, entry: Entry): Promise<Record> {
   return record;
 }
 
+/** Sticky: who clears old files away below XDG_RUNTIME_DIR leaves those alone (XDG base directories, tmpfiles.d(5)). */
+const keptMode = 0o1600;
+
 /** Writes JSON into the directory of a container: whoever reads it sees all of the old or all of the new. */
 export async function save(host: Host, { directory }: Entry, name: string, value: unknown): Promise<void> {
   try {
-    await host.files.replace(`${directory}/${name}`, `${stringifyJson(value)}\n`);
+    await host.files.replace(`${directory}/${name}`, `${stringifyJson(value)}\n`, keptMode);
   } catch (error) {
     throw cannot(`write ${directory}/${name}`, error);
   }

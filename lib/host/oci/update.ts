@@ -1,13 +1,13 @@
 import { RuntsError } from '../../errors.ts';
 import type { Facts } from '../../plan/facts.ts';
-import type { Resources } from '../../spec/types.ts';
+import type { Resources, Spec } from '../../spec/types.ts';
 import { updateCgroup } from '../cgroups/update.ts';
 import type { Host } from '../host.ts';
 import { probeFacts } from '../probe.ts';
 import { updateGroup } from '../resctrl.ts';
 import { operation } from './operation.ts';
 import { statusOf } from './state.ts';
-import { openLocked, theRecord } from './store.ts';
+import { load, openLocked, theRecord } from './store.ts';
 
 export interface UpdateRequest {
   /** What is not in it stays as it is. */
@@ -52,7 +52,10 @@ async function update(
       await updateCgroup(host, record.cgroup, resources, facts ?? (await probeFacts(host)), warn);
     }
     const schemata = [l3CacheSchema, memBwSchema].filter((line) => line !== undefined);
-    if (schemata.length > 0) await updateGroup(host, record.intelRdt, schemata);
+    if (schemata.length > 0) {
+      const spec = (await load(host, entry, 'config.json')) as Spec;
+      await updateGroup(host, spec.linux.intelRdt, id, schemata);
+    }
   } finally {
     entry.close();
   }

@@ -228,3 +228,12 @@ describe('a change of a cgroup that exists', () => {
     );
   });
 });
+
+test('no limit needs no controller, and is written where there is one', () => {
+  const resources = { pids: { limit: -1 }, memory: { limit: -1 }, cpu: { quota: -1 } };
+  const plan = (kind: 'root' | 'single-id') => cgroupPlan({ namespaces: [], resources }, facts(kind), 'x');
+  expect(plan('single-id')).toBeUndefined();
+  expect(plan('root')?.writes.map(({ file, value }) => `${file} ${value}`)).toContain('pids.max max');
+  const asked = { pids: { limit: 0 } };
+  expect(() => cgroupPlan({ namespaces: [], resources: asked }, facts('single-id'), 'x')).toThrow('pids');
+});

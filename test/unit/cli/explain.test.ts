@@ -8,6 +8,7 @@ const several = specError('config.json is not valid', [
 ]);
 const hinted = new RuntsError('ERR_STATE', 'container not running: x', { hint: 'Start it.' });
 const unsupported = new RuntsError('ERR_UNSUPPORTED', 'hooks: not supported', { origin: '/hooks/poststop' });
+const refused = new RuntsError('ERR_NOT_FOUND', 'no such root', { origin: '/root/path' });
 const missing = new RuntsError('ERR_EXEC', 'command not found: "x"\n  at config /process/args', {
   hint: 'Install it.',
 });
@@ -25,6 +26,7 @@ describe('for a program', () => {
   test('everything is one line', () => {
     expect(explainInLine(hinted)).toBe('container not running: x (Start it.)');
     expect(explainInLine(unsupported)).toBe('hooks: not supported; at config /hooks/poststop');
+    expect(explainInLine(refused)).toBe('no such root; at config /root/path');
     expect(explainInLine(several)).toBe('config.json is not valid: /a: must be a string; /b: is required');
     expect(explainInLine(new TypeError('a\nb'))).toBe('internal error: a; b');
   });

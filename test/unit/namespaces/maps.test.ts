@@ -67,6 +67,16 @@ test('asked maps are taken as they are; an ordinary user needs newuidmap for oth
   expect(() => idMaps({ uidMappings: high, gidMappings: own }, root)).toThrow('uidMappings does not map id 0');
 });
 
+test('who gets other users and keeps its one group has setgroups denied: newgidmap would do so, too', () => {
+  const own = [{ containerID: 0, hostID: 1000, size: 1 }];
+  const more = [...own, { containerID: 1, hostID: 100000, size: 10 }];
+  expect(idMaps({ uidMappings: more, gidMappings: own }, rootless)).toMatchObject({
+    by: 'newuidmap',
+    setgroups: 'deny',
+  });
+  expect(idMaps({ uidMappings: more, gidMappings: more }, rootless).setgroups).toBe('allow');
+});
+
 test('an id is mapped from the first of a line to the last', () => {
   const maps = [{ container: 10, host: 0, size: 2 }];
   expect([9, 10, 11, 12].map((id) => isMapped(maps, id))).toEqual([false, true, true, false]);

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { capabilitySets, reaperCapabilities } from '../../../lib/process/capabilities.ts';
-import { commandFiles } from '../../../lib/process/environment.ts';
-import { identity } from '../../../lib/process/identity.ts';
+import { commandFiles, environment } from '../../../lib/process/environment.ts';
+import { identity, keepsGroups } from '../../../lib/process/identity.ts';
 import { setRlimits } from '../../../lib/process/limits.ts';
 import { Builder } from '../../../lib/program/builder.ts';
 
@@ -19,6 +19,11 @@ test('a command is looked for in the absolute directories of PATH', () => {
   expect(() => commandFiles(['sh'], ['PATH='])).toThrow(expect.objectContaining({ code: 'ERR_EXEC', exit: 127 }));
 });
 
+test('of a variable that is given twice the last value counts, PATH too', () => {
+  expect(environment(['A=1', 'B=2', 'A=3=4', 'AB=', 'B'])).toEqual(['A=3=4', 'B', 'AB=']);
+  expect(commandFiles(['sh'], ['PATH=/a', 'PATH=/b'])).toEqual(['/b/sh']);
+});
+
 const maps = {
   uids: [{ container: 0, host: 1000, size: 1 }],
   gids: [{ container: 0, host: 1000, size: 1 }],
@@ -34,6 +39,16 @@ test('a user that does not exist in the container is refused before anything is 
   );
   expect(() => identity({ uid: 0, gid: 0, additionalGids: [0] }, rules)).toThrow('cannot set additional groups');
   expect(identity({ uid: 0, gid: 0 }, rules)).toMatchObject({ keepGroups: true, groups: new Uint8Array(0) });
+});
+
+test('groups can be those of whoever makes the container, whatever else is asked for', () => {
+  const who = identity(
+    { uid: 0, gid: 0, additionalGids: [5] },
+    { maps: undefined, isMapped, hint: '', keepGroups: true },
+  );
+  expect(who).toMatchObject({ keepGroups: true, groups: new Uint8Array(0) });
+  expect(keepsGroups({ 'run.oci.keep_original_groups': '1' })).toBe(true);
+  expect([keepsGroups(undefined), keepsGroups({ 'run.oci.keep_original_groups': '0' })]).toEqual([false, false]);
 });
 
 test('groups are little-endian words', () => {

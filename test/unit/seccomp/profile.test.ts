@@ -16,6 +16,9 @@ test('flags are combined', () => {
 test('a rule that notifies asks for a listener', () => {
   expect(hasListener(profile)).toBe(false);
   expect(hasListener(notifying)).toBe(true);
+  // An agent that is only told of containers, and asked nothing.
+  expect(hasListener({ ...profile, listenerPath: '/agent' })).toBe(true);
+  expect(hasListener({ ...profile, listenerPath: '' })).toBe(false);
   expect(seccompFlags({ ...notifying, flags: [] })).toBe(0x08);
 });
 

@@ -36,6 +36,11 @@ test.each<[string, unknown, string[]]>([
     withRule({ names: ['read', 'sendmsg'], action: 'SCMP_ACT_NOTIFY' }),
     ['/linux/seccomp/syscalls/1/names/1'],
   ],
+  [
+    'notifying of write',
+    withRule({ names: ['write', 'read'], action: 'SCMP_ACT_NOTIFY' }),
+    ['/linux/seccomp/syscalls/1/names/0'],
+  ],
   ['a seventh argument', withCondition({ index: 6 }), ['/linux/seccomp/syscalls/1/args/0/index']],
   ['half an argument', withCondition({ index: 0.5 }), ['/linux/seccomp/syscalls/1/args/0/index']],
   ['an unknown operator', withCondition({ op: 'SCMP_CMP_LIKE' }), ['/linux/seccomp/syscalls/1/args/0/op']],
