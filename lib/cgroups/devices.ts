@@ -17,9 +17,9 @@ const usual: readonly string[] = ['1:3', '1:5', '1:7', '1:8', '1:9', '5:0', '5:1
 /**
  * What the rules about devices come to: whether only those that the container is given may be opened, or any.
  *
- * There is no device filter (eBPF) yet. What rules usually say, "only the devices it has", holds without one: in a user
- * namespace, by the kernel; as root, because every mount is nodev but the clones of the given nodes. Rules that say more
- * than that are refused.
+ * For containers without a device filter (lib/cgroups/ebpf.ts): of the library, of an ordinary user, without a cgroup. What
+ * rules usually say, "only the devices it has", holds without one: in a user namespace, by the kernel; as root, because
+ * every mount is nodev but the clones of the given nodes. Rules that say more than that are refused.
  */
 export function deviceAccess(world: DeviceWorld): 'listed' | 'all' {
   const { rules, devices, isolated, canRemount } = world;
@@ -61,7 +61,7 @@ function isGiven({ type, major, minor, access = 'rwm' }: DeviceRule, devices: re
 function refuse(
   origin: string,
   what: string,
-  hint = 'Leave it away: a container opens only the devices it has.',
+  hint = 'Leave it away: a container opens only the devices it has. The OCI commands, as root and with a cgroup, have a filter.',
 ): never {
-  throw new RuntsError('ERR_UNSUPPORTED', `cannot enforce ${what}: there is no device filter yet`, { origin, hint });
+  throw new RuntsError('ERR_UNSUPPORTED', `cannot enforce ${what}: that takes a device filter`, { origin, hint });
 }

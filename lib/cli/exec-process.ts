@@ -9,7 +9,12 @@ import { isOn, type Parsed, textOf, textsOf } from './parse.ts';
  * The process that `exec` runs, of the words on the line: the container's own, changed by the options. Everything else
  * that the configuration says of the container's process (confinement above all) holds for this one, too.
  */
-export function execProcess(spec: Spec, parsed: Parsed, command: readonly string[]): Process {
+export function execProcess(
+  spec: Spec,
+  parsed: Parsed,
+  command: readonly string[],
+  warn: (message: string) => void = () => {},
+): Process {
   const base = spec.process;
   if (base === undefined) {
     throw new RuntsError('ERR_SPEC', 'the configuration of this container has no process to begin with', {
@@ -28,7 +33,7 @@ export function execProcess(spec: Spec, parsed: Parsed, command: readonly string
     noNewPrivileges: isOn(parsed, 'noNewPrivs') || base.noNewPrivileges,
     apparmorProfile: textOf(parsed, 'apparmor') || base.apparmorProfile,
     selinuxLabel: textOf(parsed, 'processLabel') || base.selinuxLabel,
-    capabilities: capabilities(base.capabilities, textsOf(parsed, 'cap'), issues),
+    capabilities: capabilities(base.capabilities, textsOf(parsed, 'cap'), warn),
   };
   if (issues.length > 0) throw specError('invalid options', issues);
   return checkedProcess(spec, process, 'cannot run this in the container');
@@ -85,16 +90,16 @@ function consoleSize(parsed: Parsed, issues: Issue[]): Process['consoleSize'] {
 function capabilities(
   base: Capabilities | undefined,
   added: readonly string[],
-  issues: Issue[],
+  warn: (message: string) => void,
 ): Process['capabilities'] {
   if (added.length === 0) return base;
-  const names = added.map((word) => {
+  const names = added.flatMap((word) => {
     const upper = word.toUpperCase();
     const name = upper.startsWith('CAP_') ? upper : `CAP_${upper}`;
-    if (capabilityBit(name) === undefined) {
-      issues.push({ path: '--cap', message: `unknown capability ${JSON.stringify(word)}${capabilityHint(name)}` });
-    }
-    return name;
+    if (capabilityBit(name) !== undefined) return [name];
+    // As in a configuration: one that this version does not know is one that the process does not have.
+    warn(`--cap: unknown capability ${JSON.stringify(word)}${capabilityHint(name)}`);
+    return [];
   });
   const withNames = (set: readonly string[] = []): readonly string[] => [...new Set([...set, ...names])];
   const raised = base?.inheritable !== undefined && base.inheritable.length > 0;

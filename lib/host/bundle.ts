@@ -1,6 +1,6 @@
 import { RuntsError, specError } from '../errors.ts';
 import { checkSpec } from '../spec/check.ts';
-import { parseJson } from '../spec/json.ts';
+import { parseJson, withoutNulls } from '../spec/json.ts';
 import type { Spec } from '../spec/types.ts';
 import { errnoOf } from './failure.ts';
 import type { Host } from './host.ts';
@@ -26,7 +26,7 @@ export async function readBundle(
       cause: error,
     });
   });
-  const checked = checkSpec(parseJson(text, path));
+  const checked = checkSpec(withoutNulls(parseJson(text, path)));
   if (checked.issues !== undefined) throw specError(`${path} is not valid`, checked.issues);
   for (const { path: at, message } of checked.warnings) warn?.(`${path}: ${at}: ${message}`);
   return checked.spec;

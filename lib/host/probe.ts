@@ -6,8 +6,9 @@ import type { Environment, Host } from './host.ts';
 export async function probeFacts(host: Host): Promise<Facts> {
   const { kernel, arch, uid, gid, privileged } = host.environment;
   const mountinfo = textOf(host, '/proc/self/mountinfo');
-  const [subordinate, nested, available, cgroup, hostRoot] = await Promise.all([
+  const [subordinate, setgroups, nested, available, cgroup, hostRoot] = await Promise.all([
     subordinateIds(host),
+    textOf(host, '/proc/self/setgroups'),
     isNested(host),
     availableIds(host),
     mountinfo.then((text) => cgroupFacts(host, text)),
@@ -17,6 +18,7 @@ export async function probeFacts(host: Host): Promise<Facts> {
   return {
     ...{ kernel, arch, uid, gid, privileged, subordinate },
     ...(nested && { nested }),
+    ...(setgroups.trim() === 'deny' && { groupsDenied: true as const }),
     ...(available && { available }),
     cgroup,
     ...(hiddenProc.length > 0 && { hiddenProc }),

@@ -51,6 +51,7 @@ export function addCommand(draft: Draft, facts: Facts, command: Command): void {
   const who = identity(process.user, {
     maps,
     keepGroups: command.keepGroups === true,
+    groupsDenied: facts.groupsDenied,
     isMapped: (kind, id) => maps === undefined || isMapped(maps[kind], id),
     hint: subordinateHint,
   });

@@ -2,6 +2,7 @@ import { deviceRules } from '../cgroups/device-rules.ts';
 import { deviceProgram } from '../cgroups/ebpf.ts';
 import { cgroupOwner } from '../cgroups/owner.ts';
 import { cgroupPlan } from '../cgroups/writes.ts';
+import type { DeviceRule, Linux } from '../spec/types.ts';
 import type { ContainerRequest } from './container.ts';
 import type { Facts } from './facts.ts';
 import type { CgroupPlan, Maps } from './plan.ts';
@@ -18,6 +19,10 @@ export function planCgroup(request: ContainerRequest, facts: Facts, maps: Maps |
     deviceFilter: filtersDevices(request, facts) ? deviceProgram(deviceRules(spec.linux)) : undefined,
   });
 }
+
+/** The program that keeps other rules about devices than those that a container was made with. */
+export const updatedFilter = ({ devices }: Linux, rules: readonly DeviceRule[]): Uint8Array =>
+  deviceProgram(deviceRules({ namespaces: [], devices, resources: { devices: rules } }));
 
 /** Whether rules about devices are kept by a program that root attaches to the container's cgroup. */
 export function filtersDevices({ spec, start, cgroupDriver }: ContainerRequest, facts: Facts): boolean {

@@ -12,6 +12,8 @@ export interface Facts {
    * be had, whatever our capabilities. Absent on the host itself.
    */
   readonly nested?: true | undefined;
+  /** Our user namespace denies setgroups(2), and so does every one below it. Absent where it does not. */
+  readonly groupsDenied?: true | undefined;
   /** Subordinate ids that a container may map, first range first; empty without newuidmap or without an entry. */
   readonly subordinate: { readonly uids: readonly IdRange[]; readonly gids: readonly IdRange[] };
   /**

@@ -17,6 +17,8 @@ export interface IdentityRules {
   readonly maps: Maps | undefined;
   /** The groups of whoever made the container stay, those that are asked for do not come: `keepsGroups`. */
   readonly keepGroups?: boolean | undefined;
+  /** Nobody where we are may set groups, whatever the maps. */
+  readonly groupsDenied?: boolean | undefined;
   readonly isMapped: (kind: 'uids' | 'gids', id: number) => boolean;
   /** How an ordinary user gets more ids. */
   readonly hint: string;
@@ -29,7 +31,7 @@ export const keepsGroups = (annotations: Readonly<Record<string, string>> = {}):
 /** Checks that every id exists in the container, before anything is made. */
 export function identity(user: User, rules: IdentityRules): Identity {
   const { uid = 0, gid = 0, additionalGids = [] } = user;
-  const keepGroups = rules.keepGroups || rules.maps?.setgroups === 'deny';
+  const keepGroups = rules.keepGroups || rules.groupsDenied === true || rules.maps?.setgroups === 'deny';
   checkId('uids', uid, '/process/user/uid', rules);
   checkId('gids', gid, '/process/user/gid', rules);
   if (keepGroups && !rules.keepGroups && additionalGids.length > 0) {

@@ -71,7 +71,7 @@ function setIoPriority(ops: Builder, asked: IoPriority): void {
   const origin = '/process/ioPriority';
   ops.op(
     'io_priority',
-    { class: numberOf(ioClasses, asked.class, `${origin}/class`), priority: asked.priority },
+    { class: numberOf(ioClasses, asked.class, `${origin}/class`), priority: asked.priority ?? 0 },
     origin,
   );
 }

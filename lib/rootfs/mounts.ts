@@ -103,6 +103,9 @@ function invalid(mount: Mount, message: string, path: string, hint?: string): Ru
 
 function checkBind(site: Site, mount: Mount, options: MountOptions, origin: string): void {
   const at = `${origin}/options`;
+  if (site.own.has('user') && (options.attributes.clear & lockable) !== 0) {
+    site.warn(at, 'dev, suid and exec do nothing in a user namespace where the mount of the host forbids it');
+  }
   if (options.copyUp) throw invalid(mount, 'tmpcopyup is for a tmpfs', at);
   const words = [...options.superblock, ...options.data];
   if (words.length === 0) return;
@@ -119,8 +122,9 @@ function bindMount(site: Site, mount: Mount, source: string, options: MountOptio
       : cloneInside(site, inside, recursive, origin);
   const device = source === '/dev' || source.startsWith('/dev/');
   const forced = device ? 0 : site.forced;
-  if (options.flagged) clearUnasked(site, clone.register, options.attributes, origin);
-  changeMount(site, clone.register, followedBy(options.attributes, { set: forced, clear: 0 }), false, origin);
+  const asked = wholeAtime(options.attributes);
+  if (options.flagged) clearUnasked(site, clone.register, asked, origin);
+  changeMount(site, clone.register, followedBy(asked, { set: forced, clear: 0 }), false, origin);
   return clone;
 }
 
@@ -155,7 +159,14 @@ function clearUnasked(site: Site, src: string, { set, clear }: Change, origin: s
   if (!site.own.has('user')) without(protective);
 }
 
-const protective = attributes.readonly | attributes.nosuid | attributes.nodev | attributes.noexec;
+/** What is noted of reading is one thing to mount(2): who says a part of it leaves the rest to the kernel's custom. */
+function wholeAtime({ set, clear }: Change): Change {
+  const said = (set & (attributes.atime | attributes.nodiratime)) !== 0 || (clear & attributes.atime) !== 0;
+  return said ? { set, clear: clear | attributes.atime | (attributes.nodiratime & ~set) } : { set, clear };
+}
+
+const lockable = attributes.nosuid | attributes.nodev | attributes.noexec;
+const protective = attributes.readonly | lockable;
 
 function hostPath(mount: Mount, bundle: string | undefined, origin: string): string {
   const given = mount.source ?? '';

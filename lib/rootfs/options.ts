@@ -119,7 +119,7 @@ function* wordRows(): Generator<[string, Word]> {
 }
 
 /** The option words of mount(8) that the runtime specification lists; every other word goes to the file system. */
-export const optionWords: readonly string[] = [...words.keys()];
+export const optionWords: readonly string[] = [...words.keys()].filter((word) => !refusedWords.includes(word));
 
 /** `idmap=uids=…;gids=…`, and the same for everything below. */
 const idmapWithMaps = /^(r?)idmap=(.*)$/s;

@@ -73,7 +73,7 @@ export const processShape = object({
   }),
   ioPriority: object({
     class: required(oneOf(['IOPRIO_CLASS_RT', 'IOPRIO_CLASS_BE', 'IOPRIO_CLASS_IDLE'], 'I/O class')),
-    priority: required(integer(0, 7)),
+    priority: integer(0, 7),
   }),
   execCPUAffinity: object({ initial: numberList, final: numberList }),
 });

@@ -87,10 +87,7 @@ export const resourcesShape = object({
   }),
   rdma: record(object({ hcaHandles: uint32, hcaObjects: uint32 })),
   // A file in the container's cgroup, and none elsewhere.
-  unified: record(
-    anyText,
-    text(/^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)+$/, 'must be a file of a cgroup such as "memory.high"'),
-  ),
+  unified: record(anyText),
 });
 
 /** A rule on `linux.resources`, whose issues stand below it. */
@@ -139,6 +136,18 @@ export const resourceRules: readonly Rule[] = [
       }
       return [...weightFault(device.weight, `${path}/weight`), ...weightFault(device.leafWeight, `${path}/leafWeight`)];
     }),
+  ),
+  rule('unified', ({ unified = {} }) =>
+    Object.keys(unified).flatMap((key) =>
+      /^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)+$/.test(key)
+        ? []
+        : [
+            {
+              path: pointerOf('unified', key),
+              message: `the specified key has not the form CONTROLLER.VALUE \`${key}\`: it must be a file of a cgroup`,
+            },
+          ],
+    ),
   ),
   rule('rdma', ({ rdma = {} }) =>
     Object.keys(rdma).flatMap((name) =>

@@ -227,3 +227,12 @@ function written(value: unknown, indent: number, line: string, depth: number): s
   if (items.length === 0) return open + close;
   return indent > 0 ? open + inner + items.join(`,${inner}`) + line + close : open + items.join(',') + close;
 }
+
+/** A value without the members of its objects that are null: to most readers of configurations these are not given. */
+export function withoutNulls(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutNulls);
+  if (typeof value !== 'object' || value === null) return value;
+  const kept = Object.create(null) as Record<string, unknown>;
+  for (const [key, member] of Object.entries(value)) if (member !== null) kept[key] = withoutNulls(member);
+  return kept;
+}

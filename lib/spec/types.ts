@@ -89,7 +89,7 @@ export interface Scheduler {
 
 export interface IoPriority {
   readonly class: string;
-  readonly priority: number;
+  readonly priority?: number | undefined;
 }
 
 export interface Mount {

@@ -88,6 +88,12 @@ test('with -t it has a terminal though we have none, of the size that was asked 
   expect({ code, stdout }).toEqual({ code: 3, stdout: '/dev/pts/0\r\n40 100\r\n' });
 });
 
+test('of --preserve-fds, descriptors that are not open are left out, with a warning', async () => {
+  const command = `exec 3</dev/null; exec $RUNTS --root ${on.state} exec --preserve-fds=100 box true`;
+  const { code, stderr } = await shell(command);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringContaining('descriptor 4 is not open: 1 are') });
+});
+
 test('--preserve-fds hands descriptors on, and no others', async () => {
   const at = join(on.path, 'fd');
   writeFileSync(at, 'four\n');
@@ -126,7 +132,6 @@ describe('what is ours to say: one line, and 255', () => {
     ['a command that is none', ['box', '/etc/passwd'], 'exec /etc/passwd: permission denied\n'],
     ['a user by name', ['-u', 'root', 'box', 'true'], '--user: must be UID or UID:GID'],
     ['a user that wraps', ['-u', '4294967296', 'box', 'true'], '--user: must be UID or UID:GID'],
-    ['a capability that nobody knows', ['--cap', 'CAP_X', 'box', 'true'], '--cap: unknown capability "CAP_X"'],
     ['a variable without a value', ['-e', 'A', 'box', 'true'], '/process/env/'],
     ['a relative directory', ['--cwd', 'x', 'box', 'true'], '/process/cwd: must be an absolute path'],
     [
@@ -136,7 +141,6 @@ describe('what is ours to say: one line, and 255', () => {
     ],
     ['a process file that is none', ['-p', '/etc/passwd', 'box'], '/etc/passwd: line 1'],
     ['a process file that is not there', ['-p', '/nosuch', 'box'], 'cannot read /nosuch: ENOENT'],
-    ['descriptors that are not open', ['--preserve-fds', '100', 'box', 'true'], 'descriptor'],
     [
       'a count beyond what can be passed',
       ['--preserve-fds', '201', 'box', 'true'],

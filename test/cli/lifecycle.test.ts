@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { testIf } from '../support/requires.ts';
@@ -136,6 +136,21 @@ test('a damaged container is in the list, hides nobody, and goes with force', as
   expect(stderr).toMatch(/level=warning msg="container broken: /);
   expect((await on.runts(['delete', '-f', 'broken'])).code).toBe(0);
   expect(existsSync(join(on.state, 'broken'))).toBe(false);
+});
+
+test('a container of another version is not taken for one of which nothing is left', async () => {
+  mkdirSync(join(on.state, 'later'), { recursive: true });
+  writeFileSync(join(on.state, 'later', 'state.json'), '{"version": 2, "id": "later"}');
+  for (const words of [
+    ['delete', 'later'],
+    ['delete', '-f', 'later'],
+    ['state', 'later'],
+  ]) {
+    const { code, stderr } = await on.runts(words);
+    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining('is not of this version of runts') });
+  }
+  expect(existsSync(join(on.state, 'later'))).toBe(true);
+  rmSync(join(on.state, 'later'), { recursive: true });
 });
 
 test('a root that does not exist has no containers', async () => {

@@ -9,15 +9,20 @@ const test = testIf('userns', 'busybox', 'ordinary user');
 const project = bin.slice(0, bin.indexOf('/bin/runts.js'));
 
 let place: Place;
+let inside: Place;
 let containers = 0;
 
 beforeAll(() => {
   place = new Place();
+  inside = new Place();
 });
-afterAll(() => place.remove());
+afterAll(async () => {
+  await inside.remove();
+  await place.remove();
+});
 
 const command = (bundle: string) => [
-  ...[process.execPath, bin, '--root', `${place.root}-inside`, 'run', '--bundle', bundle],
+  ...[process.execPath, bin, '--root', inside.root, 'run', '--bundle', bundle],
   `nested${++containers}`,
 ];
 
@@ -25,13 +30,13 @@ const command = (bundle: string) => [
 const needed = ['/usr', '/bin', '/lib', '/lib64', '/etc', project];
 
 /** Runs a bundle, or anything, by a command line that is itself the command of a container. */
-async function inContainer(inside: string | readonly string[], around: (config: Config) => void): Promise<Ended> {
-  const outer = place.bundle(typeof inside === 'string' ? command(inside) : inside, (config) => {
+async function inContainer(asked: string | readonly string[], around: (config: Config) => void): Promise<Ended> {
+  const outer = place.bundle(typeof asked === 'string' ? command(asked) : asked, (config) => {
     // As where a runtime is let do its work: that is, with the rights of root there.
     const sets = ['bounding', 'effective', 'permitted'];
     config.process.capabilities = Object.fromEntries(sets.map((set) => [set, everyCapability]));
     config.process.noNewPrivileges = false;
-    for (const path of [...needed, place.directory.path, place.rootfs.path])
+    for (const path of [...needed, inside.directory.path, inside.rootfs.path])
       config.mounts.push({ destination: path, type: 'bind', source: path, options: ['rbind'] });
     around(config);
   });
@@ -64,26 +69,28 @@ function unshared(line: string, bundle: string): Ended {
 
 describe('as root of a user namespace', () => {
   test('a container has one below it', () => {
-    const bundle = place.bundle('cat /proc/self/uid_map; id -u');
+    const bundle = inside.bundle('cat /proc/self/uid_map; id -u');
     expect(unshared('runts', bundle)).toMatchObject({ code: 0, stdout: expect.stringMatching(/^ +0 +0 +1\n0\n$/) });
   });
 
-  test('a container whose configuration has none gets one, too', () => {
-    const bundle = place.bundle('cat /proc/self/uid_map; id -u', ({ linux }) => {
+  test('a container whose configuration has none has that of its maker, who may set no groups', () => {
+    const bundle = inside.bundle('readlink /proc/self/ns/user; id -u', ({ linux }) => {
       linux.namespaces = linux.namespaces.filter(({ type }: { type: string }) => type !== 'user');
     });
-    expect(unshared('runts', bundle)).toMatchObject({ code: 0, stdout: expect.stringMatching(/^ +0 +0 +1\n0\n$/) });
+    const { code, stdout, stderr } = unshared('readlink /proc/self/ns/user; runts', bundle);
+    const [outside, own, uid] = stdout.split('\n');
+    expect({ code, uid, own }, stderr).toEqual({ code: 0, uid: '0', own: outside });
   });
 
   test('a limit on user namespaces is named', () => {
-    const ended = unshared('echo 0 > /proc/sys/user/max_user_namespaces; runts', place.bundle('true'));
+    const ended = unshared('echo 0 > /proc/sys/user/max_user_namespaces; runts', inside.bundle('true'));
     expect(ended).toMatchObject({ code: 1, stderr: expect.stringMatching(/ENOSPC.*user\.max_user_namespaces/) });
   });
 });
 
 describe('in a container', () => {
   test('that hides parts of /proc, what is hidden is named', async () => {
-    const { code, stderr } = await inContainer(place.bundle('true'), () => {});
+    const { code, stderr } = await inContainer(inside.bundle('true'), () => {});
     expect(code).toBe(1);
     expect(stderr).toMatch(/cannot mount proc on \/proc: EPERM.*partly hidden by what is mounted on .*\/proc\/keys/);
     expect(stderr).toContain('systempaths=unconfined');
@@ -96,12 +103,12 @@ describe('in a container', () => {
   });
 
   test('that shows all of /proc, another one runs', async () => {
-    const found = await inContainer(place.bundle('echo $$; id -u; hostname'), whole);
+    const found = await inContainer(inside.bundle('echo $$; id -u; hostname'), whole);
     expect(found, found.stderr).toMatchObject({ code: 0, stdout: '1\n0\nrunts\n' });
   });
 
   test('whose pid namespace it shares, another one runs beside a /proc that is hidden in parts', async () => {
-    const bundle = place.bundle('id -u', ({ linux }) => {
+    const bundle = inside.bundle('id -u', ({ linux }) => {
       linux.namespaces = linux.namespaces.filter(({ type }: { type: string }) => type !== 'pid');
       linux.maskedPaths = [];
     });
@@ -110,7 +117,7 @@ describe('in a container', () => {
   });
 
   test('whose filter has no clone3, no keyrings and no memory policies, another one runs', async () => {
-    const found = await inContainer(place.bundle('id -u'), (config) => {
+    const found = await inContainer(inside.bundle('id -u'), (config) => {
       whole(config);
       config.linux.seccomp = denied(38, 'clone3', 'keyctl', 'add_key', 'bpf', 'set_mempolicy');
     });
@@ -118,7 +125,7 @@ describe('in a container', () => {
   });
 
   test('whose filter refuses namespaces, it is named', async () => {
-    const { code, stderr } = await inContainer(place.bundle('true'), (config) => {
+    const { code, stderr } = await inContainer(inside.bundle('true'), (config) => {
       whole(config);
       config.linux.seccomp = {
         defaultAction: 'SCMP_ACT_ALLOW',
@@ -141,7 +148,7 @@ describe('in a container', () => {
     ['mount_setattr', 38, ['mount_setattr']],
     ['openat2', 38, ['openat2']],
   ])('whose filter has not %s, that is named', async (_, errno, names) => {
-    const { code, stderr } = await inContainer(place.bundle('true'), (config) => {
+    const { code, stderr } = await inContainer(inside.bundle('true'), (config) => {
       whole(config);
       config.linux.seccomp = denied(errno as number, ...(names as string[]));
     });

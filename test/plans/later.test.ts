@@ -334,9 +334,9 @@ describe('what a command is given', () => {
           if (hooks) spec.hooks = { startContainer: [{ path: '/h' }] };
         }),
       );
-    const after = (ops: readonly string[]) => ops.slice(ops.indexOf('await_start') + 1);
-    expect(after(filtered(true))).toEqual(['seccomp', 'hook', 'close_from', 'exec']);
-    expect(after(filtered(false))).toEqual(['close_from', 'seccomp', 'exec']);
+    const rest = (ops: readonly string[]) => ops.slice(ops.indexOf('await_start') + 1);
+    expect(rest(filtered(true))).toEqual(['seccomp', 'hook', 'close_from', 'exec']);
+    expect(rest(filtered(false))).toEqual(['close_from', 'seccomp', 'exec']);
   });
 
   test('a user goes to the working directory with rights of its own, too', () => {

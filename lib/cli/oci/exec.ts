@@ -1,7 +1,7 @@
 import { RuntsError } from '../../errors.ts';
 import { errnoOf } from '../../host/failure.ts';
 import type { ExecRequest, Executed } from '../../host/oci/exec.ts';
-import { parseJson } from '../../spec/json.ts';
+import { parseJson, withoutNulls } from '../../spec/json.ts';
 import type { Process, Spec } from '../../spec/types.ts';
 import type { Command, Context } from '../command.ts';
 import { checkedProcess, execProcess } from '../exec-process.ts';
@@ -95,7 +95,8 @@ async function execRequest(parsed: Parsed, context: Context, cancel: Signals): P
   const entry = openUnlocked(root, id);
   await theRecord(world.host, entry);
   const spec = (await load(world.host, entry, 'config.json')) as Spec;
-  const given = file === undefined ? execProcess(spec, parsed, command) : await readProcess(context, spec, file);
+  const warn = (message: string): void => context.log.warn(message);
+  const given = file === undefined ? execProcess(spec, parsed, command, warn) : await readProcess(context, spec, file);
   const process = withSockets(given, inherited(world));
   const consoleSocket = pathOf(parsed, 'consoleSocket', context);
   checkTerminal(process, consoleSocket, isOn(parsed, 'detach'), world.name);
@@ -113,7 +114,7 @@ async function execRequest(parsed: Parsed, context: Context, cancel: Signals): P
     ignorePaused: isOn(parsed, 'ignorePaused'),
     stdio: process.terminal === true ? undefined : world.stdio(),
     plainOutput: consoleSocket === undefined && !world.terminal.output,
-    warn: (message) => context.log.warn(message),
+    warn,
     cancel,
   };
 }
@@ -125,7 +126,7 @@ async function readProcess({ world }: Context, spec: Spec, path: string): Promis
       cause: error,
     });
   });
-  return checkedProcess(spec, parseJson(text, path), `${path} is not a valid process`);
+  return checkedProcess(spec, withoutNulls(parseJson(text, path)), `${path} is not a valid process`);
 }
 
 /** With cgroup v1 a path can be told for each controller, `cpu:x`; here there is one tree. */

@@ -42,12 +42,21 @@ export function withSockets(process: Process, { listenFds, listenNames }: Inheri
 }
 
 /** The configuration with what our own environment adds to it. */
-export function withInherited(spec: Spec, world: Pick<World, 'variable'>): Spec {
+export async function withInherited(
+  spec: Spec,
+  world: Pick<World, 'variable' | 'host'>,
+  warn: (message: string) => void,
+): Promise<Spec> {
   const found = inherited(world);
   const { process, mounts = [] } = spec;
   if (process === undefined) return spec;
   const listening = { ...spec, process: withSockets(process, found) };
   if (found.notifySocket === undefined) return listening;
+  // A variable that is left over from somebody else's life keeps no container from its own.
+  if ((await world.host.files.kind(found.notifySocket)) !== 'other') {
+    warn(`NOTIFY_SOCKET of our environment is no socket, and the container gets none: ${found.notifySocket}`);
+    return listening;
+  }
   const socket: Mount = {
     destination: notifyInside,
     type: 'bind',

@@ -42,8 +42,24 @@ export const makeFlags: Flags = {
 };
 
 /** The descriptors that the command gets besides 0, 1 and 2. */
-export function preserved(parsed: Parsed, context: Context): number {
-  return count(parsed, 'preserveFds', '--preserve-fds', preserveMost) + inherited(context.world).listenFds;
+export function preserved(parsed: Parsed, { world, log }: Context): number {
+  const { listenFds } = inherited(world);
+  const asked = count(parsed, 'preserveFds', '--preserve-fds', preserveMost) + listenFds;
+  const open = openFrom3(world, asked);
+  // A socket that systemd speaks of must be there.
+  if (open >= asked || open < listenFds) return asked;
+  log.warn(`--preserve-fds: descriptor ${3 + open} is not open: ${open} are passed on, and not ${asked}`);
+  return open;
+}
+
+/** How many of our caller's descriptors from 3 on follow one another. */
+function openFrom3({ host }: Context['world'], most: number): number {
+  for (let n = 0; n < most; n++) {
+    const handle = host.processes.inherited(3 + n);
+    if (handle === undefined) return n;
+    handle.close();
+  }
+  return most;
 }
 
 /** A path on the command line that may be empty, which is as if it was not given. */
@@ -66,7 +82,7 @@ export async function createRequest(
   const bundle = pathOf(parsed, 'bundle', context) ?? environment.cwd;
   const config = textOf(parsed, 'config') || undefined;
   const warn = (message: string): void => log.warn(message);
-  const spec = withInherited(await readBundle(world.host, bundle, { config, warn }), world);
+  const spec = await withInherited(await readBundle(world.host, bundle, { config, warn }), world, warn);
   const consoleSocket = pathOf(parsed, 'consoleSocket', context);
   checkTerminal(spec.process, consoleSocket, detached, world.name);
   return {

@@ -61,7 +61,8 @@ async function recordOf(host: Host, entry: Entry, { force, warn }: DeleteOptions
   } catch (error) {
     // What is no JSON now will not be later; what could not be read may well be.
     if (!force || !RuntsError.is(error) || error.code !== 'ERR_SPEC') throw error;
-    warn(`the state of container ${entry.id} is damaged: ${messageOf(error)}`);
+    const left = 'its processes and its cgroup, if there are any, are left alone';
+    warn(`the state of container ${entry.id} is damaged, so ${left}: ${messageOf(error)}`);
     return undefined;
   }
 }

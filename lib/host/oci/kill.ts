@@ -1,5 +1,6 @@
 import { RuntsError } from '../../errors.ts';
 import type { Spec } from '../../spec/types.ts';
+import type { Cgroup } from '../cgroups/cgroup.ts';
 import { openCgroup } from '../cgroups/open.ts';
 import type { Host } from '../host.ts';
 import { operation } from './operation.ts';
@@ -51,7 +52,23 @@ async function killAll(host: Host, record: Record, signal: number): Promise<void
   const cgroup = openCgroup(host, record.cgroup);
   // What is gone has been killed well enough.
   if (signal === 9) return cgroup.kill();
-  for (const pid of await cgroup.processes()) await signalPid(host, pid, signal);
+  await standingStill(cgroup, async () => {
+    for (const pid of await cgroup.processes()) await signalPid(host, pid, signal);
+  });
+}
+
+/** What is frozen cannot fork away from the signal. What cannot be frozen in time is signalled as it is. */
+async function standingStill(cgroup: Cgroup, work: () => Promise<void>): Promise<void> {
+  if (await cgroup.isFrozen()) return work();
+  const frozen = await cgroup.freeze().then(
+    () => true,
+    () => false,
+  );
+  try {
+    await work();
+  } finally {
+    if (frozen) await cgroup.thaw();
+  }
 }
 
 /** By a pidfd, of a process that was in the cgroup a moment ago. */

@@ -61,8 +61,12 @@ export const missing = (id: string) =>
 export async function readRecord(host: Host, { directory }: Entry): Promise<Record | undefined> {
   const path = `${directory}/state.json`;
   try {
-    const record = parseJson(await host.files.read(path), path) as Record;
-    return record.version === 1 ? record : undefined;
+    const record = parseJson(await host.files.read(path), path) as Partial<Record> | null;
+    if (record?.version === 1) return record as Record;
+    // To take it for nothing would be to leave behind what it speaks of.
+    throw new RuntsError('ERR_STATE', `${path} is not of this version of runts`, {
+      hint: 'Whichever version made the container can remove it.',
+    });
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined;
     throw cannot(`read ${path}`, error);

@@ -1,13 +1,16 @@
 import { RuntsError } from '../../errors.ts';
+import { updatedFilter } from '../../plan/container-cgroup.ts';
 import type { Facts } from '../../plan/facts.ts';
-import type { Resources, Spec } from '../../spec/types.ts';
+import type { DeviceRule, Resources, Spec } from '../../spec/types.ts';
+import type { CgroupRecord } from '../cgroups/cgroup.ts';
+import { filterDevices } from '../cgroups/make.ts';
 import { updateCgroup } from '../cgroups/update.ts';
 import type { Host } from '../host.ts';
 import { probeFacts } from '../probe.ts';
 import { updateGroup } from '../resctrl.ts';
 import { operation } from './operation.ts';
 import { statusOf } from './state.ts';
-import { load, openLocked, theRecord } from './store.ts';
+import { type Entry, load, openLocked, theRecord } from './store.ts';
 
 export interface UpdateRequest {
   /** What is not in it stays as it is. */
@@ -49,7 +52,10 @@ async function update(
           hint: 'An ordinary user needs a delegated cgroup: run below a systemd scope or service with Delegate=yes.',
         });
       }
-      await updateCgroup(host, record.cgroup, resources, facts ?? (await probeFacts(host)), warn);
+      const known = facts ?? (await probeFacts(host));
+      const { devices, ...others } = resources;
+      await updateCgroup(host, record.cgroup, others, known, warn);
+      if (devices !== undefined) await updateDevices(host, entry, record.cgroup, devices, known);
     }
     const schemata = [l3CacheSchema, memBwSchema].filter((line) => line !== undefined);
     if (schemata.length > 0) {
@@ -59,4 +65,22 @@ async function update(
   } finally {
     entry.close();
   }
+}
+
+/** The rules about devices are those that are given now, and no others; for those that it has its nodes by, too. */
+async function updateDevices(
+  host: Host,
+  entry: Entry,
+  cgroup: CgroupRecord,
+  rules: readonly DeviceRule[],
+  { privileged, nested }: Facts,
+): Promise<void> {
+  if (!privileged || nested) {
+    throw new RuntsError('ERR_UNSUPPORTED', `cannot change the rules about devices of container ${entry.id}`, {
+      origin: '/devices',
+      hint: 'Only root of the host can attach a device filter.',
+    });
+  }
+  const spec = (await load(host, entry, 'config.json')) as Spec;
+  await filterDevices(host, cgroup.path, updatedFilter(spec.linux, rules));
 }

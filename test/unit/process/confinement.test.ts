@@ -105,6 +105,7 @@ describe('the last ops', () => {
       identity: { uid: 1, gid: 1, groups: new Uint8Array(0), keepGroups: false },
       mayLackSetgroups: false,
       umask: 0,
+      cwd: '/',
       deathSignal: undefined,
       filter: options.filter ? filter : undefined,
       descriptors: ['fd'],
@@ -130,8 +131,13 @@ describe('the last ops', () => {
     ],
     [
       'later: all that can fail is done before',
+      { nnp: true, filter: true, started: true },
+      'umask no_new_privs bounding ids capabilities wait descriptors close_from rest seccomp exec',
+    ],
+    [
+      'but a filter is there before hooks, which it is to bind',
       { nnp: true, filter: true, started: true, hooks: true },
-      'umask no_new_privs bounding ids capabilities wait hook descriptors close_from rest seccomp exec',
+      'umask no_new_privs bounding ids capabilities wait seccomp hook descriptors close_from rest exec',
     ],
     [
       'without a filter the same',

@@ -39,6 +39,8 @@ test('a user that does not exist in the container is refused before anything is 
   );
   expect(() => identity({ uid: 0, gid: 0, additionalGids: [0] }, rules)).toThrow('cannot set additional groups');
   expect(identity({ uid: 0, gid: 0 }, rules)).toMatchObject({ keepGroups: true, groups: new Uint8Array(0) });
+  const nested = { maps: undefined, groupsDenied: true, isMapped: () => true, hint: '' };
+  expect(identity({ uid: 0, gid: 0 }, nested).keepGroups).toBe(true);
 });
 
 test('groups can be those of whoever makes the container, whatever else is asked for', () => {

@@ -37,7 +37,8 @@ test('what would loosen a bind is tried, since the host may have locked it', () 
   const options = ['bind', 'rw', 'nosuid', 'noatime'];
   expect(mountOps({ destination: '/data', source: '/data', options })).toEqual([
     'clone_mount dst=bind4 path=/data',
-    'mount_attributes src=bind4 set=noatime clear=ro,atime [unless EPERM]',
+    'mount_attributes src=bind4 clear=nosymfollow [unless EPERM]',
+    'mount_attributes src=bind4 set=noatime clear=ro,atime,nodiratime [unless EPERM]',
     'mount_attributes src=bind4 set=nosuid',
     'attach src=bind4 root=root3 path=data',
   ]);
@@ -109,9 +110,64 @@ test('a tmpfs with tmpcopyup is filled before it is read-only, and before it is 
     'directory root=root3 path=var/lib mode=0755',
     'open_below dst=below5 root=root3 path=var/lib directory',
     'copy_tree src=below5 dst=tmpfs4',
-    'mount_attributes src=tmpfs4 set=ro',
     'attach src=tmpfs4 root=root3 path=var/lib',
+    'mount_attributes src=tmpfs4 set=ro',
   ]);
+});
+
+/** Every op that a configuration with these mounts comes to, as lines. */
+function allOps(mounts: Mount[], kind: 'root' | 'rootless' | 'single-id' = 'single-id', drop: string[] = []): string[] {
+  const asked = request(
+    (spec) => {
+      spec.linux.namespaces = spec.linux.namespaces.filter(({ type }) => !drop.includes(type));
+      spec.mounts = mounts as never;
+    },
+    { bundle: '/bundle', root: { kind: 'directory', path: '/bundle/rootfs' } },
+  );
+  const { segment } = planContainer(asked, facts(kind));
+  return explain({ inputs: [], ops: segment.ops }).split('\n');
+}
+
+test('a read-only /dev is made read-only after the last that is made in it', () => {
+  const lines = allOps([
+    { destination: '/dev', type: 'tmpfs', options: ['ro', 'mode=755'] },
+    { destination: '/dev/pts', type: 'devpts' },
+  ]);
+  const protectedAt = lines.findIndex((line) => /mount_attributes +src=tmpfs\d+ set=ro/.test(line));
+  const lastInDev = lines.map((line) => /root=tmpfs\d/.test(line)).lastIndexOf(true);
+  expect(lastInDev).toBeGreaterThan(0);
+  expect(protectedAt).toBeGreaterThan(lastInDev);
+});
+
+test('without a user namespace, a bind with any word on attributes has none of its source', () => {
+  const options = ['bind', 'ro'];
+  const ops = mountOps({ destination: '/data', source: '/data', options }, 'root', ['user']);
+  expect(ops.slice(1, 4)).toEqual([
+    'mount_attributes src=bind4 clear=nosymfollow [unless EPERM]',
+    'mount_attributes src=bind4 clear=nosuid,nodev,noexec [unless EPERM]',
+    'mount_attributes src=bind4 set=ro,nodev',
+  ]);
+});
+
+test('words that take back a setting of access times change nothing about a bind', () => {
+  const options = ['bind', 'atime', 'norelatime', 'nostrictatime', 'noatime', 'atime'];
+  expect(mountOps({ destination: '/data', source: '/data', options })).toEqual([
+    'clone_mount dst=bind4 path=/data',
+    'mount_attributes src=bind4 clear=nosymfollow [unless EPERM]',
+    'attach src=bind4 root=root3 path=data',
+  ]);
+});
+
+test('a bind’s source in the root, on what was mounted there before, is taken from the container and in order', () => {
+  const lines = allOps([
+    { destination: '/mnt', type: 'tmpfs' },
+    { destination: '/bundle/rootfs/final', source: '/bundle/rootfs/mnt/x', options: ['rbind'] },
+    { destination: '/etc2', source: '/bundle/rootfs/etc', options: ['bind'] },
+  ]);
+  const at = (pattern: RegExp) => lines.findIndex((line) => pattern.test(line));
+  expect(at(/attach .*path=mnt/)).toBeLessThan(at(/clone_below .*root=tmpfs\d+ path=x /));
+  expect(at(/attach .*path=final/)).toBeGreaterThan(0);
+  expect(at(/clone_mount .*path=\/bundle\/rootfs\/etc/)).toBeGreaterThan(0);
 });
 
 test('a mount on / takes the place of the root', () => {

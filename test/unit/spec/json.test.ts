@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { RuntsError } from '../../../lib/errors.ts';
-import { jsonDepthMax, parseJson, stringifyJson } from '../../../lib/spec/json.ts';
+import { jsonDepthMax, parseJson, stringifyJson, withoutNulls } from '../../../lib/spec/json.ts';
 
 const plain = (value: unknown): unknown =>
   JSON.parse(JSON.stringify(value, (_, item) => (typeof item === 'bigint' ? Number(item) : item)));
@@ -183,4 +183,9 @@ describe('stringifyJson', () => {
       expect(() => stringifyJson(value)).toThrow(RuntsError);
     }
   });
+});
+
+test('a member that is null can be taken for one that is not given', () => {
+  const value = parseJson('{"a":null,"b":[{"c":null,"d":0},null],"e":{"f":false,"g":""}}', 'x');
+  expect(plain(withoutNulls(value))).toEqual({ b: [{ d: 0 }, null], e: { f: false, g: '' } });
 });
