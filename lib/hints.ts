@@ -419,9 +419,9 @@ const rows: readonly Row[] = [
     errno: ['EISDIR'],
     hint: 'A directory as standard input would show the command what is outside: redirect from a file.',
   },
-  { at: ['chdir'], errno: ['ENOENT'], hint: 'The working directory must exist in the container.' },
+  { at: ['chdir', 'chdir_again'], errno: ['ENOENT'], hint: 'The working directory must exist in the container.' },
   {
-    at: ['chdir'],
+    at: ['chdir', 'chdir_again'],
     errno: ['ENOTDIR', 'EACCES'],
     hint: 'The working directory must be a directory that the user of the command may enter.',
   },

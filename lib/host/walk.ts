@@ -116,8 +116,11 @@ function encoding({ trace, failAt, failErrno }: WalkOptions) {
 
 /** Errnos of clone3(2) that are about the cgroup and not about the namespaces. */
 const aboutTheCgroup = ['EACCES', 'EBUSY', 'EOPNOTSUPP', 'ENOENT', 'ENODEV'];
-/** A kernel, or a filter around us, that knows no CLONE_INTO_CGROUP: a process can still be moved there. */
-const notByClone = ['EOPNOTSUPP', 'EACCES', 'EINVAL', 'E2BIG', 'ENOSYS'];
+/**
+ * A kernel, or a filter around us, that knows no CLONE_INTO_CGROUP, or a limit of no processes (pids.max counts births, and not
+ * who moves in): a process can still be moved there.
+ */
+const notByClone = ['EAGAIN', 'EOPNOTSUPP', 'EACCES', 'EINVAL', 'E2BIG', 'ENOSYS'];
 
 async function spawn(ports: Host, { plan, cgroup, options, detached }: WalkRequest): Promise<Session> {
   const { flags } = plan;

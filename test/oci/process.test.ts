@@ -90,7 +90,7 @@ withRoot('a working directory that its user may enter, or only root, is the comm
 });
 
 withBusybox('a socket for notifications that is not there is none', async () => {
-  const bundle = place.bundle('echo "${NOTIFY_SOCKET-none}"');
+  const bundle = place.bundle('printenv NOTIFY_SOCKET || echo none');
   const env = { NOTIFY_SOCKET: `${place.directory.path}/none` };
   const { code, stdout, stderr } = await place.runts(['run', '--bundle', bundle, 'notify'], { env });
   expect([code, stdout]).toEqual([0, 'none\n']);

@@ -10,7 +10,7 @@ import { openCgroup } from '../cgroups/open.ts';
 import { errnoOf, refused } from '../failure.ts';
 import type { Exit, Handle, Host } from '../host.ts';
 import type { Stdio } from '../inputs.ts';
-import { cgroupMounts, ownCgroup } from '../probe.ts';
+import { cgroupMounts, ownCgroup, textOf } from '../probe.ts';
 import { closeHandles } from '../program.ts';
 import { nextMilestone, unexpected } from '../progress.ts';
 import { enterGroups } from '../resctrl.ts';
@@ -234,16 +234,17 @@ async function openBirthplace(
 }
 
 /**
- * Where the first process is now: an init system in a container moves itself to a cgroup below that of the container, which
- * then, having children with controllers, takes no processes any more.
+ * The container's cgroup, or where its first process is now: an init system in a container moves itself to a cgroup below, and
+ * gives that of the container children with controllers, after which it takes no processes any more.
  */
 async function ofFirstProcess(host: Host, { path }: CgroupRecord, pid: number): Promise<string> {
+  if ((await textOf(host, `${path}/cgroup.subtree_control`)).trim() === '') return path;
   const [membership, mounts] = await Promise.all([
     host.files.read(`/proc/${pid}/cgroup`),
     host.files.read('/proc/self/mountinfo'),
   ]);
   const now = ownCgroup(membership, cgroupMounts(mounts));
-  return now !== undefined && now.startsWith(`${path}/`) ? now : path;
+  return now?.startsWith(`${path}/`) ? now : path;
 }
 
 /** Why a process cannot be in a cgroup that was named, in words that callers of runtimes know. */
