@@ -31,7 +31,7 @@ describe('words of mount(8)', () => {
     [['nosuid', 'suid', 'noexec', 'exec'], 'rw,relatime'],
     [['noatime'], 'rw,noatime'],
     [['strictatime'], 'rw'],
-    [['strictatime', 'norelatime', 'nodiratime'], 'rw,nodiratime,relatime'],
+    [['strictatime', 'norelatime', 'nodiratime'], 'rw,nodiratime'],
     [['rro'], 'ro,relatime'],
     [['rnosuid', 'rnodev', 'rnoexec', 'rnosymfollow'], 'rw,nosuid,nodev,noexec,relatime,nosymfollow'],
     [['nosymfollow', 'symfollow', 'iversion', 'silent', 'loud', 'defaults'], 'rw,relatime'],

@@ -5,6 +5,7 @@ import type { Handle, Session } from '../../lib/host/host.ts';
 import { encode } from '../../lib/program/encode.ts';
 import { decodeFrame, goMessage, segmentMessages } from '../../lib/program/frames.ts';
 import type { Op } from '../../lib/program/ops.ts';
+import { until } from '../support/look.ts';
 import { directory, halt, host, op, opened, succeed } from '../support/ops.ts';
 import { testIf } from '../support/requires.ts';
 
@@ -166,7 +167,7 @@ describe('await_start', () => {
     // SIGCHLD is the seventeenth signal: the kernel collects the children of whoever ignores it.
     const ignored = () =>
       BigInt(`0x${/SigIgn:\t([0-9a-f]+)/.exec(readFileSync(`/proc/${session.pid}/status`, 'utf8'))![1]}`);
-    expect((ignored() >> 16n) & 1n).toBe(1n);
+    expect(await until(() => ((ignored() >> 16n) & 1n) === 1n, 5000)).toBe(true);
     const connected = await connect();
     await connected.send(goMessage(2), [await file('')]);
   });
