@@ -6,11 +6,10 @@ import { refused } from './failure.ts';
 import type { Handle, Host, Session } from './host.ts';
 import type { Stdio } from './inputs.ts';
 import { startKeeper } from './keeper.ts';
-import { writeMaps } from './maps.ts';
 import { closeHandles } from './program.ts';
 import { frameDeadlineMs } from './session.ts';
 import { Undo, withReleaseErrors } from './undo.ts';
-import { beginWalk, type WalkOptions, walkTo } from './walk.ts';
+import { beginWalk, type WalkOptions, walkTo, writeLater } from './walk.ts';
 
 export interface CreateOptions extends Partial<WalkOptions> {
   readonly stdio?: Stdio | undefined;
@@ -53,14 +52,6 @@ export async function createContainer(host: Host, plan: Plan, given: CreateOptio
   } catch (error) {
     throw withReleaseErrors(error, await undo.run());
   }
-}
-
-/** Where the init makes its user namespace itself, it asks for the maps. */
-export function writeLater(ports: Host, { maps }: Plan): (session: Session) => Promise<undefined> {
-  return async ({ pid }) => {
-    if (maps !== undefined) await writeMaps(ports, pid, maps);
-    return undefined;
-  };
 }
 
 async function makeCgroup(ports: Host, plan: CgroupPlan, steady: Host, undo: Undo): Promise<AppliedCgroup> {

@@ -83,6 +83,14 @@ export async function beginWalk(host: Host, request: WalkRequest, undo: Undo): P
   return { session, channel, progress };
 }
 
+/** The answer at `tags.maps`: where the init makes its user namespace itself, it asks for the maps. */
+export function writeLater(ports: Host, { maps }: Plan): (session: Session) => Promise<undefined> {
+  return async ({ pid }) => {
+    if (maps !== undefined) await writeMaps(ports, pid, maps);
+    return undefined;
+  };
+}
+
 /** The user namespace is made by the init itself, which asks for the maps then. */
 const hasMapsSync = ({ segment }: Plan) =>
   segment.ops.some(({ op, operands }) => op === 'sync' && operands.tag === tags.maps);

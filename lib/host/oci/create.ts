@@ -10,16 +10,15 @@ import type { CgroupRecord } from '../cgroups/cgroup.ts';
 import type { Exit, Handle, Host, Session } from '../host.ts';
 import type { Stdio } from '../inputs.ts';
 import { lookUp } from '../lookups.ts';
-import { writeMaps } from '../maps.ts';
 import { closeHandles } from '../program.ts';
 import { deliver } from '../progress.ts';
 import { intendGroups, joinGroup, removeGroups } from '../resctrl.ts';
 import { usableDirectory } from '../rootfs.ts';
 import { frameDeadlineMs } from '../session.ts';
 import { Undo, withReleaseErrors } from '../undo.ts';
-import { type Answers, beginWalk, type Walk, walkTo } from '../walk.ts';
+import { type Answers, beginWalk, type Walk, walkTo, writeLater } from '../walk.ts';
 import { type Placed, placeContainer } from './cgroup.ts';
-import { deliverConsole, deliverPidfd } from './deliveries.ts';
+import { deliverConsole, deliverPidfd, writePidFile } from './deliveries.ts';
 import { withHome } from './home.ts';
 import { runHooks, runLateHooks, stateText } from './hooks.ts';
 import { moveNetDevices } from './network.ts';
@@ -248,13 +247,7 @@ class Making {
     const plan = this.#plan;
     const state = ({ pid }: Session) => ({ ...stateOf(record, 'creating'), pid });
     return new Map<number, (session: Session) => Promise<Handle | undefined>>([
-      [
-        tags.maps,
-        async ({ pid }) => {
-          if (plan.maps !== undefined) await writeMaps(host, pid, plan.maps);
-          return undefined;
-        },
-      ],
+      [tags.maps, writeLater(host, plan)],
       [
         tags.network,
         async ({ pid }) => {
@@ -307,21 +300,5 @@ class Making {
         session.process.close();
       },
     };
-  }
-}
-
-export async function writePidFile(host: Host, path: string, pid: number): Promise<void> {
-  try {
-    await host.files.replace(path, `${pid}`);
-  } catch (error) {
-    if (RuntsError.is(error)) throw error;
-    throw new RuntsError(
-      'ERR_SETUP',
-      `cannot write the pid file ${path}: ${String((error as Error).message ?? error)}`,
-      {
-        hint: 'Its directory must exist, and be writable.',
-        cause: error,
-      },
-    );
   }
 }

@@ -23,3 +23,19 @@ async function sent(host: Host, path: string, message: string, handle: Handle, w
     });
   }
 }
+
+export async function writePidFile(host: Host, path: string, pid: number): Promise<void> {
+  try {
+    await host.files.replace(path, `${pid}`);
+  } catch (error) {
+    if (RuntsError.is(error)) throw error;
+    throw new RuntsError(
+      'ERR_SETUP',
+      `cannot write the pid file ${path}: ${String((error as Error).message ?? error)}`,
+      {
+        hint: 'Its directory must exist, and be writable.',
+        cause: error,
+      },
+    );
+  }
+}
