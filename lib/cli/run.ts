@@ -13,7 +13,7 @@ import type { Command } from './command.ts';
 import { containerOptions, newId } from './container-flags.ts';
 import type { Parsed } from './parse.ts';
 import { dockerFlags, runSynopsis, runText } from './run-words.ts';
-import { Signals } from './signals.ts';
+import { type Signals, underSignals } from './signals.ts';
 import type { World } from './world.ts';
 
 /** `runts run` without a bundle: the container lives as long as this call. The help of both is that of lib/cli/oci/run.ts. */
@@ -26,19 +26,9 @@ export const run: Command = {
 };
 
 async function runFromFlags(parsed: Parsed, world: World): Promise<number> {
-  const signals = new Signals();
-  const silence = world.onSignal((signal) => signals.give(signal));
-  try {
+  return underSignals(world, async (signals) => {
     return exitCode(await runToEnd(parsed, world, signals));
-  } catch (error) {
-    // Whoever sent the signal knows why there is no container.
-    if (signals.canceledBy !== undefined && RuntsError.is(error) && error.code === 'ERR_CANCELED') {
-      return 128 + signals.canceledBy;
-    }
-    throw error;
-  } finally {
-    silence();
-  }
+  });
 }
 
 async function runToEnd(parsed: Parsed, world: World, signals: Signals): Promise<Exit> {

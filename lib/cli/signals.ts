@@ -1,4 +1,6 @@
+import { RuntsError } from '../errors.ts';
 import type { Cancel } from '../host/cancel.ts';
+import type { World } from './world.ts';
 
 /** SIGCONT and SIGTSTP: the signals of those that are forwarded which ask nobody to end. */
 const harmless: readonly number[] = [18, 20];
@@ -48,5 +50,22 @@ export class Signals implements Cancel {
   #cancel(signal: number): void {
     this.canceledBy = signal;
     for (const listener of [...this.#listeners]) listener();
+  }
+}
+
+/** Does work that signals cancel, or are passed on by; the exit code is that of the signal where one canceled it. */
+export async function underSignals(world: World, work: (signals: Signals) => Promise<number>): Promise<number> {
+  const signals = new Signals();
+  const silence = world.onSignal((signal) => signals.give(signal));
+  try {
+    return await work(signals);
+  } catch (error) {
+    // Whoever sent the signal knows why there is no container.
+    if (signals.canceledBy !== undefined && RuntsError.is(error) && error.code === 'ERR_CANCELED') {
+      return 128 + signals.canceledBy;
+    }
+    throw error;
+  } finally {
+    silence();
   }
 }

@@ -6,7 +6,7 @@ import type { Process, Spec } from '../../spec/types.ts';
 import type { Command, Context } from '../command.ts';
 import { checkedProcess, execProcess } from '../exec-process.ts';
 import { isOn, type Parsed, textsOf } from '../parse.ts';
-import { Signals } from '../signals.ts';
+import { type Signals, underSignals } from '../signals.ts';
 import { attend, joined } from './attend.ts';
 import { wrongCount } from './common.ts';
 import { inherited, withSockets } from './inherited.ts';
@@ -51,9 +51,7 @@ end at the ID.`,
   failure: 255,
   async main(parsed, context) {
     const { world } = context;
-    const signals = new Signals();
-    const silence = world.onSignal((signal) => signals.give(signal));
-    try {
+    return underSignals(world, async (signals) => {
       const request = await execRequest(parsed, context, signals);
       const executed = await execute(request, context);
       signals.hold();
@@ -64,14 +62,7 @@ end at the ID.`,
       return await joined(executed.console, world, (shown) => attend(executed, signals, shown)).finally(
         executed.release,
       );
-    } catch (error) {
-      if (signals.canceledBy !== undefined && RuntsError.is(error) && error.code === 'ERR_CANCELED') {
-        return 128 + signals.canceledBy;
-      }
-      throw error;
-    } finally {
-      silence();
-    }
+    });
   },
 };
 

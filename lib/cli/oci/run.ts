@@ -1,10 +1,9 @@
-import { RuntsError } from '../../errors.ts';
 import type { CreateRequest, Made } from '../../host/oci/create.ts';
 import { messageOf } from '../../host/undo.ts';
 import type { Command, Context } from '../command.ts';
 import { isOn } from '../parse.ts';
 import { dockerFlags, runSynopsis, runText, sourceFlags } from '../run-words.ts';
-import { Signals } from '../signals.ts';
+import { type Signals, underSignals } from '../signals.ts';
 import { attend, joined } from './attend.ts';
 import { onlyId } from './common.ts';
 import { createRequest, makeFlags } from './make.ts';
@@ -23,22 +22,12 @@ export const run: Command = {
   grammar: { anywhere: true, lenient: true },
   async main(parsed, context) {
     const id = onlyId('run', parsed);
-    const signals = new Signals();
-    const silence = context.world.onSignal((signal) => signals.give(signal));
     const detach = isOn(parsed, 'detach');
-    try {
+    return underSignals(context.world, async (signals) => {
       const request = await createRequest(parsed, context, id, detach, signals);
       const made = await make(request, context);
       return await go(made, { id, detach, keep: isOn(parsed, 'keep') }, context, signals);
-    } catch (error) {
-      // Whoever sent the signal knows why there is no container.
-      if (signals.canceledBy !== undefined && RuntsError.is(error) && error.code === 'ERR_CANCELED') {
-        return 128 + signals.canceledBy;
-      }
-      throw error;
-    } finally {
-      silence();
-    }
+    });
   },
 };
 
