@@ -1,19 +1,34 @@
-// Adds up vitest's JSON reports and prints the closing line; a report that is missing or empty is a failure.
+// Adds up vitest's JSON reports: what was skipped, then what failed and why, then the closing line. A report that is
+// missing or empty is a failure.
 import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 
-let passed = 0;
-let failed = 0;
-let skipped = 0;
-for (const file of process.argv.slice(2)) {
+const reports = process.argv.slice(2);
+const count = { passed: 0, failed: 0, skipped: 0 };
+const skipped = new Map();
+const failures = [];
+
+for (const file of reports) {
+  const run = basename(file, '.json');
   const report = JSON.parse(readFileSync(file, 'utf8'));
-  passed += report.numPassedTests;
-  failed += report.numFailedTests + report.testResults.filter((suite) => suite.status === 'failed' && suite.assertionResults.length === 0).length;
-  skipped += report.numPendingTests;
+  count.passed += report.numPassedTests;
+  count.skipped += report.numPendingTests;
   for (const suite of report.testResults) {
-    for (const test of suite.assertionResults) {
-      if (test.status !== 'passed' && test.status !== 'failed') console.log(`skipped: ${test.title}`);
+    const failed = suite.assertionResults.filter(({ status }) => status === 'failed');
+    for (const { fullName, failureMessages } of failed) failures.push({ run, suite, fullName, why: failureMessages[0] });
+    // A file that could not be loaded, or whose hooks failed, has no failed test to show for it.
+    if (suite.status === 'failed' && failed.length === 0) failures.push({ run, suite, fullName: '(the file)', why: suite.message });
+    for (const { title, status } of suite.assertionResults) {
+      if (status !== 'passed' && status !== 'failed') skipped.set(title, [...(skipped.get(title) ?? []), run]);
     }
   }
 }
-console.log(`\n${passed} passed, ${failed} failed, ${skipped} skipped`);
-process.exit(failed === 0 && passed > 0 && process.argv.length === 7 ? 0 : 1);
+count.failed = failures.length;
+
+for (const [title, runs] of skipped) console.log(`skipped in ${runs.join(', ')}: ${title}`);
+for (const { run, suite, fullName, why = '' } of failures) {
+  const text = why.split('\n').slice(0, 12).join('\n    ').slice(0, 1500);
+  console.log(`\nFAILED in ${run}: ${suite.name.replace(/^.*\/test\//, 'test/')}: ${fullName}\n    ${text}`);
+}
+console.log(`\n${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped`);
+process.exit(count.failed === 0 && count.passed > 0 && reports.length === 5 ? 0 : 1);
