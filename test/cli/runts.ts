@@ -4,6 +4,7 @@ import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } fr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { patienceMs } from '../support/requires.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 export const bin = join(root, 'bin', 'runts.js');
@@ -11,9 +12,6 @@ export const bin = join(root, 'bin', 'runts.js');
 if (!existsSync(join(root, 'dist', 'lib', 'cli', 'main.js'))) {
   throw new Error('the command line is tested as it is built, and dist is missing: run `npx tsc -b`');
 }
-
-/** How long a test waits for a text: a shared machine may be slow. */
-const patienceMs = 20_000;
 
 export interface Ended {
   /** 128 + n where signal n ended the command line itself. */

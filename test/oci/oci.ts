@@ -2,13 +2,11 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { bin, type Ended, type Options, startRunts } from '../cli/runts.ts';
+import { patience, patienceMs } from '../support/requires.ts';
 import { busyboxRoot, type TemporaryDirectory, temporaryDirectory } from '../support/rootfs.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: a document that tests change at will.
 export type Config = any;
-
-/** How long a test waits for something that another process does. */
-const patienceMs = 20_000;
 
 const paths = (names: string) => names.split(' ').map((name) => `/proc/${name}`);
 
@@ -132,7 +130,7 @@ export async function eventually(holds: () => boolean | Promise<boolean>, what: 
   const end = Date.now() + patienceMs;
   while (!(await holds())) {
     if (Date.now() > end) throw new Error(`waited ${patienceMs} ms for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await new Promise((resolve) => setTimeout(resolve, 20 * patience));
   }
 }
 

@@ -32,6 +32,9 @@ const features = {
 /** How many times longer things may take: in the virtual machine, code that Node compiles is several times slower. */
 export const patience = process.env['RUNTS_VM'] === undefined ? 1 : 10;
 
+/** How long a test waits for what must come, before it says that it did not: less than the time that a test has. */
+export const patienceMs = patience === 1 ? 20_000 : 150_000;
+
 export type Feature = keyof typeof features;
 
 function hasCapability(bit: number): boolean {
