@@ -6,12 +6,14 @@ import type { ContainerOptions, RunOptions } from './spec/options.ts';
 
 export type { Container, ContainerInfo, StartOptions, Status, StopOptions } from './container/container.ts';
 export type { LogLine, LogOptions } from './container/logs.ts';
+export type { Process } from './container/process.ts';
 export { type Exit, ExitError, type Result } from './container/result.ts';
 export type { ErrorCode } from './error-codes.ts';
 export { type Issue, type OpFailure, RuntsError } from './errors.ts';
 export type { Check } from './host/doctor.ts';
 export { createRuntime, type Runtime, type RuntimeOptions } from './runtime.ts';
 export type { Bytes } from './spec/bytes.ts';
+export type { ExecOptions } from './spec/exec-options.ts';
 export type {
   Capability,
   CommonOptions,

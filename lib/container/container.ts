@@ -10,12 +10,16 @@ import { Undo, withReleaseErrors } from '../host/undo.ts';
 import { imageArchives } from '../images/port.ts';
 import { type Holding, openStdio, type Stdio } from '../node/stdio.ts';
 import { openTerminal, type TerminalStream } from '../node/terminal.ts';
-import { type IdMap, tags } from '../plan/plan.ts';
-import type { ContainerOptions, Labels } from '../spec/options.ts';
+import { tags } from '../plan/plan.ts';
+import type { ExecOptions } from '../spec/exec-options.ts';
+import type { ContainerOptions, Labels, RunOptions } from '../spec/options.ts';
 import { signalNumber } from '../spec/signals.ts';
+import { execute, spawn } from './exec.ts';
 import type { Home } from './home.ts';
 import { LogBook, type LogLine, type LogOptions } from './logs.ts';
-import { type Exit, exitOf } from './result.ts';
+import { pipeOwner } from './owner.ts';
+import type { Process } from './process.ts';
+import { type Exit, exitOf, type Result } from './result.ts';
 import { Output } from './streams.ts';
 
 export type Status = 'created' | 'running' | 'stopped';
@@ -50,6 +54,7 @@ export class Container implements AsyncDisposable {
   readonly id: string;
   readonly name: string;
   readonly #options: ContainerOptions;
+  readonly #home: Home;
   readonly #prepared: Prepared;
   readonly #host: Created;
   readonly #undo: Undo;
@@ -66,10 +71,11 @@ export class Container implements AsyncDisposable {
   #removed = false;
 
   private constructor(parts: Parts) {
-    const { id, options, prepared, created, stdio, undo } = parts;
+    const { id, home, options, prepared, created, stdio, undo } = parts;
     this.id = id;
     this.name = options.name ?? id.slice(0, 12);
     this.#options = options;
+    this.#home = home;
     this.#prepared = prepared;
     this.#host = created;
     this.#undo = undo;
@@ -99,12 +105,15 @@ export class Container implements AsyncDisposable {
       undo.add(() => prepared.release());
       const stdio = prepared.terminal
         ? undefined
-        : await openStdio({ ...targets(options), owner: pipeOwner(prepared, facts.privileged) });
+        : await openStdio({
+            ...targets(options),
+            owner: pipeOwner(prepared.plan, prepared.spec.process!.user, facts.privileged),
+          });
       if (stdio !== undefined) undo.add(() => stdio.close());
       const created = await createInHost(host, prepared.plan, { stdio: stdio?.handles, signal: cancel, facts });
       undo.add(() => remove(created));
       for (const handle of stdio?.handles ?? []) handle.close();
-      container = new Container({ id, options, prepared, created, stdio, undo });
+      container = new Container({ id, home, options, prepared, created, stdio, undo });
       home.adopt(container);
       const adopted = container;
       undo.add(() => home.forget(adopted));
@@ -178,6 +187,16 @@ export class Container implements AsyncDisposable {
     const number = numberOf(signal);
     if (this.status === 'stopped') throw this.#wrongState('signal it');
     kill(this.#host, number);
+  }
+
+  /** Runs one more command in it, to its end, and gives what it wrote. Rejects with ExitError unless `reject: false`. */
+  async exec(command: readonly string[], options: ExecOptions & RunOptions = {}): Promise<Result> {
+    return execute(this.#joinable(), command, options);
+  }
+
+  /** Starts one more command in it, and hands over its streams. */
+  async spawn(command: readonly string[], options: ExecOptions = {}): Promise<Process> {
+    return spawn(this.#joinable(), command, options);
   }
 
   /** What it wrote, line by line; with `follow` until it ends. */
@@ -296,6 +315,11 @@ export class Container implements AsyncDisposable {
     if (signal.aborted) abort();
   }
 
+  #joinable() {
+    if (this.status !== 'running') throw this.#wrongState('run a command in it');
+    return { id: this.id, home: this.#home, prepared: this.#prepared, created: this.#host };
+  }
+
   #mustExist(): void {
     if (this.#removed) throw new RuntsError('ERR_STATE', `container ${this.name} has been removed`);
   }
@@ -308,6 +332,7 @@ export class Container implements AsyncDisposable {
 
 interface Parts {
   readonly id: string;
+  readonly home: Home;
   readonly options: ContainerOptions;
   readonly prepared: Prepared;
   readonly created: Created;
@@ -319,19 +344,6 @@ const never = new Promise<never>(() => {});
 
 function targets({ stdin = 'ignore', stdout = 'pipe', stderr = 'pipe' }: ContainerOptions) {
   return { stdin, stdout, stderr };
-}
-
-/** The command's user in ids of the host, where we may give files to it; undefined where that is not ours to do. */
-function pipeOwner({ plan, spec }: Prepared, privileged: boolean): { uid: number; gid: number } | undefined {
-  if (!privileged || plan.maps === undefined) return undefined;
-  const { uid, gid } = spec.process!.user;
-  const [hostUid, hostGid] = [hostId(plan.maps.uids, uid), hostId(plan.maps.gids, gid)];
-  return hostUid === undefined || hostGid === undefined ? undefined : { uid: hostUid, gid: hostGid };
-}
-
-function hostId(maps: readonly IdMap[], id: number): number | undefined {
-  const map = maps.find(({ container, size }) => id >= container && id - container < size);
-  return map && map.host + id - map.container;
 }
 
 function numberOf(signal: string): number {

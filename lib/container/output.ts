@@ -1,4 +1,7 @@
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
+
+/** How much of a stream is kept unless `maxOutput` says otherwise. */
+const outputBytesMax = 100 * 1024 * 1024;
 
 /** What a stream said, up to a bound; what comes after it is read and thrown away, so that the writer never blocks. */
 export class Collector {
@@ -10,7 +13,7 @@ export class Collector {
   /** Fulfilled at the end of the stream. A stream that breaks has ended. */
   readonly ended: Promise<void>;
 
-  constructor(stream: Readable, bytesMax: number) {
+  constructor(stream: Readable, bytesMax: number = outputBytesMax) {
     this.#bytesMax = bytesMax;
     stream.on('data', (chunk: Buffer) => this.#take(chunk));
     this.ended = new Promise((resolve) => {
@@ -32,4 +35,11 @@ export class Collector {
   text(): string {
     return Buffer.concat(this.#chunks).toString('utf8');
   }
+}
+
+/** Gives a command its input. It need not read it: that it ends first is no error. */
+export function feed(stdin: Writable | undefined, input: string | Uint8Array | undefined): void {
+  if (input === undefined) return;
+  stdin?.on('error', () => {});
+  stdin?.end(input);
 }

@@ -1,6 +1,7 @@
 import { RuntsError } from '../errors.ts';
 import type { Exit as ProcessExit } from '../host/host.ts';
 import { signalName, signalNumber } from '../spec/names.ts';
+import type { Collector } from './output.ts';
 
 /** How a container's command ended: exactly one of `exitCode` and `signal` is set. */
 export interface Exit {
@@ -23,6 +24,31 @@ export interface Result extends Exit {
   readonly canceled: boolean;
   /** More was written than `maxOutput`; the rest was thrown away. */
   readonly truncated: boolean;
+}
+
+/** What is known of a command at its end. */
+interface End {
+  readonly command: readonly string[];
+  readonly stdout: Collector | undefined;
+  readonly stderr: Collector | undefined;
+  /** By `performance.now()`. */
+  readonly began: number;
+  readonly deadline: { readonly timedOut: boolean; readonly canceled: boolean };
+}
+
+export function resultOf(exit: Exit, { command, stdout, stderr, began, deadline }: End): Result {
+  const { timedOut, canceled } = deadline;
+  return {
+    ...exit,
+    command,
+    stdout: stdout?.text() ?? '',
+    stderr: stderr?.text() ?? '',
+    durationMs: performance.now() - began,
+    failed: timedOut || canceled || exit.exitCode !== 0,
+    timedOut,
+    canceled,
+    truncated: stdout?.truncated === true || stderr?.truncated === true,
+  };
 }
 
 /** A command that ran and failed; `result` has all that is known of it. */

@@ -184,7 +184,8 @@ const sources: Fields = {
   host: either([[(value) => value === true, fine]], 'true where it is given'),
 };
 
-const options: Fields = {
+/** The options of a container, each by itself. */
+export const optionChecks = {
   ...sources,
   pull: oneOf(['missing', 'always', 'never'], 'pull policy'),
   name: judged(containerIdFault),
@@ -252,7 +253,7 @@ const options: Fields = {
   ready: callback,
   spec: callback,
   signal: object({ aborted: required(boolean), addEventListener: required(callback) }),
-};
+} satisfies Fields;
 
 /** The options that `run` takes beside a container's. */
 export const runOptionChecks: Fields = {
@@ -306,7 +307,7 @@ const renamed: Readonly<Record<string, string>> = {
 /** Everything that is wrong with the options of a container. `extra` are the options that this call takes beside. */
 export function checkOptions(value: unknown, extra: Fields = {}): Issue[] {
   if (!isObject(value)) return [{ path: '', message: `the options must be an object, not ${show(value)}` }];
-  const issues = issuesOf(value, closed({ ...options, ...extra }, 'option', renamed));
+  const issues = issuesOf(value, closed({ ...optionChecks, ...extra }, 'option', renamed));
   const names = Object.keys(sources);
   const given = names.filter((name) => value[name] !== undefined);
   if (given.length !== 1) {

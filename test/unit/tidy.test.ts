@@ -59,7 +59,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   cli: [...leaf, 'plan', 'host'],
   // ---- the line: everything above runs in plain ES2020 ----
   layers: ['errors'],
-  images: [...leaf, 'host', 'layers'],
+  images: [...leaf, 'host', 'node', 'layers'],
   node: [...leaf, 'hints', 'host'],
   container: [...leaf, 'plan', 'host', 'node', 'images'],
   runtime: [...leaf, 'plan', 'host', 'node', 'container'],
@@ -191,6 +191,7 @@ const testedElsewhere: readonly (readonly [start: string, folder: string, why: s
   ['lib/host/bundle.ts', 'test/container', 'a bundle is a source like another'],
   ['lib/host/image.ts', 'test/container', 'an image becomes a container, and goes with it'],
   ['lib/images/port.ts', 'test/container', 'it joins images to containers'],
+  ['lib/host/exec.ts', 'test/container', 'a command needs a container to join'],
   ['lib/container/', 'test/container', 'through the public entry, as users do'],
   ['lib/runtime.ts', 'test/container', 'through the public entry, as users do'],
   ['lib/node/arguments.ts', 'test/addon', 'through runts/unsafe'],

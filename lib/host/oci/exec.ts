@@ -1,22 +1,18 @@
 import { RuntsError } from '../../errors.ts';
-import { planExec } from '../../plan/exec.ts';
 import type { Facts } from '../../plan/facts.ts';
 import { tags } from '../../plan/plan.ts';
-import type { NamespaceType } from '../../spec/names.ts';
 import type { Process, Spec } from '../../spec/types.ts';
 import type { Cancel } from '../cancel.ts';
 import type { CgroupRecord } from '../cgroups/cgroup.ts';
 import { openCgroup } from '../cgroups/open.ts';
-import { errnoOf, refused } from '../failure.ts';
-import type { Exit, Handle, Host } from '../host.ts';
+import { type Entering, type Executed, enter, letGo, untilReady } from '../exec.ts';
+import { errnoOf } from '../failure.ts';
+import type { Handle, Host } from '../host.ts';
 import type { Stdio } from '../inputs.ts';
 import { cgroupMounts, ownCgroup, textOf } from '../probe.ts';
-import { closeHandles } from '../program.ts';
-import { nextMilestone, unexpected } from '../progress.ts';
 import { enterGroups } from '../resctrl.ts';
-import { frameDeadlineMs } from '../session.ts';
 import { Undo, withReleaseErrors } from '../undo.ts';
-import { type Answers, type Birthplace, beginWalk, type Walk, walkTo } from '../walk.ts';
+import type { Birthplace } from '../walk.ts';
 import { deliverConsole, deliverPidfd, writePidFile } from './deliveries.ts';
 import { hasHome, homeOf } from './home.ts';
 import { deliverListener } from './notify.ts';
@@ -50,16 +46,7 @@ export interface ExecRequest {
   readonly deadlineMs?: number | undefined;
 }
 
-export interface Executed {
-  readonly pid: number;
-  /** Of the command, which is our child. */
-  readonly exit: Promise<Exit>;
-  /** The other end of its terminal, where no socket was named for it; ours to close. */
-  readonly console: Handle | undefined;
-  signal(signal: number): boolean;
-  /** Lets go of it: it lives on without us. */
-  release(): void;
-}
+export type { Executed } from '../exec.ts';
 
 /** Runs one more command in a container, with all that its configuration says of confinement. */
 export function exec(host: Host, facts: Facts, request: ExecRequest): Promise<Executed> {
@@ -103,38 +90,27 @@ async function execute(
   spec: Spec,
   undo: Undo,
 ): Promise<Executed> {
-  const { deadlineMs = frameDeadlineMs, cancel, stdio } = request;
   const pid = record.process?.pid ?? 0;
   const process = await withHomeOf(host, request.process, record);
-  const plan = planExec(
+  const birthplace = await openBirthplace(host, record, request.cgroup, undo);
+  const patience = { deadlineMs: request.deadlineMs, cancel: request.cancel };
+  let pidOfCommand = () => pid;
+  const beginning = enter(
+    host,
+    facts,
     {
+      ...patience,
       id: record.id,
       spec,
       process,
       pid,
-      namespaces: await differing(host, pid),
-      stdio: process.terminal === true ? 'terminal' : 'pipes',
+      cgroup: birthplace,
+      stdio: request.stdio,
       ownStdio: false,
-      consoleSize: process.consoleSize,
       plainOutput: request.plainOutput,
       preserveFds: request.preserveFds,
       newKeyring: !request.noNewKeyring,
-    },
-    facts,
-  );
-  const handles = new Map<number, Handle>();
-  undo.add(() => closeHandles(handles));
-  const birthplace = await openBirthplace(host, record, request.cgroup, undo);
-  let pidOfCommand = () => pid;
-  const beginning = beginWalk(
-    host,
-    {
-      plan,
-      options: { deadlineMs, signal: cancel, facts },
-      sources: { stdio },
-      cgroup: birthplace,
       detached: request.detached,
-      handles,
       born: async ({ pid: ours }) => {
         const { intelRdt } = spec.linux;
         if (intelRdt !== undefined) await enterGroups(host, intelRdt, record.id, ours);
@@ -144,74 +120,38 @@ async function execute(
     undo,
   );
   const named = request.cgroup !== undefined && birthplace !== undefined;
-  const walk = await (named ? adding(birthplace.path, beginning) : beginning);
-  pidOfCommand = () => walk.session.pid;
-  await walkTo(host, walk, tags.start, new Map() as Answers, { deadlineMs, cancel });
-  return finish(host, request, walk, handles, undo);
+  const entering = await (named ? adding(birthplace.path, beginning) : beginning);
+  pidOfCommand = () => entering.session.pid;
+  await untilReady(host, entering, patience);
+  return finish(host, request, entering, undo);
 }
 
 /** At the last sync point: who waits for descriptors and numbers gets them, then the command is executed. */
 async function finish(
   host: Host,
   { consoleSocket, pidFile, pidfdSocket }: ExecRequest,
-  { session, channel, progress }: Walk,
-  handles: Map<number, Handle>,
+  entering: Entering,
   undo: Undo,
 ): Promise<Executed> {
+  const { session, handles } = entering;
   const master = handles.get(tags.console);
-  if (master !== undefined && consoleSocket !== undefined) await deliverConsole(host, consoleSocket, master);
+  if (master !== undefined && consoleSocket !== undefined) {
+    await deliverConsole(host, consoleSocket, master);
+    master.close();
+    handles.delete(tags.console);
+  }
   if (pidfdSocket !== undefined) await deliverPidfd(host, pidfdSocket, session.process);
   if (pidFile !== undefined) {
     undo.add(() => host.files.removeFile(pidFile).catch(() => undefined));
     await writePidFile(host, pidFile, session.pid);
   }
-  await channel.go(tags.start);
-  const frame = await nextMilestone(channel, progress);
-  if (frame !== undefined) throw unexpected(frame, 'the execution of the command');
-  undo.dismiss();
-  const attached = consoleSocket === undefined ? master : undefined;
-  if (attached === undefined) closeHandles(handles);
-  return {
-    pid: session.pid,
-    exit: session.exit,
-    console: attached,
-    signal: (signal) => host.processes.signal(session.process, signal),
-    release() {
-      session.hold(false);
-      session.close();
-      session.process.close();
-    },
-  };
+  return letGo(host, entering, undo);
 }
 
 async function withHomeOf(host: Host, process: Process, { rootfs }: Record): Promise<Process> {
   const { env = [] } = process;
   if (hasHome(env)) return process;
   return { ...process, env: [...env, `HOME=${await homeOf(host, rootfs, process.user.uid)}`] };
-}
-
-const namespaceFiles: Readonly<globalThis.Record<NamespaceType, string>> = {
-  pid: 'pid',
-  network: 'net',
-  mount: 'mnt',
-  ipc: 'ipc',
-  uts: 'uts',
-  user: 'user',
-  cgroup: 'cgroup',
-  time: 'time',
-};
-
-/** The namespaces of a process that are not ours, too: there is no need to join those, and often no right. */
-async function differing(host: Host, pid: number): Promise<ReadonlySet<NamespaceType>> {
-  const types = Object.keys(namespaceFiles) as NamespaceType[];
-  const links = async (process: string) =>
-    Promise.all(types.map((type) => host.files.readLink(`/proc/${process}/ns/${namespaceFiles[type]}`)));
-  try {
-    const [ours, theirs] = await Promise.all([links('self'), links(`${pid}`)]);
-    return new Set(types.filter((_, i) => theirs[i] !== undefined && theirs[i] !== ours[i]));
-  } catch (error) {
-    throw refused(error, { at: 'input', doing: `look at the namespaces of process ${pid}` });
-  }
 }
 
 async function openBirthplace(

@@ -1,0 +1,148 @@
+import { RuntsError, specError } from '../errors.ts';
+import type { Created } from '../host/create.ts';
+import { type Executed, exec as execInHost } from '../host/exec.ts';
+import type { Prepared } from '../host/prepare.ts';
+import { openStdio, type Stdio } from '../node/stdio.ts';
+import { isMapped } from '../plan/keeper.ts';
+import { parseBytes } from '../spec/bytes.ts';
+import { runOptionChecks } from '../spec/check-options.ts';
+import { checkExec, type ExecOptions, execProcess } from '../spec/exec-options.ts';
+import type { RunOptions } from '../spec/options.ts';
+import type { Process as ProcessSpec } from '../spec/types.ts';
+import { type ResolvedUser, resolveUser } from '../spec/users.ts';
+import { Deadline } from './deadline.ts';
+import type { Home } from './home.ts';
+import { feed } from './output.ts';
+import { pipeOwner } from './owner.ts';
+import { Process } from './process.ts';
+import { ExitError, type Result } from './result.ts';
+
+/** A container that runs, as a command that is to join it needs it. */
+export interface Running {
+  readonly id: string;
+  readonly home: Home;
+  readonly prepared: Prepared;
+  readonly created: Created;
+}
+
+/** Runs one more command to its end, and gives what it wrote. */
+export async function execute(
+  running: Running,
+  command: readonly string[],
+  options: ExecOptions & RunOptions,
+): Promise<Result> {
+  const { input, timeout, reject = true, maxOutput, ...rest } = options;
+  check(command, options, runOptionChecks);
+  const cancel = options.signal as AbortSignal | undefined;
+  const deadline = new Deadline(timeout, cancel);
+  const process = await begin(running, command, rest, {
+    deadline,
+    stdin: input === undefined ? 'ignore' : 'pipe',
+    outputBytesMax: parseBytes(maxOutput) ?? undefined,
+  });
+  feed(process.stdin, input);
+  const result = await process.result;
+  if (result.failed && reject) throw new ExitError(result, cancel?.reason);
+  return result;
+}
+
+/** Starts one more command, and hands its streams over. */
+export async function spawn(running: Running, command: readonly string[], options: ExecOptions): Promise<Process> {
+  check(command, options, {});
+  const deadline = new Deadline(undefined, options.signal as AbortSignal | undefined);
+  return begin(running, command, options, { deadline, stdin: 'pipe', outputBytesMax: 0 });
+}
+
+function check(command: unknown, options: unknown, extra: Parameters<typeof checkExec>[2]): void {
+  const issues = checkExec(command, options, extra);
+  if (issues.length > 0) throw specError('cannot run a command of these options', issues);
+}
+
+interface Manner {
+  readonly deadline: Deadline;
+  readonly stdin: 'ignore' | 'pipe';
+  readonly outputBytesMax: number | undefined;
+}
+
+async function begin(
+  running: Running,
+  command: readonly string[],
+  options: ExecOptions,
+  { deadline, stdin, outputBytesMax }: Manner,
+): Promise<Process> {
+  const began = performance.now();
+  const signal = options.signal as AbortSignal | undefined;
+  try {
+    if (signal?.aborted) {
+      throw new RuntsError('ERR_CANCELED', 'canceled before the command was started', { cause: signal.reason });
+    }
+    const { executed, stdio } = await deadline.making(() => start(running, command, options, deadline, stdin));
+    return new Process({ command, executed, stdio, deadline, began, outputBytesMax });
+  } catch (error) {
+    deadline.clear();
+    throw error;
+  }
+}
+
+async function start(
+  running: Running,
+  command: readonly string[],
+  options: ExecOptions,
+  deadline: Deadline,
+  stdin: 'ignore' | 'pipe',
+): Promise<{ executed: Executed; stdio: Stdio | undefined }> {
+  const { home, prepared, created, id } = running;
+  const { host } = home;
+  const facts = await home.facts();
+  const user = await userOf(running, options.user);
+  const process = execProcess(prepared.spec, command, options, user);
+  const stdio = process.terminal ? undefined : await pipes(running, process, facts.privileged, stdin);
+  try {
+    const executed = await execInHost(host, facts, {
+      id,
+      spec: prepared.spec,
+      process,
+      pid: created.session.pid,
+      cgroup: created.cgroup,
+      stdio: stdio?.handles,
+      ownStdio: true,
+      cancel: deadline.signal,
+    });
+    return { executed, stdio };
+  } catch (error) {
+    stdio?.close();
+    throw error;
+  } finally {
+    for (const handle of stdio?.handles ?? []) handle.close();
+  }
+}
+
+function pipes(
+  { prepared }: Running,
+  { user }: ProcessSpec,
+  privileged: boolean,
+  stdin: 'ignore' | 'pipe',
+): Promise<Stdio> {
+  return openStdio({ stdin, stdout: 'pipe', stderr: 'pipe', owner: pipeOwner(prepared.plan, user, privileged) });
+}
+
+/** Files of an image are hostile: no more of them is read. */
+const accountsBytesMax = 1024 * 1024;
+
+/** Who it runs as, where something else is asked for than the container's own user: looked up in the container as it is now. */
+async function userOf(
+  { home, created, prepared }: Running,
+  asked: string | undefined,
+): Promise<ResolvedUser | undefined> {
+  if (asked === undefined || asked === '') return undefined;
+  const root = `/proc/${created.session.pid}/root`;
+  const [passwd, group] = await Promise.all(
+    ['etc/passwd', 'etc/group'].map((path) => home.host.files.readBelow(root, path, accountsBytesMax)),
+  );
+  const user = resolveUser(asked, passwd, group);
+  const { maps } = prepared.plan;
+  if (maps === undefined) return user;
+  // The groups of an account are a convenience: those that the container cannot have are left away.
+  const additionalGids = maps.setgroups === 'deny' ? [] : user.additionalGids.filter((gid) => isMapped(maps.gids, gid));
+  return { ...user, additionalGids };
+}

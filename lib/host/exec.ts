@@ -1,0 +1,131 @@
+import { type ExecRequest as Planned, planExec } from '../plan/exec.ts';
+import type { Facts } from '../plan/facts.ts';
+import { tags } from '../plan/plan.ts';
+import { type NamespaceType, namespaceFiles } from '../spec/names.ts';
+import type { Cancel } from './cancel.ts';
+import { refused } from './failure.ts';
+import type { Exit, Handle, Host, Session } from './host.ts';
+import type { Stdio } from './inputs.ts';
+import { closeHandles } from './program.ts';
+import { nextMilestone, type Progress, unexpected } from './progress.ts';
+import { frameDeadlineMs } from './session.ts';
+import { Undo, withReleaseErrors } from './undo.ts';
+import { type Birthplace, beginWalk, type Walk, walkTo } from './walk.ts';
+
+/** One more command in a container that runs. */
+export interface ExecRequest extends Omit<Planned, 'namespaces' | 'stdio' | 'consoleSize'> {
+  /** The container's cgroup. */
+  readonly cgroup?: Birthplace | undefined;
+  readonly stdio?: Stdio | undefined;
+  /** Whoever gets our children when we are gone waits for it: we leave its status alone. */
+  readonly detached?: boolean | undefined;
+  readonly cancel?: Cancel | undefined;
+  readonly deadlineMs?: number | undefined;
+  /** Hears of the init as soon as there is one. */
+  readonly born?: ((session: Session) => Promise<void>) | undefined;
+  /** Hears of what the init sends, as it comes. */
+  readonly arrived?: Progress['arrived'];
+}
+
+/** A command that has been executed. */
+export interface Executed {
+  readonly pid: number;
+  /** Of the command, which is our child. */
+  readonly exit: Promise<Exit>;
+  /** The other end of its terminal, where nobody else has it; ours to close. */
+  readonly console: Handle | undefined;
+  signal(signal: number): boolean;
+  /** Whether the program stays for it. */
+  hold(alive: boolean): void;
+  /** Lets go of it: it lives on without us. */
+  release(): void;
+}
+
+/** An init that entered the container; what it sent, by tag. `undo` closes that. */
+export interface Entering extends Walk {
+  readonly handles: Map<number, Handle>;
+}
+
+/** Starts a command in a container, with all that its configuration says of confinement. A failure leaves nothing. */
+export async function exec(host: Host, facts: Facts, request: ExecRequest): Promise<Executed> {
+  const undo = new Undo();
+  try {
+    const entering = await enter(host, facts, request, undo);
+    await untilReady(host, entering, request);
+    return await letGo(host, entering, undo);
+  } catch (error) {
+    throw withReleaseErrors(error, await undo.run());
+  }
+}
+
+/** Clones an init and sends it into the container. */
+export async function enter(host: Host, facts: Facts, request: ExecRequest, undo: Undo): Promise<Entering> {
+  const { process, pid, stdio, deadlineMs = frameDeadlineMs, cancel, cgroup, detached, born, arrived } = request;
+  const plan = planExec(
+    {
+      ...request,
+      namespaces: await differing(host, pid),
+      stdio: process.terminal === true ? 'terminal' : 'pipes',
+      consoleSize: process.consoleSize,
+    },
+    facts,
+  );
+  const handles = new Map<number, Handle>();
+  undo.add(() => closeHandles(handles));
+  const options = { deadlineMs, signal: cancel, facts };
+  const walk = await beginWalk(
+    host,
+    { plan, options, sources: { stdio }, cgroup, detached, handles, born, arrived },
+    undo,
+  );
+  return { ...walk, handles };
+}
+
+/** Until all that can fail has been tried but the execution itself. */
+export function untilReady(
+  host: Host,
+  entering: Entering,
+  { deadlineMs = frameDeadlineMs, cancel }: Pick<ExecRequest, 'deadlineMs' | 'cancel'>,
+): Promise<void> {
+  return walkTo(host, entering, tags.start, new Map(), { deadlineMs, cancel });
+}
+
+/** The last word: the command is executed, and is nobody's to undo any more. */
+export async function letGo(
+  host: Host,
+  { session, channel, progress, handles }: Entering,
+  undo: Undo,
+): Promise<Executed> {
+  await channel.go(tags.start);
+  const frame = await nextMilestone(channel, progress);
+  if (frame !== undefined) throw unexpected(frame, 'the execution of the command');
+  undo.dismiss();
+  const console = handles.get(tags.console);
+  handles.delete(tags.console);
+  closeHandles(handles);
+  return {
+    pid: session.pid,
+    exit: session.exit,
+    console,
+    signal: (signal) => host.processes.signal(session.process, signal),
+    hold: (alive) => session.hold(alive),
+    release() {
+      session.hold(false);
+      session.close();
+      session.process.close();
+    },
+  };
+}
+
+/** The namespaces of a process that are not ours, too: there is no need to join those, and often no right. */
+async function differing(host: Host, pid: number): Promise<ReadonlySet<NamespaceType>> {
+  const types = Object.keys(namespaceFiles) as NamespaceType[];
+  const links = async (process: string) =>
+    Promise.all(types.map((type) => host.files.readLink(`/proc/${process}/ns/${namespaceFiles[type]}`)));
+  try {
+    const [ours, theirs] = await Promise.all([links('self'), links(`${pid}`)]);
+    return new Set(types.filter((_, i) => theirs[i] !== undefined && theirs[i] !== ours[i]));
+  } catch (error) {
+    throw refused(error, { at: 'input', doing: `look at the namespaces of process ${pid}` });
+  }
+}
