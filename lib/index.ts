@@ -7,6 +7,7 @@ import type { ContainerOptions, RunOptions } from './spec/options.ts';
 export type { Container, ContainerInfo, StartOptions, Status, StopOptions } from './container/container.ts';
 export type { LogLine, LogOptions } from './container/logs.ts';
 export type { Process } from './container/process.ts';
+export { type Ready, ready } from './container/ready.ts';
 export { type Exit, ExitError, type Result } from './container/result.ts';
 export type { ErrorCode } from './error-codes.ts';
 export { type Issue, type OpFailure, RuntsError } from './errors.ts';

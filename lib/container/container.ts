@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { RuntsError } from '../errors.ts';
 import { type Created, createContainer as createInHost } from '../host/create.ts';
 import type { Exit as ProcessExit } from '../host/host.ts';
@@ -288,7 +289,10 @@ export class Container implements AsyncDisposable {
     if (ready === undefined) return;
     const controller = new AbortController();
     const signal = cancel === undefined ? controller.signal : AbortSignal.any([controller.signal, cancel]);
+    const condition = ready(this, signal);
     const early = (this.#ended as Promise<Exit>).then(async (exit) => {
+      // For a condition that is about the end itself: it has heard of it at the same moment.
+      await Promise.race([condition.catch(() => {}), sleep(settleMs)]);
       const lines: string[] = [];
       for await (const line of this.#book.read({ tail: 10 })) lines.push(`  ${line.text}`);
       const how = exit.signal ?? `exit code ${exit.exitCode}`;
@@ -298,7 +302,7 @@ export class Container implements AsyncDisposable {
       );
     });
     try {
-      await Promise.race([ready(this, signal), early, ...(cancel === undefined ? [] : [untilAborted(never, cancel)])]);
+      await Promise.race([condition, early, ...(cancel === undefined ? [] : [untilAborted(never, cancel)])]);
     } finally {
       controller.abort();
       early.catch(() => {});
@@ -341,6 +345,7 @@ interface Parts {
 }
 
 const never = new Promise<never>(() => {});
+const settleMs = 20;
 
 function targets({ stdin = 'ignore', stdout = 'pipe', stderr = 'pipe' }: ContainerOptions) {
   return { stdin, stdout, stderr };

@@ -106,6 +106,7 @@ async function start(
       cgroup: created.cgroup,
       stdio: stdio?.handles,
       ownStdio: true,
+      opened: () => mustStillRun(running),
       cancel: deadline.signal,
     });
     return { executed, stdio };
@@ -115,6 +116,12 @@ async function start(
   } finally {
     for (const handle of stdio?.handles ?? []) handle.close();
   }
+}
+
+/** A number of a process that has ended may be another's by now, and the namespaces that it led to, too. */
+async function mustStillRun({ id, home, created }: Running): Promise<void> {
+  if (home.host.processes.signal(created.session.process, 0)) return;
+  throw new RuntsError('ERR_STATE', `cannot run a command in container ${id}: it has ended`);
 }
 
 function pipes(

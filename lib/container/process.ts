@@ -63,8 +63,10 @@ export class Process {
 
   /** Tells a command with a terminal that its window has another size. */
   resize(size: TerminalSize): void {
-    if (this.#terminal !== undefined) return this.#terminal.resize(size);
-    throw new RuntsError('ERR_STATE', 'the command has no terminal', { hint: 'Start it with tty: true.' });
+    if (this.#terminal === undefined) {
+      throw new RuntsError('ERR_STATE', 'the command has no terminal', { hint: 'Start it with tty: true.' });
+    }
+    this.#terminal.resize(size);
   }
 
   async #follow({ command, deadline, began, outputBytesMax }: ProcessParts): Promise<Result> {

@@ -23,6 +23,11 @@ export interface ExecRequest extends Omit<Planned, 'namespaces' | 'stdio' | 'con
   readonly deadlineMs?: number | undefined;
   /** Hears of the init as soon as there is one. */
   readonly born?: ((session: Session) => Promise<void>) | undefined;
+  /**
+   * Throws where `pid` is not the container's process any more: asked once its namespaces are open. They were opened by that
+   * number, which is anybody's as soon as the process has been collected, also that of a process of the host.
+   */
+  readonly opened: () => Promise<void>;
   /** Hears of what the init sends, as it comes. */
   readonly arrived?: Progress['arrived'];
 }
@@ -60,7 +65,8 @@ export async function exec(host: Host, facts: Facts, request: ExecRequest): Prom
 
 /** Clones an init and sends it into the container. */
 export async function enter(host: Host, facts: Facts, request: ExecRequest, undo: Undo): Promise<Entering> {
-  const { process, pid, stdio, deadlineMs = frameDeadlineMs, cancel, cgroup, detached, born, arrived } = request;
+  const { process, pid, stdio, deadlineMs = frameDeadlineMs, cancel, cgroup, detached } = request;
+  const { born, opened, arrived } = request;
   const plan = planExec(
     {
       ...request,
@@ -75,7 +81,7 @@ export async function enter(host: Host, facts: Facts, request: ExecRequest, undo
   const options = { deadlineMs, signal: cancel, facts };
   const walk = await beginWalk(
     host,
-    { plan, options, sources: { stdio }, cgroup, detached, handles, born, arrived },
+    { plan, options, sources: { stdio }, cgroup, detached, handles, born, opened, arrived },
     undo,
   );
   return { ...walk, handles };

@@ -59,6 +59,8 @@ export interface WalkRequest {
   readonly arrived?: Progress['arrived'];
   /** Hears of the init as soon as there is one. */
   readonly born?: ((session: Session) => Promise<void>) | undefined;
+  /** May refuse: the inputs are open, and the init has not got them yet. */
+  readonly opened?: (() => Promise<void>) | undefined;
 }
 
 /** Clones an init and gives it its plan. Whatever fails afterwards, `undo` ends it. */
@@ -78,6 +80,7 @@ export async function beginWalk(host: Host, request: WalkRequest, undo: Undo): P
   const inputs = new Undo();
   undo.add(() => inputs.run());
   const registers = await openInputs(host, plan, { ...sources, facts, pid: session.pid }, patience, inputs);
+  await request.opened?.();
   await deliver(host, channel, progress, channel.sendProgram(program, registers));
   await inputs.run();
   return { session, channel, progress };

@@ -68,7 +68,6 @@ async function begin(host: Host, facts: Facts, request: ExecRequest): Promise<Ex
     throw new RuntsError('ERR_STATE', `cannot exec in a container that is not running: ${request.id} is ${status}`);
   }
   const spec = (await load(host, entry, 'config.json')) as Spec;
-  // Held until the namespaces are open, so that they are those of this process and of none that has its number later.
   const first = await findProcess(host, record);
   if (first === undefined) throw new RuntsError('ERR_STATE', `container not running: ${request.id}`);
   const undo = new Undo();
@@ -115,6 +114,7 @@ async function execute(
         const { intelRdt } = spec.linux;
         if (intelRdt !== undefined) await enterGroups(host, intelRdt, record.id, ours);
       },
+      opened: () => mustStillRun(host, record),
       arrived: (tag, handle) => notified(host, tag, handle, { record, spec, pid: pidOfCommand(), warn: request.warn }),
     },
     undo,
@@ -146,6 +146,13 @@ async function finish(
     await writePidFile(host, pidFile, session.pid);
   }
   return letGo(host, entering, undo);
+}
+
+/** If it is there still, nobody else has had its number meanwhile; to hold a descriptor of it does not keep that. */
+async function mustStillRun(host: Host, record: Record): Promise<void> {
+  const process = await findProcess(host, record);
+  if (process === undefined) throw new RuntsError('ERR_STATE', `container not running: ${record.id}`);
+  process.close();
 }
 
 async function withHomeOf(host: Host, process: Process, { rootfs }: Record): Promise<Process> {
