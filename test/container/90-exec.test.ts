@@ -108,7 +108,7 @@ test('a signal is sent to it', async () => {
 });
 
 test('with a terminal it has one, of the size that is asked for', async () => {
-  const process = await shared.spawn(sh('tty; stty size; trap "stty size; exit" WINCH; while :; do sleep 0.01; done'), {
+  const process = await shared.spawn(sh('trap "stty size; exit" WINCH; tty; stty size; while :; do sleep 0.01; done'), {
     tty: { columns: 91, rows: 17 },
   });
   let seen = '';
