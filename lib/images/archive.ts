@@ -44,14 +44,32 @@ export async function openArchive(path: string, options: OpenArchiveOptions = {}
 
 const architectures: Partial<Record<NodeJS.Architecture, string>> = { x64: 'amd64', arm64: 'arm64' };
 
-function thisPlatform(): Platform {
+export function thisPlatform(): Platform {
   return { os: 'linux', architecture: architectures[process.arch] ?? process.arch };
 }
 
-async function openFiles(path: string, temporary: string): Promise<ImageFiles> {
+/** The files of an archive, or of a directory. */
+export async function openFiles(path: string, temporary: string): Promise<ImageFiles> {
   const stats = await stat(path);
   if (stats.isDirectory()) return directoryFiles(path);
   return indexTar(await openTar(path, stats, temporary));
+}
+
+/** The files of an archive that comes as a stream: it is kept in a file, for they are read in another order. */
+export async function spooled(stream: AsyncIterable<Uint8Array>, temporary: string): Promise<ImageFiles> {
+  const raw = await unnamedFile(temporary);
+  try {
+    let bytes = 0;
+    for await (const chunk of stream) {
+      bytes += chunk.length;
+      if (bytes > archiveBytesMax) throw new Refused(`it has more than ${archiveBytesMax} bytes`);
+      await raw.appendFile(chunk);
+    }
+  } catch (error) {
+    await raw.close();
+    throw error;
+  }
+  return indexTar(await plainTar(raw, temporary));
 }
 
 async function openImage(files: ImageFiles, choice: Choice): Promise<ImageSource> {
@@ -71,7 +89,10 @@ async function openImage(files: ImageFiles, choice: Choice): Promise<ImageSource
 async function openTar(path: string, stats: Stats, temporary: string): Promise<FileHandle> {
   // Opening a fifo waits for a writer, perhaps for ever.
   if (!stats.isFile()) throw new Refused('it is neither a file nor a directory');
-  const handle = await open(path);
+  return plainTar(await open(path), temporary);
+}
+
+async function plainTar(handle: FileHandle, temporary: string): Promise<FileHandle> {
   try {
     const start = Buffer.alloc(magicBytes);
     const { bytesRead } = await handle.read(start, 0, magicBytes, 0);
@@ -115,7 +136,8 @@ async function unnamedFile(temporary: string): Promise<FileHandle> {
 
 const againHint = 'Make the image again, or get it again.';
 
-function explained(cause: unknown, path: string): unknown {
+/** An error about an image, with the image's name. */
+export function explained(cause: unknown, path: string): unknown {
   if (RuntsError.is(cause)) return cause;
   const what = `cannot read the image ${path}`;
   if (cause instanceof Refused) {

@@ -40,7 +40,10 @@ export function namesOf({ annotations }: Descriptor): readonly string[] {
 export function chooseByPlatform(manifests: readonly Descriptor[], platform: Platform): Descriptor {
   const [only] = manifests;
   if (only !== undefined && manifests.length === 1 && only.platform === undefined) return only;
-  const found = manifests.find((each) => each.platform !== undefined && samePlatform(each.platform, platform));
+  const found = bestVariant(
+    manifests.filter((each) => each.platform !== undefined && samePlatform(each.platform, platform)),
+    platform,
+  );
   if (found !== undefined) return found;
   const names = manifests.flatMap((each) => (each.platform === undefined ? [] : [showPlatform(each.platform)]));
   throw noPlatform(
@@ -49,6 +52,25 @@ export function chooseByPlatform(manifests: readonly Descriptor[], platform: Pla
   );
 }
 
+/** What a platform that names no variant means. */
+const usualVariant: Readonly<Record<string, number>> = { amd64: 1, arm: 7, arm64: 8 };
+
+function variantOf({ architecture, variant }: Platform): number {
+  const number = /^v?(\d{1,3})/.exec(variant ?? '')?.[1];
+  return number === undefined ? (usualVariant[architecture] ?? 0) : Number(number);
+}
+
+/** The nearest variant that a machine of the wanted one runs: itself, or else the highest below it. */
+function bestVariant(candidates: readonly Descriptor[], platform: Platform): Descriptor | undefined {
+  const wanted = variantOf(platform);
+  const ranked = candidates.map((each) => ({ each, rank: variantOf(each.platform ?? platform) }));
+  const [best] = ranked.filter(({ rank }) => rank <= wanted).sort((a, b) => b.rank - a.rank);
+  if (best !== undefined) return best.each;
+  // Whoever asks for no variant takes what there is.
+  return platform.variant === undefined ? ranked.sort((a, b) => a.rank - b.rank)[0]?.each : undefined;
+}
+
+/** The same but for the variant. */
 export function samePlatform(a: Platform, b: Platform): boolean {
   return a.os === b.os && a.architecture === b.architecture;
 }

@@ -1,8 +1,8 @@
 import { Refused } from '../layers/refused.ts';
 import type { ImageConfig } from '../spec/image-config.ts';
 import { checkDigest } from './digest.ts';
-import { array, object, optional, parseJson, string, wrongType } from './json.ts';
-import { layersMax } from './limits.ts';
+import { array, boolean, type JsonObject, object, optional, parseJson, string, wrongType } from './json.ts';
+import { historyMax, layersMax } from './limits.ts';
 import type { Platform } from './source.ts';
 
 /** An image's configuration document, checked. */
@@ -10,6 +10,21 @@ export interface ConfigDocument {
   readonly config: ImageConfig;
   readonly platform: Platform;
   readonly diffIds: readonly string[];
+  /** RFC 3339, as its maker wrote it. */
+  readonly created: string | undefined;
+  readonly history: readonly HistoryEntry[];
+  /** All of it as it stands there: what is kept when another is made of it. */
+  readonly raw: JsonObject;
+}
+
+/** One step of how an image was made. */
+export interface HistoryEntry {
+  readonly created?: string | undefined;
+  readonly created_by?: string | undefined;
+  readonly author?: string | undefined;
+  readonly comment?: string | undefined;
+  /** It changed the configuration only: no layer belongs to it. */
+  readonly empty_layer?: boolean | undefined;
 }
 
 const stringsMax = 10_000;
@@ -36,7 +51,7 @@ function mapOf<T>(
   return Object.fromEntries(entries.map(([key, item]) => [string(key, what), read(item, `${what}.${key}`)]));
 }
 
-/** The fields that mean something to a runtime; an image's other fields are history. */
+/** The fields that mean something to a runtime. */
 const fields: Record<keyof ImageConfig, Reader> = {
   Env: strings,
   Cmd: strings,
@@ -56,20 +71,38 @@ export function readConfig(bytes: Buffer): ConfigDocument {
   if (rootfs['type'] !== 'layers') throw wrongType(rootfs['type'], 'rootfs.type', '"layers"');
   const diffIds = optional(rootfs['diff_ids'], 'rootfs.diff_ids', (value, what) => array(value, what, layersMax)) ?? [];
   return {
-    config: readFields(optional(document['config'], 'config', object) ?? {}),
+    config: readObject(optional(document['config'], 'config', object) ?? {}, fields, 'config') as ImageConfig,
     platform: {
       os: string(document['os'], 'os'),
       architecture: string(document['architecture'], 'architecture'),
     },
     diffIds: diffIds.map((id, index) => checkDigest(id, `rootfs.diff_ids[${index}]`)),
+    created: optional(document['created'], 'created', string),
+    history: optional(document['history'], 'history', readHistory) ?? [],
+    raw: document,
   };
 }
 
-function readFields(config: Readonly<Record<string, unknown>>): ImageConfig {
+const historyFields: Record<keyof HistoryEntry, Reader> = {
+  created: string,
+  created_by: string,
+  author: string,
+  comment: string,
+  empty_layer: boolean,
+};
+
+function readHistory(value: unknown, what: string): readonly HistoryEntry[] {
+  return array(value, what, historyMax).map((item, index) => {
+    const where = `${what}[${index}]`;
+    return readObject(object(item, where), historyFields, where);
+  });
+}
+
+function readObject(from: JsonObject, readers: Readonly<Record<string, Reader>>, what: string): object {
   const read: Record<string, unknown> = {};
-  for (const [key, reader] of Object.entries(fields)) {
-    const value = optional(config[key], `config.${key}`, reader);
+  for (const [key, reader] of Object.entries(readers)) {
+    const value = optional(from[key], `${what}.${key}`, reader);
     if (value !== undefined) read[key] = value;
   }
-  return read as ImageConfig;
+  return read;
 }

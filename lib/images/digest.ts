@@ -23,6 +23,13 @@ export function digestOf(bytes: Uint8Array, algorithm = 'sha256'): string {
   return `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`;
 }
 
+/** The digest of a stream's bytes, by the algorithm of another. */
+export async function digestOfStream(stream: Readable, like: string): Promise<string> {
+  const hash = createHash(algorithmOf(like));
+  for await (const chunk of stream as AsyncIterable<Buffer>) hash.update(chunk);
+  return `${algorithmOf(like)}:${hash.digest('hex')}`;
+}
+
 export function algorithmOf(digest: string): string {
   return digest.slice(0, digest.indexOf(':'));
 }

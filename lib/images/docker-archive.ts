@@ -8,7 +8,7 @@ import { readFile } from './read-file.ts';
 import { type Choice, type ImageFiles, type ImageLayer, type ImageSource, showPlatform } from './source.ts';
 
 /** One image of the list in manifest.json. */
-interface SavedImage {
+export interface SavedImage {
   /** Name of the file. */
   readonly config: string;
   readonly tags: readonly string[];
@@ -29,7 +29,7 @@ export async function isDockerArchive(files: ImageFiles): Promise<boolean> {
  * `diff_ids`: those are checked when the layers are unpacked.
  */
 export async function openDockerArchive(files: ImageFiles, choice: Choice): Promise<ImageSource> {
-  const images = readManifest((await readFile(files, 'manifest.json'))!);
+  const images = readDockerManifest((await readFile(files, 'manifest.json'))!);
   const image = chooseByName(
     images.map((each) => ({ names: each.tags, image: each })),
     choice.reference,
@@ -44,7 +44,8 @@ export async function openDockerArchive(files: ImageFiles, choice: Choice): Prom
   return { config, ...platform, digest, layers, close: () => files.close() };
 }
 
-function readManifest(bytes: Buffer): readonly SavedImage[] {
+/** The list of images of a docker-archive. */
+export function readDockerManifest(bytes: Buffer): readonly SavedImage[] {
   const what = '"manifest.json"';
   return array(parseJson(bytes, what), what, manifestsMax).map((item, index) => {
     const where = `${what}[${index}]`;
@@ -61,7 +62,8 @@ function strings(value: unknown, what: string, max: number): readonly string[] {
   return array(value, what, max).map((item, index) => string(item, `${what}[${index}]`));
 }
 
-async function readVerifiedConfig(files: ImageFiles, name: string): Promise<{ bytes: Buffer; digest: string }> {
+/** A configuration, which its name often has the digest of. */
+export async function readVerifiedConfig(files: ImageFiles, name: string): Promise<{ bytes: Buffer; digest: string }> {
   const bytes = await readFile(files, name);
   if (bytes === undefined) throw new Refused(`the configuration "${name}" is not in it`);
   const digest = digestOf(bytes);

@@ -32,6 +32,11 @@ export function string(value: unknown, what: string): string {
   return value;
 }
 
+export function boolean(value: unknown, what: string): boolean {
+  if (typeof value !== 'boolean') throw wrongType(value, what, 'true or false');
+  return value;
+}
+
 export function size(value: unknown, what: string): number {
   if (!Number.isSafeInteger(value) || (value as number) < 0) throw wrongType(value, what, 'a number of bytes');
   return value as number;

@@ -4,6 +4,9 @@ export const documentBytesMax = 4 * 1024 * 1024;
 /** overlayfs and Docker stop at 128. */
 export const layersMax = 128;
 
+/** Steps of how an image was made; most are no layer. */
+export const historyMax = 10_000;
+
 /** Entries of an index, images of an archive. */
 export const manifestsMax = 1000;
 
@@ -16,3 +19,6 @@ export const archiveNameBytesMax = 16 * 1024 * 1024;
 
 /** An archive that is compressed as a whole, decompressed. */
 export const archiveBytesMax = 64 * 1024 ** 3;
+
+/** One layer as a registry has it, compressed. */
+export const layerBytesMax = 64 * 1024 ** 3;

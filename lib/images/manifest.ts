@@ -33,6 +33,9 @@ const documentTypes: Record<string, DocumentKind> = {
   'application/vnd.docker.distribution.manifest.list.v2+json': 'index',
 };
 
+/** What is asked for where any document of an image will do. */
+export const documentTypeNames: readonly string[] = Object.keys(documentTypes);
+
 const configTypes: readonly string[] = [
   'application/vnd.oci.image.config.v1+json',
   'application/vnd.docker.container.image.v1+json',
@@ -114,5 +117,10 @@ function readDescriptor(value: unknown, what: string): Descriptor {
 
 function readPlatform(value: unknown, what: string): Platform {
   const platform = object(value, what);
-  return { os: string(platform['os'], `${what}.os`), architecture: string(platform['architecture'], what) };
+  const variant = optional(platform['variant'], `${what}.variant`, string);
+  return {
+    os: string(platform['os'], `${what}.os`),
+    architecture: string(platform['architecture'], what),
+    ...(variant !== undefined && variant !== '' && { variant }),
+  };
 }

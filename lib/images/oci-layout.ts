@@ -6,9 +6,16 @@ import { object, parseJson } from './json.ts';
 import { indexDepthMax } from './limits.ts';
 import { type Descriptor, type Manifest, readDocument } from './manifest.ts';
 import { checkBlob, readBlob, readFile } from './read-file.ts';
-import { type Choice, type ImageFiles, type ImageLayer, type ImageSource, showPlatform } from './source.ts';
+import {
+  type Choice,
+  type ImageFiles,
+  type ImageLayer,
+  type ImageSource,
+  type Platform,
+  showPlatform,
+} from './source.ts';
 
-const indexType = 'application/vnd.oci.image.index.v1+json';
+export const indexType = 'application/vnd.oci.image.index.v1+json';
 
 /** Whether the files are an OCI layout: index.json is what makes it one. */
 export async function isOciLayout(files: ImageFiles): Promise<boolean> {
@@ -17,10 +24,18 @@ export async function isOciLayout(files: ImageFiles): Promise<boolean> {
 
 /** Opens the image that was chosen; every blob is verified against the digest and size that its parent gives. */
 export async function openOciLayout(files: ImageFiles, choice: Choice): Promise<ImageSource> {
-  await checkVersion(files);
-  const { descriptor, manifest } = await findManifest(files, choice);
+  await checkLayout(files);
+  return openManifest(files, await findManifest(files, choice), choice.platform);
+}
+
+/** Opens the image of a manifest that was read already. */
+export async function openManifest(
+  files: ImageFiles,
+  { descriptor, manifest }: { readonly descriptor: Descriptor; readonly manifest: Manifest },
+  wanted: Platform | undefined,
+): Promise<ImageSource> {
   const document = readConfig(await readBlob(files, manifest.config, 'the configuration'));
-  checkConfig(document, manifest, choice);
+  checkConfig(document, manifest, wanted);
   const layers = await Promise.all(
     manifest.layers.map((layer, index) => openLayer(files, layer, document.diffIds[index]!)),
   );
@@ -28,7 +43,8 @@ export async function openOciLayout(files: ImageFiles, choice: Choice): Promise<
   return { config, ...platform, digest: descriptor.digest, layers, close: () => files.close() };
 }
 
-async function checkVersion(files: ImageFiles): Promise<void> {
+/** Refuses a layout of another version. */
+export async function checkLayout(files: ImageFiles): Promise<void> {
   const layout = object(parseJson((await readFile(files, 'oci-layout'))!, '"oci-layout"'), '"oci-layout"');
   if (layout['imageLayoutVersion'] !== '1.0.0') throw new Refused('"oci-layout" is not of version 1.0.0');
 }
@@ -74,11 +90,11 @@ function chooseImage(manifests: readonly Descriptor[], reference: string | undef
   );
 }
 
-function checkConfig({ diffIds, platform }: ConfigDocument, manifest: Manifest, choice: Choice): void {
+function checkConfig({ diffIds, platform }: ConfigDocument, manifest: Manifest, wanted: Platform | undefined): void {
   if (diffIds.length !== manifest.layers.length) {
     throw new Refused(`it has ${manifest.layers.length} layers, but its configuration speaks of ${diffIds.length}`);
   }
-  if (!samePlatform(platform, choice.platform)) throw noPlatform(choice.platform, [showPlatform(platform)]);
+  if (wanted !== undefined && !samePlatform(platform, wanted)) throw noPlatform(wanted, [showPlatform(platform)]);
 }
 
 async function openLayer(files: ImageFiles, layer: Descriptor, diffId: string): Promise<ImageLayer> {

@@ -1,6 +1,6 @@
 import type { Cancel } from '../host/cancel.ts';
 import type { ImagePort } from '../host/image.ts';
-import { unpackLayers } from '../layers/unpack.ts';
+import { makeRoot } from '../layers/root.ts';
 import { openArchive } from './archive.ts';
 
 /** Image archives for the core. */
@@ -9,10 +9,8 @@ export const imageArchives: ImagePort = {
     const source = await openArchive(path);
     return {
       config: source.config,
-      async unpack(directory, { asRoot, cancel }) {
-        const { owners } = await withSignal(cancel, (signal) => unpackLayers(source, directory, { asRoot, signal }));
-        return owners;
-      },
+      makeRoot: ({ cancel, ...place }) =>
+        withSignal(cancel, (signal) => makeRoot({ ...place, image: source }, { signal })),
       close: () => source.close(),
     };
   },

@@ -29,10 +29,12 @@ export interface ImageSource {
 export interface Platform {
   readonly os: string;
   readonly architecture: string;
+  /** Which of the architecture's: `v7` of arm. */
+  readonly variant?: string | undefined;
 }
 
-export function showPlatform({ os, architecture }: Platform): string {
-  return `${os}/${architecture}`;
+export function showPlatform({ os, architecture, variant }: Platform): string {
+  return variant === undefined ? `${os}/${architecture}` : `${os}/${architecture}/${variant}`;
 }
 
 /** Which image of those in an archive. */

@@ -1,9 +1,11 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { runts, startRunts } from '../cli/runts.ts';
 import { dockerFiles, type Files, type Member, ociFiles, ociImage, packFiles, tar } from '../support/archives.ts';
+import { removeData } from '../support/remove-data.ts';
 import { testIf } from '../support/requires.ts';
 import { type TemporaryDirectory, temporaryDirectory } from '../support/rootfs.ts';
 
@@ -22,7 +24,10 @@ beforeAll(() => {
   // The containers' users are to get in, whoever runs this.
   chmodSync(directory.path, 0o755);
 });
-afterAll(() => directory.remove());
+afterAll(async () => {
+  await removeData(at('runts'));
+  await directory.remove();
+});
 
 const busybox: Member[] = ['sh', 'id', 'ls', 'cat', 'sleep', 'env', 'echo'].map((name) => ({
   name: `bin/${name}`,
@@ -113,7 +118,11 @@ describe('hostile and damaged images end in one clear error, and nothing is left
   const image = (extra: Member) =>
     packFiles(dockerFiles({ layers: [base(), tar(extra)], config: { Cmd: ['/bin/id'] } }));
   const oci = (): { files: Files; layer: string } => {
-    const { files, descriptor } = ociImage({ layers: [base()], config: { Cmd: ['/bin/id'] } });
+    // One that is not unpacked yet.
+    const { files, descriptor } = ociImage({
+      layers: [base(), tar({ name: 'other', content: randomBytes(4_000_000).toString('hex') })],
+      config: { Cmd: ['/bin/id'] },
+    });
     const layer = Object.keys(files).sort((a, b) => files[b]!.length - files[a]!.length)[0] as string;
     return { files: ociFiles([descriptor], files), layer };
   };
@@ -195,11 +204,20 @@ describe('the unpacked tree goes', () => {
   });
 
   test.each(['SIGKILL', 'SIGTERM'] as const)('on %s while it is being unpacked', async (signal) => {
-    const many = Array.from({ length: 5000 }, (_, i) => ({ name: `many/${i}`, content: `${i}`.repeat(2000) }));
+    const partial = () =>
+      existsSync(at('runts/layers'))
+        ? readdirSync(at('runts/layers')).filter((name) => name.startsWith('.partial'))
+        : [];
+    const many = Array.from({ length: 5000 }, (_, i) => ({ name: `many/${i}`, content: `${signal}${i}`.repeat(2000) }));
     const image = dockerArchive('large.tar', { Cmd: ['/bin/id'] }, many);
+    // Of an earlier one.
+    for (const name of partial()) rmSync(at(`runts/layers/${name}`), { recursive: true });
     const { child, ended } = startRunts(['run', '--image', image], { env: env() });
     await expect
-      .poll(() => containers().some((id) => existsSync(at(`runts/containers/${id}/rootfs/many`))), { interval: 5 })
+      .poll(() => partial().some((name) => existsSync(at(`runts/layers/${name}/diff/many`))), {
+        interval: 5,
+        timeout: 10_000,
+      })
       .toBe(true);
     child.kill(signal);
     const { code, stdout, stderr } = await ended;

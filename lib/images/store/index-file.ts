@@ -1,0 +1,102 @@
+import { RuntsError } from '../../errors.ts';
+import { namesOf } from '../choose.ts';
+import { array, type JsonObject, object, optional, parseJson } from '../json.ts';
+import { documentBytesMax, manifestsMax } from '../limits.ts';
+import { type Descriptor, readDocument } from '../manifest.ts';
+import { parseReference, showReference } from '../reference.ts';
+import { type Place, replaceFile } from './place.ts';
+import { readWhole } from './read.ts';
+
+export const indexType = 'application/vnd.oci.image.index.v1+json';
+const nameKey = 'org.opencontainers.image.ref.name';
+
+/** One entry of index.json: what a reference means, or an image that has none. */
+export interface IndexEntry {
+  /** In full, `docker.io/library/debian:12`; undefined for an image without a name. */
+  readonly reference: string | undefined;
+  readonly descriptor: Descriptor;
+  /** As it stands in the file: what other tools have noted there stays. */
+  readonly raw: JsonObject;
+}
+
+export interface StoreIndex {
+  readonly entries: readonly IndexEntry[];
+  readonly raw: JsonObject;
+}
+
+const empty: StoreIndex = { entries: [], raw: { schemaVersion: 2, mediaType: indexType, manifests: [] } };
+
+/** Reads index.json, strictly: it may be somebody else's who wrote it. */
+export async function readIndex(place: Place): Promise<StoreIndex> {
+  const bytes = await readWhole(place.index, documentBytesMax);
+  if (bytes === undefined) return empty;
+  try {
+    const what = '"index.json"';
+    const document = readDocument(bytes, indexType, what);
+    if (document.kind !== 'index') throw new Error('it is not an index');
+    const raw = object(parseJson(bytes, what), what);
+    const items = optional(raw['manifests'], what, (value) => array(value, what, manifestsMax)) ?? [];
+    const entries = document.manifests.map((descriptor, i) => ({
+      reference: referenceOf(descriptor),
+      descriptor: { ...descriptor, annotations: withoutNames(descriptor) },
+      raw: items[i] as JsonObject,
+    }));
+    return { entries: entries.map(withoutLost), raw };
+  } catch (error) {
+    throw new RuntsError('ERR_IMAGE', `cannot read ${place.index}: ${(error as Error).message}`, {
+      hint: 'Something else has written to it. `skopeo inspect oci:DIRECTORY:NAME` may say more; move it away to start anew.',
+      cause: error,
+    });
+  }
+}
+
+/** Of entries with one name, a short and a whole one perhaps, the last was written last: the others have lost it. */
+function withoutLost(entry: IndexEntry, index: number, all: readonly IndexEntry[]): IndexEntry {
+  const isLost = entry.reference !== undefined && all.slice(index + 1).some((e) => e.reference === entry.reference);
+  return isLost ? makeEntry(undefined, entry.descriptor) : entry;
+}
+
+/** Writes index.json; to be called with the store's lock held. */
+export async function writeIndex(place: Place, { raw }: StoreIndex, entries: readonly IndexEntry[]): Promise<void> {
+  const manifests = entries.map((entry) => entry.raw);
+  if (manifests.length > manifestsMax) {
+    throw new RuntsError('ERR_SETUP', `the image store can have ${manifestsMax} references, and would have more`, {
+      hint: 'Remove those that are not needed any more: `runts rmi`.',
+    });
+  }
+  await replaceFile(place.index, `${JSON.stringify({ ...raw, manifests })}\n`);
+}
+
+/** An entry as it is to stand in the file. */
+export function makeEntry(reference: string | undefined, descriptor: Descriptor): IndexEntry {
+  const { mediaType, digest, size, platform } = descriptor;
+  const others = withoutNames(descriptor);
+  const noted = reference === undefined ? others : { ...others, [nameKey]: reference };
+  return {
+    reference,
+    descriptor,
+    raw: {
+      mediaType,
+      digest,
+      size,
+      ...(Object.keys(noted).length > 0 && { annotations: noted }),
+      ...(platform !== undefined && { platform }),
+    },
+  };
+}
+
+const nameKeys = ['io.containerd.image.name', nameKey];
+
+const withoutNames = ({ annotations }: Descriptor) =>
+  Object.fromEntries(Object.entries(annotations).filter(([key]) => !nameKeys.includes(key)));
+
+/** What others wrote there may be short: `debian:12`; or no reference at all, and then it is no name. */
+function referenceOf(descriptor: Descriptor): string | undefined {
+  const [name] = namesOf(descriptor);
+  if (name === undefined) return undefined;
+  try {
+    return showReference(parseReference(name));
+  } catch {
+    return undefined;
+  }
+}
