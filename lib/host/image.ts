@@ -1,7 +1,8 @@
 import { RuntsError } from '../errors.ts';
 import type { Facts } from '../plan/facts.ts';
-import { type Ownership, ownerMaps, ownershipProgram, ownershipRowsMax } from '../plan/keeper.ts';
-import type { Maps } from '../plan/plan.ts';
+import { containerMaps, ownerMaps } from '../plan/keeper.ts';
+import type { OverlayLayers } from '../plan/layers.ts';
+import type { Maps, Plan } from '../plan/plan.ts';
 import type { ImageConfig } from '../spec/image-config.ts';
 import { namespaceFlags } from '../spec/names.ts';
 import type { CommonOptions } from '../spec/options.ts';
@@ -10,7 +11,6 @@ import { errnoOf } from './failure.ts';
 import type { Host } from './host.ts';
 import { startKeeper } from './keeper.ts';
 import { mustBePrivate } from './private.ts';
-import { runProgram } from './program.ts';
 import { frameDeadlineMs } from './session.ts';
 import { Undo, withReleaseErrors } from './undo.ts';
 
@@ -22,16 +22,34 @@ export interface ImagePort {
 
 export interface OpenImage {
   readonly config: ImageConfig;
-  /** Applies its layers to an empty directory. Owners that it may not give are returned. */
-  unpack(
-    directory: string,
-    options: { readonly asRoot: boolean; readonly cancel: Cancel | undefined },
-  ): Promise<readonly Ownership[]>;
+  /** Makes its root file system for a container, in the container's directory, which is there and empty. */
+  makeRoot(place: RootPlace): Promise<ImageRoot>;
   close(): Promise<void>;
 }
 
+/** Where a root file system is to be, and for whom. */
+export interface RootPlace {
+  readonly host: Host;
+  readonly facts: Facts;
+  readonly id: string;
+  /** The ids of the container; undefined where they are the host's. */
+  readonly maps: Maps | undefined;
+  /** The user namespace is there when the root is mounted, for the kernel to map owners through. */
+  readonly mappable: boolean;
+  readonly cancel: Cancel | undefined;
+}
+
+/** A root file system, as the plan of a container wants it. */
+export interface ImageRoot {
+  /** The directory on the host; with an overlay, that of what was changed. */
+  readonly path: string;
+  readonly overlay?: OverlayLayers;
+  /** A regular file of the image, found inside it. */
+  read(path: string, bytesMax: number): Promise<string | undefined>;
+}
+
 export interface UnpackedImage {
-  readonly root: string;
+  readonly root: ImageRoot;
   readonly config: ImageConfig;
   release(): Promise<void>;
 }
@@ -42,8 +60,8 @@ export interface UnpackRequest {
   readonly userns: CommonOptions['userns'];
   readonly images: ImagePort;
   readonly cancel: Cancel | undefined;
-  /** Throws where an image of this configuration is not wanted; nothing has been made by then. */
-  readonly refuse: (config: ImageConfig) => void;
+  /** Throws where an image of this configuration is not wanted; nothing has been made by then. Gives the plan without it. */
+  readonly refuse: (config: ImageConfig) => Plan;
 }
 
 /** Unpacks an image into a root file system of its own, which goes when it is released, or when this process dies. */
@@ -54,7 +72,7 @@ export async function unpackImage(host: Host, facts: Facts, request: UnpackReque
   try {
     const image = await images.open(path);
     undo.add(() => image.close());
-    request.refuse(image.config);
+    const plan = request.refuse(image.config);
     const maps = ownerMaps(request.userns, facts);
     const flags = maps === undefined ? 0 : namespaceFlags.user;
     const parent = `${host.environment.dataDirectory}/containers`;
@@ -69,11 +87,10 @@ export async function unpackImage(host: Host, facts: Facts, request: UnpackReque
     } finally {
       handle.close();
     }
-    const root = `${parent}/${id}/rootfs`;
     await host.files.makeDirectory(`${parent}/${id}`, 0o700);
-    await host.files.makeDirectory(root, 0o755);
-    const owners = await image.unpack(root, { asRoot: facts.privileged, cancel });
-    if (maps !== undefined && maps.setgroups === 'allow') await giveOwners(host, root, owners, maps, patience);
+    const containerIds = containerMaps(request.userns, facts);
+    const mappable = !facts.privileged || containerIds === undefined || (plan.flags & namespaceFlags.user) !== 0;
+    const root = await image.makeRoot({ host, facts, id, maps: containerIds, mappable, cancel });
     const release = async (): Promise<void> => {
       const [first, ...others] = await undo.run();
       if (first !== undefined) throw withReleaseErrors(first, others);
@@ -81,26 +98,6 @@ export async function unpackImage(host: Host, facts: Facts, request: UnpackReque
     return { root, config: image.config, release };
   } catch (error) {
     throw withReleaseErrors(error, await undo.run());
-  }
-}
-
-/** Owners are ids of the container: only inside a user namespace with its maps may an ordinary user give them. */
-async function giveOwners(
-  host: Host,
-  root: string,
-  owners: readonly Ownership[],
-  maps: Maps,
-  patience: { readonly deadlineMs: number; readonly cancel: Cancel | undefined },
-): Promise<void> {
-  if (owners.length === 0) return;
-  const handle = await host.files.open(root, 'directory');
-  try {
-    for (let at = 0; at < owners.length; at += ownershipRowsMax) {
-      const segment = ownershipProgram(owners.slice(at, at + ownershipRowsMax));
-      await runProgram(host, { flags: namespaceFlags.user, maps, segment, inputs: [handle] }, patience);
-    }
-  } finally {
-    handle.close();
   }
 }
 

@@ -15,10 +15,11 @@ import type { IdMapping, SeccompProfile, Spec } from '../spec/types.ts';
 import { type ResolvedUser, resolveUser } from '../spec/users.ts';
 import { readBundle } from './bundle.ts';
 import type { Cancel } from './cancel.ts';
+import { errnoOf, refused } from './failure.ts';
 import type { Host } from './host.ts';
-import { type ImagePort, unpackImage } from './image.ts';
+import { type ImagePort, type ImageRoot, unpackImage } from './image.ts';
 import { lookUp } from './lookups.ts';
-import { usableDirectory } from './rootfs.ts';
+import { usableDirectory, usableRoot } from './rootfs.ts';
 import { Undo, withReleaseErrors } from './undo.ts';
 
 export type { ImagePort } from './image.ts';
@@ -50,6 +51,16 @@ export interface Prepared {
   release(): Promise<void>;
 }
 
+/** What this host refuses while it is only looked at is told as everything else that it refuses. */
+async function asked<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (errnoOf(error) === undefined) throw error;
+    throw refused(error, { at: 'state', doing: 'prepare the container' });
+  }
+}
+
 /** From options to a plan: checks them, finds the root file system, reads its users. Nothing of the host is changed but for an image, which is unpacked. */
 export async function prepare(host: Host, facts: Facts, request: PrepareRequest): Promise<Prepared> {
   const issues = checkOptions(request.options);
@@ -57,11 +68,11 @@ export async function prepare(host: Host, facts: Facts, request: PrepareRequest)
   refuseNotYet(request.options);
   const undo = new Undo();
   try {
-    const devices = await limitedDevices(host, request.options);
-    const source = await openSource(host, facts, { ...request, devices }, undo);
-    const user = await findUser(host, facts, request.options, source);
+    const devices = await asked(limitedDevices(host, request.options));
+    const source = await asked(openSource(host, facts, { ...request, devices }, undo));
+    const user = await asked(findUser(host, facts, request.options, source));
     const spec = specified(host, facts, { ...request, devices }, source, user);
-    const lookups = await lookUp(host, spec, source.directory);
+    const lookups = await asked(lookUp(host, spec, source.directory));
     const plan = planned(spec, facts, request, source, lookups);
     return {
       spec,
@@ -105,16 +116,17 @@ function planned(
   spec: Spec,
   facts: Facts,
   { options, id, ownStdio }: PrepareRequest,
-  { bundle, root, directory }: Source,
+  source: Source,
   lookups: Lookups,
 ): Plan {
+  const { bundle, directory } = source;
   // In a bundle, as the OCI has it, the command itself is process 1; with the library a reaper is.
   const reap = options.init ?? bundle === undefined;
   const request: ContainerRequest = {
     id,
     spec,
     bundle: directory,
-    root: root === undefined ? { kind: 'host' } : { kind: 'directory', path: root },
+    root: rootOf(source),
     reap,
     stdio: spec.process?.terminal === true ? 'terminal' : 'pipes',
     ownStdio,
@@ -124,10 +136,18 @@ function planned(
   return planContainer(request, facts);
 }
 
+/** A device node of an image is not to lead to a device of the host. */
+function rootOf({ root, image, made }: Source): ContainerRequest['root'] {
+  if (made?.overlay !== undefined) return { kind: 'overlay', layers: made.overlay };
+  return root === undefined ? { kind: 'host' } : { kind: 'directory', path: root, nodev: image !== undefined };
+}
+
 /** Where the root file system comes from, and what came with it. */
 interface Source {
   /** Absolute; undefined for the host's own. */
   readonly root: string | undefined;
+  /** Made of an image. */
+  readonly made?: ImageRoot;
   readonly image?: ImageConfig;
   readonly bundle?: Spec;
   /** What a bundle's relative paths are below. */
@@ -138,27 +158,27 @@ async function openSource(host: Host, facts: Facts, request: Asked, undo: Undo):
   const { options, id, images, cancel } = request;
   if (options.host !== undefined) return { root: undefined };
   if (options.rootfs !== undefined) {
-    return { root: await usableDirectory(host, absolute(host, options.rootfs), 'root file system', '/rootfs') };
+    return { root: await usableRoot(host, absolute(host, options.rootfs), 'root file system', '/rootfs') };
   }
   if (options.bundle !== undefined) {
     const path = await usableDirectory(host, absolute(host, options.bundle), 'bundle', '/bundle');
     const bundle = await readBundle(host, path);
     const root = bundle.root.path.startsWith('/') ? bundle.root.path : `${path}/${bundle.root.path}`;
-    return { root: await usableDirectory(host, root, 'root file system', '/root/path'), bundle, directory: path };
+    return { root: await usableRoot(host, root, 'root file system', '/root/path'), bundle, directory: path };
   }
   const path = absolute(host, options.image);
   const { spec: _edit, ...unedited } = options;
   // Unpacking takes long, and no command, or a limit that cannot be set, can be told before: by a plan that is not used.
   // The caller's own edit of the specification is left out, for it is to be called once.
-  const refuse = (image: ImageConfig): void => {
+  const refuse = (image: ImageConfig): Plan => {
     stopSignal(options, image);
     const stand = { root: '/image', image };
     const spec = specified(host, facts, { ...request, options: unedited }, stand, undefined);
-    planned(spec, facts, request, stand, nothingFound);
+    return planned(spec, facts, request, stand, nothingFound);
   };
   const unpacked = await unpackImage(host, facts, { path, id, userns: options.userns, images, cancel, refuse });
   undo.add(() => unpacked.release());
-  return { root: unpacked.root, image: unpacked.config };
+  return { root: unpacked.root.path, made: unpacked.root, image: unpacked.config };
 }
 
 const absolute = ({ environment }: Host, path: string) => (path.startsWith('/') ? path : `${environment.cwd}/${path}`);
@@ -176,9 +196,9 @@ async function findUser(
   const asked = options.user ?? source.image?.User ?? '';
   if (asked === '' && source.bundle !== undefined) return undefined;
   const root = source.root ?? '/';
-  const [passwd, group] = await Promise.all(
-    ['etc/passwd', 'etc/group'].map((path) => host.files.readBelow(root, path, accountsBytesMax)),
-  );
+  const read = (path: string) =>
+    source.made?.read(path, accountsBytesMax) ?? host.files.readBelow(root, path, accountsBytesMax);
+  const [passwd, group] = await Promise.all(['etc/passwd', 'etc/group'].map(read));
   const user = resolveUser(asked === '' ? '0' : asked, passwd, group);
   // The groups of an account are a convenience here: those that the container cannot have are left away.
   const maps = containerMaps(options.userns ?? (source.bundle && bundleUserns(source.bundle)), facts);

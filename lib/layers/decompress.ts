@@ -24,12 +24,16 @@ export function compressionOf(start: Buffer): Compression {
   return found === undefined ? 'none' : found[0];
 }
 
+/** Hears how many bytes were taken of the stream as it is. */
+export type OnBytes = (bytes: number) => void;
+const ignore: OnBytes = () => {};
+
 /**
  * The uncompressed bytes of a stream, whatever it is compressed with; destroys the stream when it is left early.
  *
  * The stream is read to its very end, so that a check of its digest at the end has been made when this returns.
  */
-export async function* uncompressed(raw: Readable): AsyncGenerator<Buffer> {
+export async function* uncompressed(raw: Readable, onBytes: OnBytes = ignore): AsyncGenerator<Buffer> {
   // An error may come while nobody waits for it; it stays in `errored`, where whoever reads next finds it.
   raw.on('error', () => {});
   try {
@@ -40,13 +44,21 @@ export async function* uncompressed(raw: Readable): AsyncGenerator<Buffer> {
       yield start;
       return;
     }
-    yield* compression === 'none' ? (raw as AsyncIterable<Buffer>) : decompressed(raw, decoder(compression));
+    yield* compression === 'none' ? plain(raw, onBytes) : decompressed(raw, decoder(compression), onBytes);
   } finally {
     raw.destroy();
   }
 }
 
-async function* decompressed(raw: Readable, through: Transform): AsyncGenerator<Buffer> {
+async function* plain(raw: Readable, onBytes: OnBytes): AsyncGenerator<Buffer> {
+  for await (const chunk of raw as AsyncIterable<Buffer>) {
+    onBytes(chunk.length);
+    yield chunk;
+  }
+}
+
+async function* decompressed(raw: Readable, through: Transform, onBytes: OnBytes): AsyncGenerator<Buffer> {
+  raw.on('data', (chunk: Buffer) => onBytes(chunk.length));
   raw.on('error', (error) => through.destroy(error));
   raw.on('close', () => {
     if (!raw.readableEnded) through.destroy(new Refused('the compressed data ends early'));

@@ -60,6 +60,14 @@ export function pathComponents(name: string): string[] {
   return components;
 }
 
+/** Refuses a real path that links led beyond what a name may be. */
+export function checkPlace(path: string): void {
+  if (path.length > pathBytesMax) throw new Refused(`the name leads to a path of more than ${pathBytesMax} bytes`);
+  let depth = 0;
+  for (let i = path.indexOf('/'); i !== -1; i = path.indexOf('/', i + 1)) depth++;
+  if (depth > depthMax) throw new Refused(`the name leads more than ${depthMax} directories deep`);
+}
+
 /** A byte string as people should see it: UTF-8 where it is that, quoted, and cut. */
 export function showName(name: string): string {
   const text = Buffer.from(name, 'latin1').toString('utf8');

@@ -24,11 +24,15 @@ export function parsePax(body: Buffer): PaxRecords {
   return records;
 }
 
+/** Extended attributes by name; names and values are byte strings. */
+export type Xattrs = ReadonlyMap<string, string>;
+
 const xattrKey = /^(?:SCHILY|LIBARCHIVE)\.xattr\./;
 
-/** The names of the extended attributes among the records. */
-export function xattrNames(records: PaxRecords): string[] {
-  return [...records.keys()].filter((key) => xattrKey.test(key)).map((key) => key.replace(xattrKey, ''));
+/** The extended attributes among the records. */
+export function xattrsOf(records: PaxRecords): Xattrs {
+  const found = [...records].filter(([key]) => xattrKey.test(key));
+  return new Map(found.map(([key, value]) => [key.replace(xattrKey, ''), value]));
 }
 
 type Setter = (header: TarHeader, value: string) => void;
@@ -52,6 +56,7 @@ const setters: Record<string, Setter> = {
   },
   mtime: (header, value) => {
     header.mtime = seconds(value);
+    header.nanoseconds = nanoseconds(value);
   },
 };
 
@@ -90,4 +95,10 @@ function seconds(value: string): number {
     throw new Refused(`a pax header has an mtime that is not a number: ${JSON.stringify(value.slice(0, 40))}`);
   }
   return Number(value);
+}
+
+/** Of a time before 1970 too, the distance from the whole second before it. */
+function nanoseconds(value: string): number {
+  const fraction = Number((value.split('.')[1] ?? '').slice(0, 9).padEnd(9, '0'));
+  return value.startsWith('-') && fraction > 0 ? 1e9 - fraction : fraction;
 }

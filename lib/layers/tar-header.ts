@@ -14,6 +14,10 @@ export interface TarHeader {
   size: number;
   /** Seconds since 1970; may be negative. */
   mtime: number;
+  /** What the time has beyond whole seconds, exactly. */
+  nanoseconds: number;
+  readonly major: number;
+  readonly minor: number;
 }
 
 const field = {
@@ -27,6 +31,8 @@ const field = {
   type: [156, 1],
   linkName: [157, 100],
   magic: [257, 8],
+  major: [329, 8],
+  minor: [337, 8],
   prefix: [345, 155],
 } as const satisfies Record<string, readonly [number, number]>;
 
@@ -41,16 +47,21 @@ export function isZeroBlock(block: Buffer, at: number): boolean {
 export function decodeHeader(block: Buffer, at: number): TarHeader {
   checkSum(block, at);
   const name = text(block, at, field.name);
+  const type = String.fromCharCode(block[at + field.type[0]]!);
+  const isDevice = type === '3' || type === '4';
   const prefix = block.toString('latin1', at + 257, at + 263) === 'ustar\0' ? text(block, at, field.prefix) : '';
   return {
     name: prefix === '' ? name : `${prefix}/${name}`,
     linkName: text(block, at, field.linkName),
-    type: String.fromCharCode(block[at + field.type[0]]!),
+    type,
     mode: count(block, at, field.mode, 'mode') & 0o7777,
     uid: count(block, at, field.uid, 'user id'),
     gid: count(block, at, field.gid, 'group id'),
     size: count(block, at, field.size, 'size'),
     mtime: number(block, at, field.mtime, 'time'),
+    nanoseconds: 0,
+    major: isDevice ? count(block, at, field.major, 'device number') : 0,
+    minor: isDevice ? count(block, at, field.minor, 'device number') : 0,
   };
 }
 

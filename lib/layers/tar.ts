@@ -1,5 +1,5 @@
 import { extendedHeaderBytesMax } from './limits.ts';
-import { applyPax, checkGlobalPax, type PaxRecords, parsePax, sparseHint, xattrNames } from './pax.ts';
+import { applyPax, checkGlobalPax, type PaxRecords, parsePax, sparseHint, type Xattrs, xattrsOf } from './pax.ts';
 import { Refused } from './refused.ts';
 import { blockBytes, decodeHeader, isZeroBlock, type TarHeader } from './tar-header.ts';
 
@@ -16,8 +16,11 @@ export interface TarEntry {
   /** Bytes of content; 0 for everything but a file. */
   readonly size: number;
   readonly mtime: number;
-  /** Names of extended attributes; their values are not kept. */
-  readonly xattrs: readonly string[];
+  readonly nanoseconds: number;
+  /** Of a device. */
+  readonly major: number;
+  readonly minor: number;
+  readonly xattrs: Xattrs;
 }
 
 export type TarEvent =
@@ -39,7 +42,7 @@ const types: Record<string, TarEntryType> = {
   '6': 'fifo',
 };
 
-const noXattrs: readonly string[] = [];
+const noXattrs: Xattrs = new Map();
 const endEvent: TarEvent = { kind: 'end' };
 
 /** Extended headers seen since the last entry: they describe the next one. */
@@ -184,7 +187,7 @@ export class TarReader {
     // Everything but a file is a header only, whatever size it claims: so read Go and GNU tar.
     const size = type === 'file' ? header.size : 0;
     this.#expect(size);
-    const { name, linkName, mode, uid, gid, mtime } = header;
+    const { name, linkName, mode, uid, gid, mtime, nanoseconds, major, minor } = header;
     return {
       type,
       name,
@@ -194,7 +197,10 @@ export class TarReader {
       gid,
       size,
       mtime,
-      xattrs: pax === undefined ? noXattrs : xattrNames(pax),
+      nanoseconds,
+      major,
+      minor,
+      xattrs: pax === undefined ? noXattrs : xattrsOf(pax),
     };
   }
 

@@ -1,8 +1,8 @@
 import fs, { constants } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { RuntsError } from '../errors.ts';
-import { showName } from './entry-name.ts';
-import { depthMax, pathBytesMax, symlinksMax } from './limits.ts';
+import { checkPlace, showName } from './entry-name.ts';
+import { symlinksMax } from './limits.ts';
 import type { Pace } from './pace.ts';
 import { Refused } from './refused.ts';
 
@@ -235,14 +235,6 @@ function placeIn(parent: Directory, name: string): Place {
     parent: parent.path,
     path: parent.path === '' ? name : `${parent.path}/${name}`,
   };
-}
-
-/** Refuses a real path that links led beyond what a name may be. */
-export function checkPlace(path: string): void {
-  if (path.length > pathBytesMax) throw new Refused(`the name leads to a path of more than ${pathBytesMax} bytes`);
-  let depth = 0;
-  for (let i = path.indexOf('/'); i !== -1; i = path.indexOf('/', i + 1)) depth++;
-  if (depth > depthMax) throw new Refused(`the name leads more than ${depthMax} directories deep`);
 }
 
 /** Undefined where there is no directory of this name: nothing, a symbolic link, or a file. */

@@ -146,7 +146,7 @@ async function applyEvents(reader: TarReader, layer: number, run: Run, where: Wh
 function countEntry(entry: TarEntry, { spent, limits }: Run): void {
   spent.entries++;
   spent.nameBytes += entry.name.length;
-  for (const name of entry.xattrs) spent.nameBytes += name.length;
+  for (const name of entry.xattrs.keys()) spent.nameBytes += name.length;
   check('entries', spent.entries, limits.entries);
   check('bytes of names', spent.nameBytes, limits.nameBytes);
 }

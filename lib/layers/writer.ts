@@ -1,11 +1,11 @@
 import fs, { constants } from 'node:fs';
-import { pathComponents, readEntryName, showName } from './entry-name.ts';
+import { checkPlace, pathComponents, readEntryName, showName } from './entry-name.ts';
 import type { Ledger, Skipped } from './ledger.ts';
 import { pathBytesMax } from './limits.ts';
 import type { Pace } from './pace.ts';
 import { Refused } from './refused.ts';
 import type { TarEntry, TarEntryType } from './tar.ts';
-import { checkPlace, type Place, type Tree } from './tree.ts';
+import type { Place, Tree } from './tree.ts';
 
 const createFlags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
@@ -85,7 +85,7 @@ export class LayerWriter {
   async #entry(entry: TarEntry, components: readonly string[]): Promise<void> {
     const place = this.#tree.place(components, { create: true });
     checkPlace(place.path);
-    if (entry.xattrs.length > 0) this.#ledger.skip(place.path, 'xattrs', entry.xattrs);
+    if (entry.xattrs.size > 0) this.#ledger.skip(place.path, 'xattrs', [...entry.xattrs.keys()]);
     switch (entry.type) {
       case 'file':
         await this.#make(place, components, (at) => {

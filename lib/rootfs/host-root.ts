@@ -109,6 +109,6 @@ function addOverlay(site: Site, dst: string, stage: string, name: string): void 
 const stagePlaces = ['mnt', 'media', 'srv'];
 
 /** A directory of the host that the stage may hide from the rest of our program; there is always a /proc, we need it. */
-function stagePlace(facts: Facts): string {
+export function stagePlace(facts: Facts): string {
   return `/${stagePlaces.find((name) => facts.hostRoot[name] === 'directory') ?? 'proc'}`;
 }

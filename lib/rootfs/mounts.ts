@@ -115,7 +115,7 @@ function checkBind(site: Site, mount: Mount, options: MountOptions, origin: stri
 function bindMount(site: Site, mount: Mount, source: string, options: MountOptions, origin: string): Clone {
   const owners = ownerMaps(site, mount, options, origin);
   const recursive = options.bind === 'recursive';
-  const inside = owners === undefined ? mountedPath(site, source, recursive) : undefined;
+  const inside = owners === undefined ? pathInside(site, source, recursive) : undefined;
   const clone =
     inside === undefined
       ? site.clone({ stem: 'bind', source, recursive, idmap: false, owners, origin })
@@ -128,14 +128,14 @@ function bindMount(site: Site, mount: Mount, source: string, options: MountOptio
   return clone;
 }
 
-/** A source in the new root that an earlier mount has to do with: the host has something else there. */
-function mountedPath(site: Site, source: string, recursive: boolean): string | undefined {
+/**
+ * A source in the new root is looked for there, where no link of the image leads out of it (CVE-2024-1753), and where
+ * earlier mounts are seen. The root as a whole is the host's, unless one of them changed it.
+ */
+function pathInside(site: Site, source: string, recursive: boolean): string | undefined {
   const path = pathInRoot(site, source);
-  if (path === undefined) return undefined;
-  const changed = site.placed.some(
-    (placed) => below(path, placed.path) !== undefined || (recursive && below(placed.path, path) !== undefined),
-  );
-  return changed ? path : undefined;
+  if (path !== '') return path;
+  return recursive && site.placed.length > 0 ? path : undefined;
 }
 
 function cloneInside(site: Site, path: string, recursive: boolean, origin: string): Clone {

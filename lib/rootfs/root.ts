@@ -11,12 +11,17 @@ export const standingPlace = '/';
  * A directory of the host, with all that is mounted below it, becomes the root. `inPlace`: until the pivot it stands over
  * the directory itself, where others look for it.
  */
-export function directoryRoot(site: Omit<Site, 'root'>, path: string, { inPlace = false } = {}): string {
+export function directoryRoot(
+  site: Omit<Site, 'root'>,
+  path: string,
+  { inPlace = false, nodev = false }: { readonly inPlace?: boolean; readonly nodev?: boolean | undefined } = {},
+): string {
   // Owners as the container sees them; where the file system cannot map them, as they are.
   const idmap = site.facts.privileged && site.own.has('user');
   const { register } = site.clone({ stem: 'root', source: path, recursive: true, idmap, origin: '/root/path' });
   const change = { src: register, clear: 0, propagation: propagations.private, recursive: 1 };
-  site.ops.op('mount_attributes', { ...change, set: site.forced }, '/root/path');
+  const set = site.forced | (nodev ? attributes.nodev : 0);
+  site.ops.op('mount_attributes', { ...change, set }, '/root/path');
   // A directory that root of the container may not reach can have nothing mounted over it.
   if (inPlace) site.ops.op('attach_host', { src: register, path }, '/root/path', { unless: ['EACCES'], skip: 1 });
   standRoot(site, register, '/root/path');

@@ -39,7 +39,12 @@ test('what is packed is what is read, in pieces of any size', () => {
   fc.assert(
     fc.property(fc.array(member, { maxLength: 5 }), fc.integer({ min: 1, max: 1500 }), (members, size) => {
       const packed = tar(...members.map(({ pax, ...rest }): Member => (pax === undefined ? rest : { ...rest, pax })));
-      const found = readAll(packed, size).map(({ entry, content }) => [entry.name, entry.uid, entry.xattrs, content]);
+      const found = readAll(packed, size).map(({ entry, content }) => [
+        entry.name,
+        entry.uid,
+        [...entry.xattrs.keys()],
+        content,
+      ]);
       expect(found).toEqual(
         members.map(({ name, uid, pax, content }) => [name, uid, pax ? ['user.x'] : [], content.toString('latin1')]),
       );
@@ -72,7 +77,7 @@ test('an archive with any bytes changed is read or refused, and nothing else', (
 test('a pax value is as long as it says: a newline in it starts no record', () => {
   const records = { 'SCHILY.xattr.user.x': 'v\n17 path=../evil\n' };
   const [found] = readAll(tar({ name: 'good', pax: records }));
-  expect(found?.entry).toMatchObject({ name: 'good', xattrs: ['user.x'] });
+  expect(found?.entry).toMatchObject({ name: 'good', xattrs: new Map([['user.x', records['SCHILY.xattr.user.x']]]) });
 });
 
 test('an extended header describes the next entry, through other extended headers, and no later one', () => {

@@ -167,7 +167,8 @@ test('a bind’s source in the root, on what was mounted there before, is taken 
   const at = (pattern: RegExp) => lines.findIndex((line) => pattern.test(line));
   expect(at(/attach .*path=mnt/)).toBeLessThan(at(/clone_below .*root=tmpfs\d+ path=x /));
   expect(at(/attach .*path=final/)).toBeGreaterThan(0);
-  expect(at(/clone_mount .*path=\/bundle\/rootfs\/etc/)).toBeGreaterThan(0);
+  // No link of the image leads out of it: on what is not mounted over, too.
+  expect(at(/clone_below .*root=\w+ path=etc/)).toBeGreaterThan(0);
 });
 
 test('a mount on / takes the place of the root', () => {

@@ -1,0 +1,97 @@
+import type { Facts } from '../plan/facts.ts';
+import { type OverlayLayers, planTrial, removalProgram, unpackProgram } from '../plan/layers.ts';
+import type { Maps } from '../plan/plan.ts';
+import { namespaceFlags } from '../spec/names.ts';
+import { type Cancel, throwIfCanceled } from './cancel.ts';
+import type { Handle, Host, Stream } from './host.ts';
+import { runProgram } from './program.ts';
+import { died, nextMilestone, unexpected } from './progress.ts';
+import { frameDeadlineMs } from './session.ts';
+import { Undo, withReleaseErrors } from './undo.ts';
+import { beginWalk } from './walk.ts';
+
+export { type OverlayLayers, trialEntry } from '../plan/layers.ts';
+
+/** An init at work below a directory, and the stream that it works from. */
+export interface Unpacking {
+  /** Records (lib/layers/records.ts). Closed early, it ends the work. */
+  readonly records: Stream;
+  /** Fulfilled when the last record was carried out. Rejects with what went wrong, its detail the name of the entry. */
+  readonly done: Promise<void>;
+}
+
+export interface UnpackPlace {
+  /** The directory, by its path on the host. */
+  readonly directory: string;
+  /** Owners are ids of these, given inside a user namespace; without, they are ids of the host. */
+  readonly maps: Maps | undefined;
+  readonly cancel?: Cancel | undefined;
+}
+
+/** A layer may come slowly, from far away: whoever writes its records says when that takes too long. */
+const unpackMs = 24 * 60 * 60 * 1000;
+
+const flagsOf = (maps: Maps | undefined) => (maps === undefined ? 0 : namespaceFlags.user);
+
+/** Starts an init, in a user namespace where there are maps, that makes files and directories as records say. */
+export async function startUnpacking(host: Host, { directory, maps, cancel }: UnpackPlace): Promise<Unpacking> {
+  throwIfCanceled(cancel, 'unpacking');
+  const root = await host.files.open(directory, 'directory');
+  const { ours, theirs } = await host.sockets.pair().catch((error: unknown) => {
+    root.close();
+    throw error;
+  });
+  const segment = unpackProgram({ mapped: maps !== undefined });
+  const program = { flags: flagsOf(maps), maps, segment, inputs: [theirs, root] };
+  const close = (): void => {
+    for (const end of [ours, theirs, root]) end.close();
+  };
+  const done = runProgram(host, program, { deadlineMs: unpackMs, cancel }).then(close, (error: unknown) => {
+    close();
+    throw error;
+  });
+  // It may fail while nobody waits for it yet; whoever does, later, hears of it.
+  done.catch(() => undefined);
+  return { records: ours, done };
+}
+
+/** How long the removal of a tree may take: a large one on a slow disk. */
+const removalMs = 600_000;
+
+/** Removes trees, also those that belong to ids which only a user namespace has. */
+export async function removeTrees(
+  host: Host,
+  directory: string,
+  names: readonly string[],
+  maps: Maps | undefined,
+): Promise<void> {
+  const handle: Handle = await host.files.open(directory, 'directory');
+  try {
+    const segment = removalProgram(names, { mapped: maps !== undefined });
+    await runProgram(host, { flags: flagsOf(maps), maps, segment, inputs: [handle] }, { deadlineMs: removalMs });
+  } finally {
+    handle.close();
+  }
+}
+
+/** Mounts layers as one, and lets go of them. Rejects with what this host has against it. */
+export async function tryOverlay(
+  host: Host,
+  facts: Facts,
+  layers: OverlayLayers,
+  maps: Maps | undefined,
+): Promise<void> {
+  const plan = planTrial(layers, maps, facts);
+  const deadlineMs = frameDeadlineMs;
+  const undo = new Undo();
+  try {
+    const request = { plan, options: { deadlineMs }, sources: {}, handles: new Map<number, Handle>() };
+    const { channel, progress } = await beginWalk(host, request, undo);
+    const frame = await nextMilestone(channel, progress);
+    if (frame === undefined) throw await died(host, channel, deadlineMs);
+    if (frame.kind !== 'done') throw unexpected(frame, 'the end of a trial');
+  } catch (error) {
+    throw withReleaseErrors(error, await undo.run());
+  }
+  await undo.run();
+}

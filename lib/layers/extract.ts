@@ -1,0 +1,232 @@
+import { createHash, type Hash } from 'node:crypto';
+import { addAbortSignal, type Readable } from 'node:stream';
+import { RuntsError } from '../errors.ts';
+import type { Unpacking } from '../host/layers.ts';
+import { uncompressed } from './decompress.ts';
+import { showName } from './entry-name.ts';
+import type { UnpackLimits } from './limits.ts';
+import { Pace } from './pace.ts';
+import { RecordStream } from './records.ts';
+import { Refused } from './refused.ts';
+import { type TarEntry, TarReader } from './tar.ts';
+import { type Below, LayerTranslator, type TranslatorOptions, translateRemoval } from './translate.ts';
+
+/** What unpacking needs to know of a layer. */
+export interface LayerSource {
+  readonly digest: string;
+  /** Digest of the uncompressed tar stream, which is checked: `sha256:…`. */
+  readonly diffId: string;
+  /** The layer as stored, compressed or not; a stream of bytes. */
+  open(): Readable;
+}
+
+/** One layer, on its way to a directory. */
+export interface Extraction {
+  readonly layer: LayerSource;
+  /** From 0; of so many. */
+  readonly index: number;
+  readonly count: number;
+  readonly translator: TranslatorOptions;
+  /** What all layers of the image may still cost; counted down. */
+  readonly budget: Budget;
+  readonly signal?: AbortSignal | undefined;
+  /** Hears how many bytes were taken of the layer as it is stored. */
+  readonly onBytes?: ((bytes: number) => void) | undefined;
+  readonly below: Below;
+}
+
+/** What may still be spent, and what was to be spent at most. */
+export class Budget {
+  readonly #limits: UnpackLimits;
+  #bytes = 0;
+  #nameBytes = 0;
+  #entries = 0;
+
+  constructor(limits: UnpackLimits) {
+    this.#limits = limits;
+  }
+
+  get entries(): number {
+    return this.#entries;
+  }
+
+  spendBytes(bytes: number): void {
+    this.#bytes += bytes;
+    check('uncompressed bytes', this.#bytes, this.#limits.bytes);
+  }
+
+  spendEntry({ name, xattrs }: TarEntry): void {
+    this.#entries++;
+    this.#nameBytes += name.length;
+    for (const [key, value] of xattrs) this.#nameBytes += key.length + value.length;
+    check('entries', this.#entries, this.#limits.entries);
+    check('bytes of names', this.#nameBytes, this.#limits.nameBytes);
+  }
+}
+
+/** What was found in a layer. */
+export interface Extracted {
+  readonly translator: LayerTranslator;
+  /** Bytes of the uncompressed stream. */
+  readonly size: number;
+}
+
+/** Sends the entries of a layer to an init that makes them, and checks what the layer is while it streams. */
+export async function extractLayer(extraction: Extraction, unpacking: Unpacking): Promise<Extracted> {
+  const { layer, index } = extraction;
+  const records = new RecordStream(unpacking.records);
+  const translator = new LayerTranslator(records, index, extraction.translator, extraction.below);
+  const place: Place = { what: layerName(extraction) };
+  try {
+    const hash = hashFor(layer.diffId);
+    const size = await eachEntry(extraction, place, records, {
+      chunk: (bytes) => void hash.update(bytes),
+      prepare: (entry) => (translator.isReady(entry) ? undefined : translator.prepare(entry)),
+      entry: (entry) => translator.begin(entry),
+      content: (bytes) => translator.content(bytes),
+    });
+    checkDiffId(hash, layer.diffId);
+    await translator.settle();
+    await records.end();
+    await unpacking.done;
+    return { translator, size };
+  } catch (error) {
+    throw await reasonOf(error, records, unpacking, place, extraction.signal);
+  }
+}
+
+/** Takes away what a layer takes away from those below it, in a tree that has those. */
+export async function removeHidden(extraction: Extraction, unpacking: Unpacking): Promise<void> {
+  const records = new RecordStream(unpacking.records);
+  const place: Place = { what: layerName(extraction) };
+  try {
+    await eachEntry(extraction, place, records, { entry: (entry) => translateRemoval(records, entry) });
+    await records.end();
+    await unpacking.done;
+  } catch (error) {
+    throw await reasonOf(error, records, unpacking, place, extraction.signal);
+  }
+}
+
+interface Visitor {
+  chunk?(bytes: Buffer): void;
+  /** What has to be found out before. */
+  prepare?(entry: TarEntry): Promise<void> | undefined;
+  entry(entry: TarEntry): void;
+  content?(bytes: Buffer): void;
+}
+
+/** Where unpacking is, for the message of an error. */
+interface Place {
+  readonly what: string;
+  entry?: TarEntry;
+}
+
+const layerName = ({ layer, index, count }: Extraction) =>
+  `layer ${index + 1} of ${count} (${layer.digest.slice(0, 19)})`;
+
+async function eachEntry(
+  { layer, budget, signal, onBytes }: Extraction,
+  place: Place,
+  records: RecordStream,
+  visitor: Visitor,
+): Promise<number> {
+  signal?.throwIfAborted();
+  const pace = new Pace(signal);
+  const reader = new TarReader();
+  const raw = layer.open();
+  if (signal !== undefined) addAbortSignal(signal, raw);
+  let size = 0;
+  for await (const chunk of uncompressed(raw, onBytes)) {
+    size += chunk.length;
+    budget.spendBytes(chunk.length);
+    visitor.chunk?.(chunk);
+    reader.feed(chunk);
+    for (let event = reader.next(); event !== undefined; event = reader.next()) {
+      if (event.kind === 'entry') {
+        place.entry = event.entry;
+        budget.spendEntry(event.entry);
+        await visitor.prepare?.(event.entry);
+        visitor.entry(event.entry);
+      } else if (event.kind === 'data') visitor.content?.(event.bytes);
+      if (records.full) await records.drained();
+      if (pace.due) await pace.turn();
+    }
+    if (pace.due) await pace.turn();
+  }
+  reader.finish();
+  delete place.entry;
+  return size;
+}
+
+function check(what: string, spent: number, limit: number): void {
+  if (spent <= limit) return;
+  throw new Refused(`the image has more than ${limit} ${what}`, { hint: 'If you trust it, raise the limit.' });
+}
+
+function hashFor(diffId: string): Hash {
+  const algorithm = /^(sha256|sha512):/.exec(diffId)?.[1];
+  if (algorithm === undefined) throw new Refused(`its digest ${showName(diffId)} is of no known kind`);
+  return createHash(algorithm);
+}
+
+function checkDiffId(hash: Hash, diffId: string): void {
+  const found = `${diffId.slice(0, diffId.indexOf(':'))}:${hash.digest('hex')}`;
+  if (found === diffId) return;
+  const hint = 'The archive was damaged or altered; get it again.';
+  throw new Refused(`its content has the digest ${found}, but the image's configuration says ${diffId}`, { hint });
+}
+
+/** What ended an extraction: the init's reason where it had one of its own, else ours, for which it only saw the end. */
+async function reasonOf(
+  ours: unknown,
+  records: RecordStream,
+  unpacking: Unpacking,
+  place: Place,
+  signal: AbortSignal | undefined,
+): Promise<RuntsError> {
+  records.close();
+  const theirs = await unpacking.done.catch((error: unknown) => error);
+  if (signal?.aborted)
+    return new RuntsError('ERR_CANCELED', `unpacking was canceled at ${place.what}`, { cause: ours });
+  const failure = RuntsError.is(theirs) ? theirs.failure : undefined;
+  if (RuntsError.is(theirs) && failure !== undefined && failure.errno !== 'ENODATA') return refusedBy(theirs, place);
+  return explained(failure === undefined && theirs !== undefined && !(ours instanceof Refused) ? theirs : ours, place);
+}
+
+/** What the entry did wrong, by the system call that refused it and its errno; whatever else is the machine's doing. */
+const faults: readonly (readonly [step: RegExp, errnos: readonly string[], reason: string])[] = [
+  [/^(openat2|open|mkdirat)$/, ['ENOTDIR'], 'the name goes through something that is not a directory'],
+  [/^openat2$/, ['ELOOP'], 'the name goes through too many symbolic links'],
+  [/./, ['ENAMETOOLONG'], 'the name leads to a path that is too long'],
+  [/^linkat$/, ['ENOENT', 'ENOTDIR', 'ELOOP'], 'a hard link to a file which is not there'],
+  [/^linkat$/, ['EPERM'], 'a hard link to a directory'],
+  [/^linkat$/, ['EMLINK'], 'more hard links to one file than this file system has'],
+];
+
+function refusedBy(error: RuntsError, place: Place): RuntsError {
+  const { step, errno, detail } = error.failure!;
+  const what = `${place.what}, entry ${showName(Buffer.from(detail, 'utf8').toString('latin1'))}`;
+  const fault = faults.find(([steps, errnos]) => steps.test(step) && errnos.includes(errno));
+  if (fault !== undefined) return new RuntsError('ERR_IMAGE', `cannot unpack ${what}: ${fault[2]}`, { cause: error });
+  const why = `${errno} in ${step}`;
+  const hint = Object.hasOwn(hints, errno) ? hints[errno] : error.hint;
+  return new RuntsError('ERR_SETUP', `cannot unpack ${what}: ${why}`, { cause: error, hint, failure: error.failure });
+}
+
+const hints: Record<string, string> = {
+  ENOSPC: 'Free some space, or choose another directory (XDG_DATA_HOME).',
+  EDQUOT: 'Free some space, or choose another directory (XDG_DATA_HOME).',
+  EFBIG: 'Raise the limit of file sizes (ulimit -f).',
+};
+
+function explained(cause: unknown, place: Place): RuntsError {
+  if (RuntsError.is(cause)) return cause;
+  const what = place.entry === undefined ? place.what : `${place.what}, entry ${showName(place.entry.name)}`;
+  const why = cause instanceof Error ? cause.message : String(cause);
+  if (cause instanceof Refused) {
+    const code = cause.unsupported ? 'ERR_UNSUPPORTED' : 'ERR_IMAGE';
+    return new RuntsError(code, `cannot unpack ${what}: ${why}`, { hint: cause.hint, cause });
+  }
+  return new RuntsError('ERR_SETUP', `cannot unpack ${what}: ${why}`, { cause });
+}

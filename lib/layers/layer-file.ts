@@ -1,0 +1,53 @@
+import { open, readFile } from 'node:fs/promises';
+import type { Ownership, Skipped } from './ledger.ts';
+
+/** A layer that is unpacked: what its directory `<layers>/<name>` says of itself, in `layer.json`. */
+export interface LayerFile {
+  readonly version: 1;
+  readonly chainId: string;
+  /** Of the layers below it; undefined for the lowest. */
+  readonly parent?: string | undefined;
+  readonly diffId: string;
+  /** As it is stored. */
+  readonly digest: string;
+  /** Bytes of the uncompressed archive. */
+  readonly size: number;
+  /** Directories that hide what lower layers have in them. */
+  readonly opaque: readonly string[];
+  /** Left out, since it could not be made here. */
+  readonly skipped: readonly Skipped[];
+  /** Recorded, and not given: for a user with one id only. */
+  readonly owners: readonly Ownership[];
+}
+
+export const layerFileName = 'layer.json';
+
+/** Undefined where there is no such layer, or another version of runts has written it. */
+export async function readLayerFile(directory: string): Promise<LayerFile | undefined> {
+  const text = await readFile(`${directory}/${layerFileName}`, 'utf8').catch(() => undefined);
+  if (text === undefined) return undefined;
+  try {
+    const file = JSON.parse(text) as LayerFile;
+    return file.version === 1 ? file : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Before its directory gets its name, so that what has the name is whole. */
+export async function writeLayerFile(directory: string, layer: LayerFile): Promise<void> {
+  const file = await open(`${directory}/${layerFileName}`, 'wx', 0o600);
+  try {
+    await file.writeFile(JSON.stringify(layer));
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Makes a change of names in a directory last over a power cut; where the file system can. */
+export async function syncNames(directory: string): Promise<void> {
+  const handle = await open(directory, 'r');
+  await handle.sync().catch(() => undefined);
+  await handle.close();
+}

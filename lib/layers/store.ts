@@ -1,0 +1,330 @@
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile, rename } from 'node:fs/promises';
+import { setTimeout } from 'node:timers/promises';
+import { RuntsError } from '../errors.ts';
+import type { Handle, Host } from '../host/host.ts';
+import { removeTrees, startUnpacking } from '../host/layers.ts';
+import type { IdMap, Maps } from '../plan/plan.ts';
+import { chainIds } from './chain.ts';
+import { Budget, extractLayer, type LayerSource, removeHidden } from './extract.ts';
+import { type LayerFile, readLayerFile, syncNames, writeLayerFile } from './layer-file.ts';
+import { type UnpackLimits, unpackLimits } from './limits.ts';
+import type { Inherited, TranslatorOptions } from './translate.ts';
+import { LayerView, type ViewedLayer } from './view.ts';
+
+/** What was unpacked, or was there. */
+export interface StoredLayer extends ViewedLayer {
+  /** Of its directory, below that of the store. */
+  readonly name: string;
+  readonly file: LayerFile;
+}
+
+/** What has become of a layer. */
+export interface LayerProgress {
+  readonly layer: number;
+  readonly digest: string;
+  readonly what: 'exists' | 'extracting' | 'done';
+  /** Bytes taken of it, as it is stored. */
+  readonly bytes: number;
+}
+
+export interface EnsureOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: LayerProgress) => void) | undefined;
+  readonly limits?: Partial<UnpackLimits> | undefined;
+}
+
+export interface LayerStoreOptions {
+  /** The ids of the containers that the layers are for; undefined where they are the host's. */
+  readonly maps: Maps | undefined;
+  /** Device nodes can be made. */
+  readonly devices: boolean;
+}
+
+interface Layers {
+  readonly layers: readonly LayerSource[];
+}
+
+/** The highest id that a container has, unless it is said otherwise; what root unpacks is for containers of any ids. */
+const idMax = 65535;
+
+/** Layers that are unpacked at once: more only wait for the disk. */
+const extractionsMax = 3;
+const lockPauseMs = 20;
+
+/**
+ * Layers of images, each unpacked once, in a directory of its own: `<chain id>/diff`, and what it is in `layer.json`.
+ *
+ * A layer is made under another name, and has its own when it is whole. Of several processes that want the same one, the
+ * first unpacks it and the others wait; what a killed one has left is removed by the next. Layers for containers with
+ * other ids are other layers, since owners are part of what is on disk.
+ */
+export class LayerStore {
+  readonly directory: string;
+  readonly #host: Host;
+  readonly #options: LayerStoreOptions;
+  readonly #suffix: string;
+
+  private constructor(host: Host, directory: string, options: LayerStoreOptions) {
+    this.#host = host;
+    this.directory = directory;
+    this.#options = options;
+    this.#suffix = options.maps === undefined ? '' : `-${keyOf(options.maps)}`;
+  }
+
+  /** Opens the store of a directory, which is made where it is not there; the one above it must be private. */
+  static async open(host: Host, directory: string, options: LayerStoreOptions): Promise<LayerStore> {
+    await mkdir(`${directory}/locks`, { recursive: true, mode: 0o700 });
+    return new LayerStore(host, directory, options);
+  }
+
+  /** The names that the layers of an image have here, the lowest first. */
+  namesOf({ layers }: Layers): string[] {
+    const chain = chainIds(layers.map(({ diffId }) => diffId));
+    return chain.map((id) => `${id.slice(id.indexOf(':') + 1)}${this.#suffix}`);
+  }
+
+  /** Unpacks the layers that are not here yet, several at once; the lowest first. */
+  async ensure(image: Layers, options: EnsureOptions = {}): Promise<readonly StoredLayer[]> {
+    const names = this.namesOf(image);
+    const chain = chainIds(image.layers.map(({ diffId }) => diffId));
+    const stop = new AbortController();
+    const signal = options.signal === undefined ? stop.signal : AbortSignal.any([options.signal, stop.signal]);
+    const budget = new Budget({ ...unpackLimits, ...options.limits });
+    const turns = new Turns(extractionsMax);
+    const work: Promise<StoredLayer>[] = [];
+    const here = await Promise.all(
+      image.layers.map((layer, index) => this.#existing({ layer, index, name: names[index]! }, options)),
+    );
+    for (const [index, layer] of image.layers.entries()) {
+      const below = work.slice().reverse();
+      const job = { layer, index, count: image.layers.length, name: names[index]!, chain, below, budget, signal };
+      const found = here[index];
+      work.push(found === undefined ? turns.take(() => this.#locked(job, options)) : Promise.resolve(found));
+    }
+    for (const each of work) each.catch((error: unknown) => stop.abort(error));
+    const outcomes = await Promise.allSettled(work);
+    if (options.signal?.aborted) throw canceled(options.signal.reason);
+    const failed = outcomes.find((each) => each.status === 'rejected' && stop.signal.reason === each.reason);
+    if (failed?.status === 'rejected') throw failed.reason;
+    return Promise.all(work);
+  }
+
+  /** Applies layers to one directory, from the lowest on: a root file system of its own, without a union mount. */
+  async merge(image: Layers, directory: string, options: EnsureOptions = {}): Promise<void> {
+    const budget = new Budget({ ...unpackLimits, ...options.limits });
+    const { signal } = options;
+    // The directory itself has what lower layers have.
+    const below = { inherited: async () => undefined, linked: async () => undefined };
+    const translator = { ...this.#translator('merged'), directories: new Map() };
+    for (const [index, layer] of image.layers.entries()) {
+      const extraction = { layer, index, count: image.layers.length, translator, budget, signal, below };
+      // First what a layer takes away from those below it: of its own, it takes nothing.
+      if (index > 0) await removeHidden(extraction, await this.#unpacking(directory));
+      await extractLayer(extraction, await this.#unpacking(directory));
+    }
+  }
+
+  /**
+   * Removes the layers that nobody names, and what killed processes have left. `inUse` is asked while no container is being
+   * made: it gives the names of the layers of all that are there.
+   */
+  async collect(inUse: () => Promise<ReadonlySet<string>>): Promise<readonly string[]> {
+    const doomed = await this.exclusively(async () => {
+      const used = await inUse();
+      const names = (await readdir(this.directory)).filter((name) => /^[0-9a-f]{64}/.test(name) && this.#isOurs(name));
+      const unused = names.filter((name) => !used.has(name));
+      // Out of everybody's sight; the removal itself may take long.
+      for (const name of unused) await rename(`${this.directory}/${name}`, `${this.directory}/.removed-${name}`);
+      return unused;
+    });
+    const left = (await readdir(this.directory)).filter((name) => name.startsWith('.removed-') && this.#isOurs(name));
+    if (left.length > 0) await removeTrees(this.#host, this.directory, left, this.#options.maps);
+    return doomed;
+  }
+
+  /** Keeps layers from being collected while it is noted who uses them. */
+  async exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const lock = await this.#lock('store', undefined);
+    try {
+      return await work();
+    } finally {
+      lock.close();
+    }
+  }
+
+  /** Whether it has owners that we may remove the files of. */
+  #isOurs(name: string): boolean {
+    return name.endsWith(this.#suffix) && (this.#suffix !== '' || !name.replace(/^\.removed-/, '').includes('-'));
+  }
+
+  async #existing(
+    { name, index, layer }: Pick<Job, 'name' | 'index' | 'layer'>,
+    { onProgress }: EnsureOptions,
+  ): Promise<StoredLayer | undefined> {
+    const file = await readLayerFile(`${this.directory}/${name}`);
+    if (file === undefined) return undefined;
+    onProgress?.({ layer: index, digest: layer.digest, what: 'exists', bytes: 0 });
+    return this.#stored(name, file);
+  }
+
+  #stored(name: string, file: LayerFile): StoredLayer {
+    return { name, file, diff: `${this.directory}/${name}/diff`, opaque: new Set(file.opaque) };
+  }
+
+  /** As the only process that does. */
+  async #locked(job: Job, options: EnsureOptions): Promise<StoredLayer> {
+    const lock = await this.#lock(job.name, job.signal);
+    try {
+      return (await this.#existing(job, options)) ?? (await this.#make(job, options));
+    } finally {
+      lock.close();
+    }
+  }
+
+  async #lock(name: string, signal: AbortSignal | undefined): Promise<Handle> {
+    for (;;) {
+      signal?.throwIfAborted();
+      try {
+        return await this.#host.files.lock(`${this.directory}/locks/${name}`);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      }
+      await setTimeout(lockPauseMs, undefined, signal === undefined ? {} : { signal });
+    }
+  }
+
+  async #make(job: Job, { onProgress }: EnsureOptions): Promise<StoredLayer> {
+    const { layer, index, count, name, chain, below, budget, signal } = job;
+    const temporary = `.partial-${name}`;
+    const place = `${this.directory}/${temporary}`;
+    const remove = (): Promise<void> => removeTrees(this.#host, this.directory, [temporary], this.#options.maps);
+    // Left by a process that was killed.
+    await remove();
+    await mkdir(place, { mode: 0o700 });
+    await mkdir(`${place}/diff`, { mode: 0o755 });
+    try {
+      let bytes = 0;
+      const tell = (more: number): void => {
+        bytes += more;
+        onProgress?.({ layer: index, digest: layer.digest, what: 'extracting', bytes });
+      };
+      const translator = this.#translator('overlay');
+      const extraction = {
+        ...{ layer, index, count, translator, budget, signal, onBytes: tell },
+        below: {
+          inherited: (directory: string) => this.#inherited(directory, below),
+          linked: (directory: string) => linked(directory, below),
+        },
+      };
+      const found = await extractLayer(extraction, await this.#unpacking(`${place}/diff`));
+      const { opaque, skipped, owners } = found.translator;
+      const file: LayerFile = {
+        ...{ version: 1, chainId: chain[index]!, parent: chain[index - 1], diffId: layer.diffId, digest: layer.digest },
+        ...{ size: found.size, opaque: [...opaque], skipped, owners },
+      };
+      await writeLayerFile(place, file);
+      // A layer is nothing without those below it: it has its name after them.
+      await below[0];
+      await rename(place, `${this.directory}/${name}`);
+      await syncNames(this.directory);
+      onProgress?.({ layer: index, digest: layer.digest, what: 'done', bytes });
+      return this.#stored(name, file);
+    } catch (error) {
+      await remove().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  #unpacking(directory: string) {
+    return startUnpacking(this.#host, { directory, maps: this.#options.maps });
+  }
+
+  #translator(form: TranslatorOptions['form']): TranslatorOptions {
+    const { maps, devices } = this.#options;
+    return {
+      form,
+      devices,
+      owners: maps?.setgroups === 'deny' ? 'recorded' : 'given',
+      isMapped: (kind, id) => (maps === undefined ? id <= idMax : rowOf(maps[kind], id, 'container') !== undefined),
+    };
+  }
+
+  /** A directory that a layer only puts something into is as lower layers have it: a union mount shows the upper one's owner. */
+  async #inherited(name: string, below: readonly Promise<StoredLayer>[]): Promise<Inherited | undefined> {
+    const found = await new LayerView(await Promise.all(below)).entry(name);
+    if (found?.kind !== 'directory') return undefined;
+    const { maps } = this.#options;
+    const inside = (kind: 'uids' | 'gids', id: number): number | undefined => {
+      if (maps === undefined) return id;
+      const row = rowOf(maps[kind], id, 'host');
+      return row && id - row.host + row.container;
+    };
+    const isGiven = maps?.setgroups !== 'deny';
+    return {
+      mode: found.mode,
+      mtime: Number(found.mtimeNs / 1_000_000_000n),
+      nanoseconds: Number(found.mtimeNs % 1_000_000_000n),
+      ...(isGiven && { uid: inside('uids', found.uid), gid: inside('gids', found.gid) }),
+    };
+  }
+}
+
+const canceled = (cause: unknown) => new RuntsError('ERR_CANCELED', 'canceled while unpacking an image', { cause });
+
+/** One layer to be made. */
+interface Job {
+  readonly layer: LayerSource;
+  readonly index: number;
+  readonly count: number;
+  readonly name: string;
+  readonly chain: readonly string[];
+  /** The nearest first. */
+  readonly below: readonly Promise<StoredLayer>[];
+  readonly budget: Budget;
+  readonly signal: AbortSignal;
+}
+
+/** So many at once, in the order in which they asked: a layer may wait for lower ones, which have their turn before it. */
+class Turns {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(free: number) {
+    this.#free = free;
+  }
+
+  async take<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
+      return await work();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#free++;
+      else next();
+    }
+  }
+}
+
+/** Layers may name a directory by a link that a lower one has: it is the link's directory that they mean. */
+async function linked(name: string, below: readonly Promise<StoredLayer>[]): Promise<string | undefined> {
+  if (below.length === 0) return undefined;
+  const view = new LayerView(await Promise.all(below));
+  return (await view.entry(name))?.kind === 'link' ? view.directory(name) : undefined;
+}
+
+const rowOf = (map: readonly IdMap[], id: number, side: 'container' | 'host') =>
+  map.find((row) => id >= row[side] && id - row[side] < row.size);
+
+const keyOf = ({ uids, gids, setgroups }: Maps): string =>
+  createHash('sha256').update(JSON.stringify({ uids, gids, setgroups })).digest('hex').slice(0, 12);
+
+/** The names of the layers that containers use, by what each has noted in its directory. */
+export async function layersInUse(containers: string): Promise<ReadonlySet<string>> {
+  const ids = await readdir(containers).catch(() => []);
+  const notes = await Promise.all(
+    ids.map((id) => readFile(`${containers}/${id}/container.json`, 'utf8').catch(() => '{}')),
+  );
+  return new Set(notes.flatMap((note) => (JSON.parse(note) as { readonly layers?: readonly string[] }).layers ?? []));
+}

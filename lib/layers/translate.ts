@@ -1,0 +1,317 @@
+import { checkPlace, pathComponents, readEntryName, showName } from './entry-name.ts';
+import type { Ownership, Skipped } from './ledger.ts';
+import { pathBytesMax } from './limits.ts';
+import type { Xattrs } from './pax.ts';
+import type { LayerRecord, RecordStream } from './records.ts';
+import { Refused } from './refused.ts';
+import type { TarEntry } from './tar.ts';
+
+/** What whoever unpacks may do, and how a layer is to stand on disk. */
+export interface TranslatorOptions {
+  /**
+   * `overlay`: one layer by itself, with overlayfs's marks for what it takes away. `merged`: on top of what is there;
+   * what it takes away has been taken away before (`translateRemovals`).
+   */
+  readonly form: 'overlay' | 'merged';
+  /** Owners are given, or only told. */
+  readonly owners: 'given' | 'recorded';
+  /** Whether the container has an id. */
+  readonly isMapped: (kind: 'uids' | 'gids', id: number) => boolean;
+  /** Device nodes can be made: by root of the host. */
+  readonly devices: boolean;
+  /** Of layers that are merged, the directories of all so far: what a later one does in them changes their times. */
+  readonly directories?: DirectoryEntries | undefined;
+}
+
+export type DirectoryEntries = Map<string, DirectoryEntry>;
+
+/** What a directory gets in the end, when nothing more is put into it: each entry changes its time, and a mode may keep us out. */
+interface DirectoryEntry {
+  readonly entry: TarEntry;
+  readonly xattrs: Xattrs;
+}
+
+/** What is asked of the layers below one that is unpacked by itself. */
+export interface Below {
+  /** Of a directory that the layer puts something into without having an entry for it. */
+  inherited(name: string): Promise<Inherited | undefined>;
+  /** Where a name leads that is a link there; undefined where it is none. */
+  linked(name: string): Promise<string | undefined>;
+}
+
+/** What a lower layer has of a directory that a layer puts something into without having an entry for it. */
+export type Inherited = Pick<LayerRecord, 'mode' | 'uid' | 'gid' | 'mtime' | 'nanoseconds'>;
+
+const impliedMode = 0o755;
+
+/** Makes records of the entries of one layer: `begin`, its content by `content`, at the end `settle`. */
+export class LayerTranslator {
+  readonly owners: Ownership[] = [];
+  readonly skipped: Skipped[] = [];
+  /** Names of directories that hide what lower layers have in them. */
+  readonly opaque = new Set<string>();
+  readonly #out: RecordStream;
+  readonly #options: TranslatorOptions;
+  readonly #layer: number;
+  readonly #directories: DirectoryEntries;
+  readonly #links = new Set<string>();
+  readonly #parents = new Set<string>();
+  /** Where directories are that are named by way of links of lower layers. */
+  readonly #real = new Map<string, string>();
+  readonly #below: Below;
+  readonly #left = new Set<string>();
+  #parent = '';
+  #ready = '';
+  #writes = false;
+
+  constructor(out: RecordStream, layer: number, options: TranslatorOptions, below: Below) {
+    this.#out = out;
+    this.#below = below;
+    this.#directories = options.directories ?? new Map();
+    this.#layer = layer;
+    this.#options = options;
+  }
+
+  /** True when `begin` can go on at once; else `prepare` is to be waited for before. */
+  isReady({ name }: TarEntry): boolean {
+    if (this.#options.form === 'merged') return true;
+    const slash = name.lastIndexOf('/', name.length - 2);
+    return name.slice(0, Math.max(0, slash)) === this.#ready;
+  }
+
+  /** Finds out where the directory of an entry is, which lower layers may have a link for. */
+  async prepare(entry: TarEntry): Promise<void> {
+    const name = readEntryName(entry.name);
+    const components = 'components' in name ? name.components.slice(0, name.kind === 'opaque' ? undefined : -1) : [];
+    for (const [i] of components.entries()) {
+      const directory = components.slice(0, i + 1).join('/');
+      if (this.#directories.has(directory) || this.#links.has(directory) || this.#real.has(directory)) continue;
+      const real = await this.#below.linked(this.#through(directory));
+      this.#real.set(directory, real ?? this.#through(directory));
+    }
+    this.#ready = entry.name.slice(0, Math.max(0, entry.name.lastIndexOf('/', entry.name.length - 2)));
+  }
+
+  /** A name by way of directories, not links of lower layers. */
+  #through(name: string): string {
+    const slash = name.lastIndexOf('/');
+    if (slash === -1) return name;
+    const parent = name.slice(0, slash);
+    return `${this.#real.get(parent) ?? this.#through(parent)}${name.slice(slash)}`.replace(/^\//, '');
+  }
+
+  begin(entry: TarEntry): void {
+    this.#writes = false;
+    const name = readEntryName(entry.name);
+    const path = 'components' in name ? this.#place(name.components.join('/'), name.kind) : '';
+    const overlay = this.#options.form === 'overlay';
+    switch (name.kind) {
+      case 'ignored':
+        return;
+      case 'root':
+        // CVE-2021-29136: a symbolic link in place of the root sent everything after it to the host.
+        if (entry.type !== 'directory') throw new Refused(`the root itself is given as a ${entry.type}`);
+        this.#checkOwner(entry);
+        this.#keepDirectory('', entry);
+        return;
+      case 'whiteout':
+        if (overlay) this.#whiteout(path);
+        return;
+      case 'opaque':
+        if (overlay) this.#opaque(path);
+        return;
+      case 'entry':
+        this.#entry(entry, path);
+        return;
+    }
+  }
+
+  #place(name: string, kind: string): string {
+    if (this.#real.size === 0) return name;
+    return kind === 'opaque' ? (this.#real.get(name) ?? this.#through(name)) : this.#through(name);
+  }
+
+  content(bytes: Buffer): void {
+    if (this.#writes) this.#out.content(bytes);
+  }
+
+  /** Gives directories their owners, modes and times, inner ones first; what is only implied has those of the lower layers. */
+  async settle(): Promise<void> {
+    for (const name of [...this.#parents].reverse()) {
+      if (this.#directories.has(name) || this.#links.has(name)) continue;
+      const state = await this.#below.inherited(name);
+      if (state !== undefined) this.#out.record('settle', { name, ...state });
+    }
+    for (const [name, { entry, xattrs }] of [...this.#directories].reverse()) {
+      if (this.#out.full) await this.#out.drained();
+      this.#out.record('settle', { name, ...this.#attributes(entry), xattrs });
+    }
+    if (this.#directories.has('') || this.#options.form === 'merged') return;
+    const state = (await this.#below.inherited('')) ?? { mode: impliedMode };
+    this.#out.record('settle', { name: '', ...state });
+  }
+
+  #entry(entry: TarEntry, name: string): void {
+    checkPlace(name);
+    this.#noteParents(name);
+    if (isWhiteout(entry)) {
+      if (this.#options.form === 'overlay') this.#whiteout(name);
+      return;
+    }
+    this.#checkOwner(entry);
+    if (entry.type !== 'directory' && this.#directories.has(name)) this.#replaceDirectory(name);
+    const xattrs = this.#xattrs(entry, name);
+    switch (entry.type) {
+      case 'file':
+        this.#writes = true;
+        this.#out.record('file', { name, ...this.#attributes(entry), size: entry.size, xattrs });
+        this.#owner(name, entry);
+        return;
+      case 'directory':
+        this.#out.record('directory', { name });
+        this.#keepDirectory(name, entry, xattrs);
+        return;
+      case 'symlink':
+        this.#symlink(entry, name, xattrs);
+        return;
+      case 'link':
+        this.#link(entry, name);
+        return;
+      case 'fifo':
+        this.#node(entry, name, 0o010000, xattrs);
+        return;
+      case 'character':
+      case 'block':
+        if (this.#options.devices) this.#node(entry, name, devices[entry.type].type, xattrs);
+        else this.#skip(name, devices[entry.type].what);
+        return;
+    }
+  }
+
+  #symlink(entry: TarEntry, name: string, xattrs: Xattrs): void {
+    const target = entry.linkName;
+    if (target === '' || target.includes('\0') || target.length > pathBytesMax) {
+      throw new Refused('a symbolic link has no target, or one that cannot be');
+    }
+    this.#links.add(name);
+    this.#out.record('symlink', { name, target, ...this.#attributes(entry), xattrs });
+    this.#owner(name, entry);
+  }
+
+  #link(entry: TarEntry, name: string): void {
+    const target = this.#place(pathComponents(entry.linkName).join('/'), 'entry');
+    if (target === '') throw new Refused('a hard link to the root');
+    if (this.#left.has(target)) this.#skip(name, 'link to a skipped entry');
+    else if (target !== name) this.#out.record('link', { name, target });
+  }
+
+  #node(entry: TarEntry, name: string, type: number, xattrs: Xattrs): void {
+    const { major, minor } = entry;
+    if (major > 0xfff || minor > 0xfffff) throw new Refused(`a device with the numbers ${major}:${minor}`);
+    const attributes = this.#attributes(entry);
+    this.#out.record('node', { name, ...attributes, mode: entry.mode | type, major, minor, xattrs });
+    this.#owner(name, entry);
+  }
+
+  #whiteout(name: string): void {
+    this.#out.record('whiteout', { name });
+    this.#noteParents(name);
+  }
+
+  #opaque(name: string): void {
+    this.#out.record('opaque', { name });
+    this.opaque.add(name);
+    this.#noteParents(`${name}/.`);
+  }
+
+  #keepDirectory(name: string, entry: TarEntry, xattrs: Xattrs = this.#xattrs(entry, name)): void {
+    // Again, and later: what was said last counts.
+    this.#directories.delete(name);
+    this.#directories.set(name, { entry, xattrs });
+    this.#owner(name, entry);
+    if (isMarkedOpaque(entry) && this.#options.form === 'overlay') this.#opaque(name);
+  }
+
+  /** A directory that gives way to something else goes with all that was in it. */
+  #replaceDirectory(name: string): void {
+    for (const each of [...this.#directories.keys()]) {
+      if (each === name || each.startsWith(`${name}/`)) this.#directories.delete(each);
+    }
+  }
+
+  #noteParents(name: string): void {
+    const parent = name.slice(0, Math.max(0, name.lastIndexOf('/')));
+    if (parent === this.#parent) return;
+    this.#parent = parent;
+    const above: string[] = [];
+    for (let at = parent; at !== '' && !this.#parents.has(at); at = at.slice(0, Math.max(0, at.lastIndexOf('/')))) {
+      above.push(at);
+    }
+    for (const each of above.reverse()) this.#parents.add(each);
+  }
+
+  #attributes({ uid, gid, mode, mtime, nanoseconds }: TarEntry): Omit<LayerRecord, 'name'> {
+    const owner = this.#options.owners === 'given' ? { uid, gid } : {};
+    return { ...owner, mode, mtime, nanoseconds };
+  }
+
+  #owner(name: string, { uid, gid, mode }: TarEntry): void {
+    if (this.#options.owners === 'given' || (uid === 0 && gid === 0)) return;
+    this.owners.push({ path: name, uid, gid, mode });
+  }
+
+  /** Those that mean something to a program in a container; marks of overlayfs are ours to make, and nobody else's. */
+  #xattrs({ xattrs }: TarEntry, name: string): Xattrs {
+    if (xattrs.size === 0) return xattrs;
+    const kept = new Map([...xattrs].filter(([key]) => isKept(key)));
+    const left = [...xattrs.keys()].filter((key) => !isKept(key) && !isOpaqueMark(key));
+    if (left.length > 0) this.#skip(name, 'xattrs', left);
+    return kept;
+  }
+
+  #skip(name: string, what: Skipped['what'], names?: readonly string[]): void {
+    if (what !== 'xattrs') this.#left.add(name);
+    const path = Buffer.from(name, 'latin1').toString('utf8');
+    this.skipped.push({ path, layer: this.#layer, what, ...(names !== undefined && { names }) });
+  }
+
+  #checkOwner(entry: TarEntry): void {
+    if (this.#options.owners === 'recorded') return;
+    for (const [what, kind, id] of [['user', 'uids', entry.uid] as const, ['group', 'gids', entry.gid] as const]) {
+      if (this.#options.isMapped(kind, id)) continue;
+      throw new Refused(`it belongs to ${what} ${id}, which the container does not have`, { hint: mappedHint });
+    }
+  }
+}
+
+const mappedHint = 'Give the container more ids: /etc/subuid and /etc/subgid say how many this user has.';
+
+/**
+ * What one layer takes away from those below it, as records for a tree that has those: first of all, for a layer takes
+ * nothing away of its own (image-spec, layer.md).
+ */
+export function translateRemoval(out: RecordStream, entry: TarEntry): void {
+  const name = readEntryName(entry.name);
+  if (name.kind === 'whiteout') out.record('remove', { name: name.components.join('/') });
+  if (name.kind === 'opaque') out.record('empty', { name: name.components.join('/') });
+  if (name.kind !== 'entry') return;
+  if (isWhiteout(entry)) out.record('remove', { name: name.components.join('/') });
+  else if (isMarkedOpaque(entry)) out.record('empty', { name: name.components.join('/') });
+}
+
+/** Overlayfs's own mark, in layers that were packed as they stood on disk. */
+const isWhiteout = ({ type, major, minor }: TarEntry) => type === 'character' && major === 0 && minor === 0;
+
+const isOpaqueMark = (key: string) => /^(?:user|trusted)\.overlay\.opaque$/.test(key);
+const isMarkedOpaque = ({ type, xattrs }: TarEntry) =>
+  type === 'directory' && [...xattrs].some(([key, value]) => isOpaqueMark(key) && value === 'y');
+const isKept = (key: string) =>
+  key === 'security.capability' || (key.startsWith('user.') && !key.startsWith('user.overlay.'));
+
+const devices = {
+  character: { what: 'character device', type: 0o020000 },
+  block: { what: 'block device', type: 0o060000 },
+} as const;
+
+/** A name for a message about a record that could not be carried out. */
+export const shownName = (detail: string): string => showName(Buffer.from(detail, 'utf8').toString('latin1'));

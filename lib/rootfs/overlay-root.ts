@@ -1,0 +1,58 @@
+import { attributes, propagations } from './attributes.ts';
+import { stagePlace } from './host-root.ts';
+import { standRoot } from './root.ts';
+import type { Site } from './site.ts';
+
+const origin = '/root/path';
+
+/** Directories that are to be seen as one: what is written goes to the uppermost. */
+export interface OverlayLayers {
+  /** The directory of the host that has all of them in it, on one file system. */
+  readonly data: string;
+  /** Below it, the directory that the names of layers are relative to: so they are short, for the kernel takes 255 bytes. */
+  readonly base: string;
+  /** The topmost first; each is one component, and may be a link to another place in `data`. */
+  readonly lower: readonly string[];
+  readonly upper: string;
+  readonly work: string;
+}
+
+/** A single option of fsconfig(2), its terminating NUL included. */
+const optionBytesMax = 255;
+
+/**
+ * Layers of an image and a directory for changes as the root: a union mount (overlayfs).
+ *
+ * Overlays want their layers at paths. So the directory that has them all stands on the host's side for as long as the mount
+ * is made, as one clone, through which, where root of the host makes a container with ids of its own, all owners are mapped.
+ */
+export function overlayRoot(
+  site: Pick<Site, 'ops' | 'facts' | 'own' | 'forced' | 'clone'>,
+  layers: OverlayLayers,
+): string {
+  const { ops, facts } = site;
+  const idmap = facts.privileged && site.own.has('user');
+  const { register: stage } = site.clone({ stem: 'layers', source: layers.data, recursive: false, idmap, origin });
+  const change = { src: stage, set: 0, clear: 0, propagation: propagations.private, recursive: 0 };
+  ops.op('mount_attributes', change, origin);
+  ops.op('attach_host', { src: stage, path: stagePlace(facts) }, origin);
+  const base = ops.register('base');
+  ops.op('open_below', { dst: base, root: stage, path: layers.base, directory: 1 }, origin);
+  // The kernel looks layers up from the working directory.
+  ops.op('enter', { dir: base }, origin);
+  const root = ops.register('root');
+  // A device node of an image is not to lead to a device of the host.
+  const mount = { dst: root, fstype: 'overlay', attributes: site.forced | attributes.nodev };
+  // userxattr: in a user namespace, the overlay's own marks cannot be kept in trusted attributes.
+  const rest = [`upperdir=${layers.upper}`, `workdir=${layers.work}`, 'userxattr'];
+  const each = [...layers.lower.map((name) => `lowerdir+=${name}`), ...rest];
+  const all = `lowerdir=${layers.lower.join(':')}`;
+  // Before Linux 6.8 they can be given only all at once.
+  const fallback = all.length - 'lowerdir='.length < optionBytesMax;
+  ops.op('fsmount', { ...mount, options: each }, origin, fallback ? { unless: ['EINVAL'], skip: 1 } : {});
+  if (fallback) ops.op('fsmount', { ...mount, options: [all, ...rest] }, origin);
+  // The overlay holds what it needs by itself.
+  ops.op('detach', { src: stage }, origin);
+  standRoot(site, root, origin);
+  return root;
+}
