@@ -1,6 +1,7 @@
 #include "sockets.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -63,6 +64,27 @@ Napi::Value socket_connect(const Napi::CallbackInfo& info) {
   return r < 0 ? failure(env, at, r) : new_handle(env, static_cast<Fd&&>(socket));
 }
 
+// socketPair() -> {ours, theirs} | failure: two connected sockets of a stream; only ours is non-blocking.
+Napi::Value socket_pair(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Where at;
+  int ends[2];
+  int r = check(at, kStepSocket, sys(__NR_socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends));
+  if (r < 0) return failure(env, at, r);
+  Fd ours(ends[0]), theirs(ends[1]);
+  r = check(at, kStepFcntl, sys(__NR_fcntl, ours.get(), F_SETFL, O_NONBLOCK));
+  if (r < 0) return failure(env, at, r);
+  // Much goes over it, between two processes that need not wait for one another; less is had without the right to more.
+  int room = 4 << 20;
+  if (sys(__NR_setsockopt, ours.get(), SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room) < 0) {
+    (void)sys(__NR_setsockopt, ours.get(), SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+  }
+  Napi::Object pair = Napi::Object::New(env);
+  pair.Set("ours", new_handle(env, static_cast<Fd&&>(ours)));
+  pair.Set("theirs", new_handle(env, static_cast<Fd&&>(theirs)));
+  return pair;
+}
+
 // socketSend(socket, bytes, handles) -> number | failure: how many bytes were taken; all handles go with the first.
 Napi::Value socket_send(const Napi::CallbackInfo& info) {
   Bytes bytes = bytes_of(info[1]);
@@ -84,6 +106,7 @@ Napi::Value socket_send(const Napi::CallbackInfo& info) {
 void define_sockets(Napi::Env env, Napi::Object exports) {
   exports.Set("socketListen", Napi::Function::New<socket_listen>(env, "socketListen"));
   exports.Set("socketConnect", Napi::Function::New<socket_connect>(env, "socketConnect"));
+  exports.Set("socketPair", Napi::Function::New<socket_pair>(env, "socketPair"));
   exports.Set("socketSend", Napi::Function::New<socket_send>(env, "socketSend"));
 }
 

@@ -3,6 +3,11 @@ import { fileURLToPath } from 'node:url';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
+/** What an addon that was built with a sanitizer needs (npm run test:asan). */
+const sanitizer = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => ['LD_PRELOAD', 'ASAN_OPTIONS', 'UBSAN_OPTIONS'].includes(name)),
+);
+
 export interface FixtureOptions {
   readonly flags?: readonly string[];
   readonly uid?: number;
@@ -20,7 +25,7 @@ export async function runFixture(
   const ids = uid === undefined ? {} : { uid, gid: uid };
   const child: ChildProcess = spawn(process.execPath, args, {
     ...ids,
-    env: { PATH: process.env['PATH'] },
+    env: { PATH: process.env['PATH'], ...sanitizer },
     stdio: ['ignore', 'pipe', 'pipe', ...descriptors],
     timeout: timeoutMs,
   });
