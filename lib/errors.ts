@@ -62,9 +62,15 @@ export class RuntsError extends Error {
   }
 }
 
-/** An ERR_SPEC that carries every issue; its message lists them, a line each when there are several. */
+/** More than a person reads: whoever spoilt a list of thousands has spoilt it in one way. */
+const linesMax = 20;
+
+/** An ERR_SPEC that carries every issue; its message lists them, the first twenty, a line each when there are several. */
 export function specError(what: string, issues: readonly Issue[]): RuntsError {
-  const lines = issues.map((issue) => (issue.path === '' ? issue.message : `${issue.path}: ${issue.message}`));
+  const lines = issues
+    .slice(0, linesMax)
+    .map((issue) => (issue.path === '' ? issue.message : `${issue.path}: ${issue.message}`));
+  if (issues.length > linesMax) lines.push(`and ${issues.length - linesMax} more`);
   const message = lines.length === 1 ? `${what}: ${lines[0]}` : `${what}:\n${lines.map((l) => `  ${l}`).join('\n')}`;
   return new RuntsError('ERR_SPEC', message, { issues, origin: issues.length === 1 ? issues[0]!.path : undefined });
 }

@@ -542,10 +542,25 @@ const rows: readonly Row[] = [
 const hidden =
   'The kernel is older than 5.14, or the seccomp profile of the container that you are in hides this system call from it: let that container have it (docker and podman: --security-opt seccomp=…).';
 
+/** What to do when something of this host is used up, wherever that is met. */
+export function usedUp(errno: string): string | undefined {
+  return exhausted[errno];
+}
+
+const full = 'The file system has no room, or no inodes, left (`df`, `df -i`): make some, or use another directory.';
+const exhausted: Readonly<Record<string, string>> = {
+  EMFILE: 'Raise the limit on open files (`ulimit -n`, RLIMIT_NOFILE), or do less at a time.',
+  ENFILE: 'The whole host has too many open files: raise fs.file-max.',
+  ENOSPC: full,
+  EDQUOT: full,
+  ENOMEM: 'The memory is used up: that of the host, or of the cgroup that we are in (memory.max).',
+  EAGAIN: 'The limit on processes is used up (`ulimit -u`, pids.max of the cgroup that we are in).',
+};
+
 /** What to do about a refusal, where there is something that a user can do. */
 export function hintFor(circumstance: Circumstance): string | undefined {
   const row = rows.find((r) => fits(r, circumstance));
-  if (row === undefined) return circumstance.errno === 'ENOSYS' ? hidden : undefined;
+  if (row === undefined) return circumstance.errno === 'ENOSYS' ? hidden : usedUp(circumstance.errno);
   const hint = typeof row.hint === 'string' ? row.hint : row.hint(circumstance);
   return needsSubordinateIds(circumstance) ? `${hint} No subordinate ids were found for this user.` : hint;
 }

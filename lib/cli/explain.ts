@@ -1,20 +1,36 @@
 import { RuntsError } from '../errors.ts';
+import { errnoOf, usedUp } from '../host/failure.ts';
 import { messageOf } from '../host/undo.ts';
 
 /** An error for a person: its message, and what to do about it. Never a stack: that is for bugs, and ours carry a code. */
 export function explain(error: unknown): string {
-  if (!RuntsError.is(error)) return `internal error: ${messageOf(error)}`;
+  if (!RuntsError.is(error)) {
+    const { message, hint } = unforeseen(error);
+    return [message, ...(hint === undefined ? [] : [`  hint: ${hint}`])].join('\n');
+  }
   const { message, hint } = error;
   return [message, ...place(error).map((p) => `  ${p}`), ...(hint === undefined ? [] : [`  hint: ${hint}`])].join('\n');
 }
 
 /** The same for a program that reads lines: engines show one, and suites count them. */
 export function explainInLine(error: unknown): string {
-  if (!RuntsError.is(error)) return inLine(`internal error: ${messageOf(error)}`);
+  if (!RuntsError.is(error)) {
+    const { message, hint } = unforeseen(error);
+    return `${inLine(message)}${hint === undefined ? '' : ` (${hint})`}`;
+  }
   // What a shell, too, would say and no more: the command is not there, or is no program.
   if (error.code === 'ERR_EXEC') return inLine(error.message.split('\n')[0]!);
   const { message, hint } = error;
   return `${inLine([message, ...place(error)].join('\n'))}${hint === undefined ? '' : ` (${inLine(hint)})`}`;
+}
+
+/** What the kernel refused where nobody expected it to: the host is short of something that every program needs. */
+function unforeseen(error: unknown): { readonly message: string; readonly hint?: string | undefined } {
+  const errno = errnoOf(error);
+  if (errno === undefined) return { message: `internal error: ${messageOf(error)}` };
+  const noProc = errno === 'ENOENT' && messageOf(error).includes("'/proc/");
+  const hint = noProc ? '/proc must be mounted: mount -t proc proc /proc' : usedUp(errno);
+  return { message: `cannot go on: ${messageOf(error)}`, hint };
 }
 
 /** What was refused is named by its place in the configuration: nobody has its fields in mind. */

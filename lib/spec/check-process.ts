@@ -86,8 +86,21 @@ function rule(needs: readonly string[], check: (process: Process) => readonly Is
   };
 }
 
+/** NGROUPS_MAX. */
+const groupsMax = 65536;
+
 /** What must hold between fields of `process`. */
 export const processRules: readonly Rule[] = [
+  rule(['user'], ({ user: { additionalGids = [] } }) =>
+    additionalGids.length <= groupsMax
+      ? []
+      : [
+          {
+            path: '/process/user/additionalGids',
+            message: `must be at most ${groupsMax} groups, not ${additionalGids.length}`,
+          },
+        ],
+  ),
   rule(['args'], ({ args }) =>
     args[0] === '' ? [{ path: '/process/args/0', message: 'must be the name of a program, not ""' }] : [],
   ),

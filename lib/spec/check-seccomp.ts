@@ -42,7 +42,8 @@ export const seccompShape = object({
   // Only the form: a profile lists the architectures of other machines, and of ones to come.
   architectures: list(text(/^SCMP_ARCH_[A-Z0-9_]+$/, 'must be a name such as SCMP_ARCH_X86_64')),
   flags: list(oneOf(flags, 'seccomp flag')),
-  listenerPath: anyText,
+  // An empty one is none; what sockets can be called by, unix(7).
+  listenerPath: text(/^(\/.{0,106})?$/s, 'must be an absolute path of at most 107 characters'),
   listenerMetadata: anyText,
   syscalls: list(
     object({

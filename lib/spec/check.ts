@@ -9,7 +9,19 @@ import { capabilityBit, capabilityHint } from './names.ts';
 import { normalizePath } from './paths.ts';
 import { pointerOf } from './pointer.ts';
 import { brokenRules, type Rule } from './rules.ts';
-import { anyText, boolean, isObject, issuesOf, object, record, required, someText, text } from './shape.ts';
+import {
+  anyText,
+  boolean,
+  isObject,
+  issuesMax,
+  issuesOf,
+  object,
+  record,
+  required,
+  show,
+  someText,
+  text,
+} from './shape.ts';
 import type { Process, Spec } from './types.ts';
 
 /** A configuration that can be used, or why not; never both. */
@@ -62,7 +74,9 @@ const rules: readonly Rule[] = [
 export function checkSpec(value: unknown): CheckedSpec {
   const found = issuesOf(value, specShape);
   const spec = completed(value);
-  const issues = found.some((issue) => issue.path === '') ? found : [...found, ...brokenRules(spec, rules, found)];
+  // Rules stand on the types of fields: where not all that is wrong with these is known, nothing can be said.
+  const groundless = found.some((issue) => issue.path === '') || found.length >= issuesMax;
+  const issues = groundless ? found : [...found, ...brokenRules(spec, rules, found)];
   if (issues.length > 0) return { issues };
   return {
     spec,
@@ -98,7 +112,7 @@ function capabilityWarnings(process: Process | undefined): Issue[] {
         : [
             {
               path: pointerOf('process', 'capabilities', set, i),
-              message: `unknown capability ${JSON.stringify(name)}${capabilityHint(name)}`,
+              message: `unknown capability ${show(name)}${capabilityHint(name)}`,
             },
           ],
     ),

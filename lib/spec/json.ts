@@ -1,4 +1,5 @@
 import { RuntsError } from '../errors.ts';
+import { pointerOf } from './pointer.ts';
 
 /** Nesting beyond this is an attack on the stack, not a configuration. */
 export const jsonDepthMax = 128;
@@ -25,6 +26,8 @@ class Reader {
   private at = 0;
   private readonly text: string;
   private readonly what: string;
+  /** Where in the document we are: the keys that lead here. */
+  private readonly keys: (string | number)[] = [];
 
   constructor(text: string, what: string) {
     this.text = text;
@@ -68,11 +71,16 @@ class Reader {
     if (this.take('}')) return result;
     for (;;) {
       if (this.text[this.at] !== '"') this.fail(`expected a key in double quotes but found ${this.here()}`);
+      const start = this.at;
       const key = this.string();
+      // Of two readers one takes the first and one the last: what was checked would not be what is used.
+      if (key in result) this.fail(`the key ${JSON.stringify(key)} stands twice`, start);
       this.space();
       if (!this.take(':')) this.fail(`expected ":" but found ${this.here()}`);
       this.space();
+      this.keys.push(key);
       result[key] = this.value(depth);
+      this.keys.pop();
       this.space();
       if (this.take('}')) return result;
       if (!this.take(',')) this.fail(`expected "," or "}" but found ${this.here()}`);
@@ -87,7 +95,9 @@ class Reader {
     this.space();
     if (this.take(']')) return result;
     for (;;) {
+      this.keys.push(result.length);
       result.push(this.value(depth));
+      this.keys.pop();
       this.space();
       if (this.take(']')) return result;
       if (!this.take(',')) this.fail(`expected "," or "]" but found ${this.here()}`);
@@ -185,7 +195,8 @@ class Reader {
     const before = this.text.slice(0, at);
     const line = before.split('\n').length;
     const column = at - before.lastIndexOf('\n');
-    throw new RuntsError('ERR_SPEC', `${this.what}: line ${line}, column ${column}: ${problem}`);
+    const inside = this.keys.length === 0 ? '' : `, in ${pointerOf(...this.keys)}`;
+    throw new RuntsError('ERR_SPEC', `${this.what}: line ${line}, column ${column}${inside}: ${problem}`);
   }
 }
 
@@ -193,8 +204,8 @@ class Reader {
  * The value of a JSON document, strictly, or an ERR_SPEC that says line and column; `what` names the file in it.
  *
  * Differs from JSON.parse where a configuration needs it: an integer that a double cannot hold exactly comes back as a
- * bigint; objects have no prototype; NUL characters and lone surrogates in strings are refused; size and depth are
- * bounded. Of a key that stands twice the last one holds, as everywhere.
+ * bigint; objects have no prototype; NUL characters and lone surrogates in strings are refused, and keys that stand twice;
+ * size and depth are bounded.
  */
 export function parseJson(text: string, what = 'JSON'): unknown {
   return new Reader(text, what).document();

@@ -18,10 +18,15 @@ export type Fields = Readonly<Record<string, Check | Required>>;
 /** Says of a field that it must be there. */
 export const required = (check: Check): Required => ({ required: check });
 
-/** All issues that one check finds. */
+/** What is found beyond is not kept: a list of a million wrong items is one mistake. */
+export const issuesMax = 1000;
+
+/** All issues that one check finds, up to `issuesMax`. */
 export function issuesOf(value: unknown, check: Check, path = ''): Issue[] {
   const issues: Issue[] = [];
-  check(value, path, (at, message) => issues.push({ path: at, message }));
+  check(value, path, (at, message) => {
+    if (issues.length < issuesMax) issues.push({ path: at, message });
+  });
   return issues;
 }
 

@@ -1,0 +1,189 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, lstatSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { bin, type Ended } from '../cli/runts.ts';
+import { Fixture } from '../lifetime/fixture.ts';
+import { complaint, goodConfig, Place } from '../malformed/place.ts';
+import type { Look } from '../support/look.ts';
+import { testIf } from '../support/requires.ts';
+
+// Hosts that are short of something: what is done then works, or says what is used up and what to do; and nothing is left.
+
+const place = new Place();
+const good = goodConfig(place.rootfs);
+const command = `"${process.execPath}" "${bin}" --root "${place.state}"`;
+let before: Look;
+
+beforeAll(async () => {
+  place.write(good);
+  before = place.look();
+});
+afterAll(() => place.remove());
+
+/** A line of shell in the bundle, in which $RUNTS is the command line on our state directory. */
+function shell(
+  script: string,
+  { wrap = [], env = process.env }: { wrap?: string[]; env?: NodeJS.ProcessEnv } = {},
+): Ended {
+  const [file, ...args] = [...wrap, '/bin/sh', '-c', script.replaceAll('$RUNTS', command)];
+  const { status, signal, stdout, stderr } = spawnSync(file!, args, {
+    cwd: place.bundle,
+    env,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: 25_000,
+  });
+  return { code: status, signal, stdout, stderr };
+}
+
+const worked = { code: 0, signal: null, stdout: '', stderr: '' };
+/** As root of a user namespace of our own, whose limits are ours to set; or in a mount namespace to put a disk into. */
+const namespace = process.getuid?.() === 0 ? ['unshare', '-m'] : ['unshare', '-Urm'];
+const id = () => place.newId();
+
+describe('descriptors', () => {
+  // Node needs about twenty for itself, and forty more while it loads what a command consists of.
+  test.each([22, 26, 30, 34, 40, 48])('ulimit -n %i', (limit) => {
+    const outcome = shell(`ulimit -n ${limit}; exec $RUNTS run ${id()}`);
+    if (outcome.code !== 0) expect(complaint(outcome)).toMatch(/too many open files.*ulimit -n/);
+    expect(place.left()).toEqual([]);
+  });
+
+  testIf('userns', 'busybox')(
+    'every number of descriptors that a process may be left with',
+    async () => {
+      const node = new Fixture('../../load/fixtures/descriptors', [place.rootfs, place.path]);
+      const { failed, ran, strange, left } = await node.says<{
+        failed: number;
+        ran: number;
+        strange: readonly string[];
+        left: readonly string[];
+      }>();
+      await node.ends();
+      expect(strange).toEqual([]);
+      expect(left).toEqual([]);
+      expect(failed).toBeGreaterThan(3);
+      expect(ran).toBeGreaterThan(3);
+    },
+    120_000,
+  );
+});
+
+describe('disks', () => {
+  const disk = join(place.path, 'disk');
+  beforeAll(() => mkdirSync(disk));
+  afterAll(() => rmdirSync(disk));
+  const on = (options: string) =>
+    shell(
+      `mount -t tmpfs -o mode=700,${options} none ${disk} || exit 77
+"${process.execPath}" "${bin}" --root ${disk} run ${id()}; code=$?; ls ${disk} >&2; exit $code`,
+      { wrap: namespace },
+    );
+
+  testIf('userns').each(['size=4k', 'size=8k', 'size=12k', 'nr_inodes=1', 'nr_inodes=2', 'nr_inodes=3', 'nr_inodes=6'])(
+    'a state directory of %s',
+    (options) => {
+      const said = complaint(on(options));
+      expect(said).toMatch(/ENOSPC.*no room, or no inodes/);
+      expect(said).toContain(disk);
+    },
+  );
+
+  testIf('userns')('a state directory that is read-only', () => {
+    expect(complaint(on('ro'))).toMatch(/EROFS.*--root/);
+  });
+
+  testIf('root')('a little more than that is enough', () => {
+    expect(on('size=256k')).toMatchObject(worked);
+  });
+});
+
+describe('namespaces', () => {
+  const inner = structuredClone(good);
+  beforeAll(() => {
+    Object.assign(inner.linux, {
+      namespaces: ['user', 'mount', 'pid', 'ipc', 'uts'].map((type) => ({ type })),
+      uidMappings: [{ containerID: 0, hostID: 0, size: 1 }],
+      gidMappings: [{ containerID: 0, hostID: 0, size: 1 }],
+      resources: undefined,
+    });
+    inner.mounts = inner.mounts.filter(({ type }: { type: string }) => ['proc', 'tmpfs'].includes(type));
+    writeFileSync(join(place.bundle, 'inner.json'), JSON.stringify(inner));
+    before = place.look();
+  });
+
+  testIf('userns').each(['user', 'mnt', 'pid', 'ipc', 'uts'])('max_%s_namespaces of 0', (kind) => {
+    const outcome = shell(
+      `echo 0 >/proc/sys/user/max_${kind}_namespaces && exec $RUNTS run --config inner.json ${id()}`,
+      {
+        wrap: ['unshare', '-Ur'],
+      },
+    );
+    const said = complaint(outcome);
+    // A user namespace that cannot be made is found out before: the host is asked what it can do.
+    expect(said).toMatch(/max_user_namespaces|ENOSPC/);
+    expect(place.left()).toEqual([]);
+  });
+});
+
+describe('surroundings', () => {
+  const run = (script: string, env?: NodeJS.ProcessEnv) => shell(script, env === undefined ? {} : { env });
+
+  test.each([
+    ['a umask of 0777', 'umask 0777; exec $RUNTS run'],
+    ['no standard input', 'exec $RUNTS run'],
+    ['a stack of 256 KiB', 'ulimit -s 256; exec $RUNTS run'],
+    ['no core files', 'ulimit -c 0; exec $RUNTS run'],
+    ['memory that cannot be locked', 'ulimit -l 0; exec $RUNTS run'],
+  ])('%s', (name, script) => {
+    const closed = name === 'no standard input' ? ' <&-' : '';
+    expect(run(`${script} ${id()}${closed}`)).toEqual(worked);
+  });
+
+  test('none of the three streams', () => {
+    expect(run(`exec $RUNTS run ${id()} <&- >&- 2>&-`)).toMatchObject({ code: 0, signal: null });
+  });
+
+  test('an environment without anything', () => {
+    expect(run(`exec $RUNTS run ${id()}`, {})).toEqual(worked);
+  });
+
+  test('a TMPDIR that is not there', () => {
+    expect(run(`exec $RUNTS run ${id()}`, { ...process.env, TMPDIR: '/nosuch' })).toEqual(worked);
+  });
+
+  test('a current directory that is gone', () => {
+    const gone = join(place.path, 'gone');
+    const said = complaint(run(`mkdir ${gone}; cd ${gone}; rmdir ${gone}; exec $RUNTS run ${id()}`));
+    expect(said).toContain('the current directory does not exist any more');
+    expect(run(`mkdir ${gone}; cd ${gone}; rmdir ${gone}; exec $RUNTS run -b ${place.bundle} ${id()}`)).toEqual(worked);
+  });
+
+  testIf('root')('a host without /proc', () => {
+    const outcome = shell(`umount -l /proc; exec $RUNTS run ${id()}`, { wrap: ['unshare', '-m'] });
+    expect(complaint(outcome)).toContain('/proc');
+    expect(place.left()).toEqual([]);
+  });
+
+  test('a pid file that is there and is no file stays, and so does one of somebody else', async () => {
+    const fifo = join(place.path, 'fifo');
+    execFileSync('mkfifo', [fifo]);
+    expect(complaint(await place.here(['run', '--pid-file', fifo, id()]))).toContain('is no file');
+    expect(lstatSync(fifo).isFIFO()).toBe(true);
+    const file = join(place.path, 'file');
+    writeFileSync(file, 'theirs');
+    place.write({ ...good, process: { ...good.process, cwd: '/etc/passwd' } });
+    complaint(await place.here(['run', '--pid-file', file, id()]));
+    expect(readFileSync(file, 'utf8')).toBe('theirs');
+    place.write(good);
+    execFileSync('rm', [fifo, file]);
+  });
+});
+
+test('nothing is left of all that', async () => {
+  expect(existsSync(place.state)).toBe(true);
+  expect(place.left()).toEqual([]);
+  const { mounts, cgroups } = place.look();
+  expect({ mounts, cgroups }).toEqual({ mounts: before.mounts, cgroups: before.cgroups });
+});
