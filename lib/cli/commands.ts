@@ -46,6 +46,27 @@ export const commands: Readonly<Record<string, CommandRow>> = {
     doc: 'what this host can do, and what to do about the rest',
     load: async () => (await import('./doctor.ts')).doctor,
   },
+  pull: { doc: 'bring an image from its registry', load: async () => (await import('./images/transfer.ts')).pull },
+  push: { doc: 'send an image to its registry', load: async () => (await import('./images/transfer.ts')).push },
+  images: { doc: 'print the images that are here', load: async () => (await import('./images/list.ts')).images },
+  image: {
+    doc: 'commands about images: ls, inspect, history, rm, prune and others',
+    load: async (words) => (await import('./images/image.ts')).imageCommand(words),
+  },
+  history: { doc: 'print how an image was made', load: async () => (await import('./images/inspect.ts')).history },
+  tag: { doc: 'give an image another name', load: async () => (await import('./images/change.ts')).tag },
+  rmi: { doc: 'remove images', load: async () => (await import('./images/change.ts')).remove },
+  load: { doc: 'store the images of an archive', load: async () => (await import('./images/change.ts')).load },
+  save: { doc: 'write images as an archive', load: async () => (await import('./images/change.ts')).save },
+  import: {
+    doc: 'make an image of the archive of a root file system',
+    load: async () => (await import('./images/change.ts')).importCommand,
+  },
+  login: {
+    doc: 'keep a user name and a password for a registry',
+    load: async () => (await import('./images/change.ts')).login,
+  },
+  logout: { doc: 'forget them', load: async () => (await import('./images/change.ts')).logout },
   completion: { doc: 'print completion for a shell', load: async () => (await import('./completion.ts')).completion },
   man: { doc: 'print a manual page', load: async () => (await import('./man.ts')).man },
 };

@@ -1,6 +1,7 @@
 import { type Issue, RuntsError, specError } from '../errors.ts';
 import { checkSpec } from '../spec/check.ts';
 import { capabilityBit, capabilityHint } from '../spec/names.ts';
+import { show } from '../spec/shape.ts';
 import type { Capabilities, Process, Spec, User } from '../spec/types.ts';
 import { idLast, parseId } from '../spec/users.ts';
 import { isOn, type Parsed, textOf, textsOf } from './parse.ts';
@@ -9,12 +10,7 @@ import { isOn, type Parsed, textOf, textsOf } from './parse.ts';
  * The process that `exec` runs, of the words on the line: the container's own, changed by the options. Everything else
  * that the configuration says of the container's process (confinement above all) holds for this one, too.
  */
-export function execProcess(
-  spec: Spec,
-  parsed: Parsed,
-  command: readonly string[],
-  warn: (message: string) => void = () => {},
-): Process {
+export function execProcess(spec: Spec, parsed: Parsed, command: readonly string[]): Process {
   const base = spec.process;
   if (base === undefined) {
     throw new RuntsError('ERR_SPEC', 'the configuration of this container has no process to begin with', {
@@ -33,7 +29,7 @@ export function execProcess(
     noNewPrivileges: isOn(parsed, 'noNewPrivs') || base.noNewPrivileges,
     apparmorProfile: textOf(parsed, 'apparmor') || base.apparmorProfile,
     selinuxLabel: textOf(parsed, 'processLabel') || base.selinuxLabel,
-    capabilities: capabilities(base.capabilities, textsOf(parsed, 'cap'), warn),
+    capabilities: capabilities(base.capabilities, textsOf(parsed, 'cap'), issues),
   };
   if (issues.length > 0) throw specError('invalid options', issues);
   return checkedProcess(spec, process, 'cannot run this in the container');
@@ -90,16 +86,17 @@ function consoleSize(parsed: Parsed, issues: Issue[]): Process['consoleSize'] {
 function capabilities(
   base: Capabilities | undefined,
   added: readonly string[],
-  warn: (message: string) => void,
+  issues: Issue[],
 ): Process['capabilities'] {
   if (added.length === 0) return base;
-  const names = added.flatMap((word) => {
+  const names = added.map((word) => {
     const upper = word.toUpperCase();
     const name = upper.startsWith('CAP_') ? upper : `CAP_${upper}`;
-    if (capabilityBit(name) !== undefined) return [name];
-    // As in a configuration: one that this version does not know is one that the process does not have.
-    warn(`--cap: unknown capability ${JSON.stringify(word)}${capabilityHint(name)}`);
-    return [];
+    // Unlike a list in a configuration, which may be older or newer than the kernel, it is asked for here and now.
+    if (capabilityBit(name) === undefined) {
+      issues.push({ path: '--cap', message: `unknown capability ${show(word)}${capabilityHint(name)}` });
+    }
+    return name;
   });
   const withNames = (set: readonly string[] = []): readonly string[] => [...new Set([...set, ...names])];
   const raised = base?.inheritable !== undefined && base.inheritable.length > 0;

@@ -54,7 +54,7 @@ export function openContext(parsed: Parsed, world: World): Context {
       const given = textOf(parsed, 'root');
       return given === undefined || given === ''
         ? world.host.environment.stateDirectory
-        : absolute(world.host.environment.cwd, given);
+        : absolute(world.host.environment, given);
     },
     cgroupManager: cgroupManager(parsed),
   };

@@ -13,6 +13,19 @@ export interface LogOptions {
   readonly level: LogLevel;
 }
 
+/** A path has 4096 bytes, and nobody reads them all. */
+const wordMax = 512;
+
+/**
+ * A message for people, of words that others chose: names of a length that hides the rest are cut, and what a terminal would
+ * take for a command to itself is shown.
+ */
+function readable(message: string): string {
+  return message
+    .replace(/\S{513,}/g, (word) => `${word.slice(0, wordMax)}…`)
+    .replace(/[^\P{Cc}\n\t]/gu, (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`);
+}
+
 type Sink = Pick<World, 'append' | 'printError' | 'time'>;
 
 /** What engines read after us: one line for each entry, in the two forms that they know from runc. */
@@ -42,7 +55,7 @@ export class Log {
   error(message: string, shown: string): void {
     const { path, format } = this.#options;
     if (path !== undefined || format === 'json') this.#entry('error', message);
-    if (path !== undefined || format === 'text') this.#sink.printError(`${shown}\n`);
+    if (path !== undefined || format === 'text') this.#sink.printError(`${readable(shown)}\n`);
   }
 
   /** Whether it goes to a file: engines, which have one, put our name before what standard error says. */
@@ -58,10 +71,11 @@ export class Log {
     const { path, format, level: most } = this.#options;
     if (logLevels.indexOf(level) > logLevels.indexOf(most)) return;
     const time = this.#sink.time();
+    const msg = readable(message);
     const line =
       format === 'json'
-        ? JSON.stringify({ level, msg: message, time })
-        : `time=${JSON.stringify(time)} level=${level} msg=${JSON.stringify(message)}`;
+        ? JSON.stringify({ level, msg, time })
+        : `time=${JSON.stringify(time)} level=${level} msg=${JSON.stringify(msg)}`;
     if (path === undefined) this.#sink.printError(`${line}\n`);
     else this.#sink.append(path, `${line}\n`);
   }

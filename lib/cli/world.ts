@@ -1,10 +1,13 @@
 import type { Handle, Host } from '../host/host.ts';
 import type { ImagePort } from '../host/prepare.ts';
+import type { ImageVerbs } from './images/port.ts';
 
 /** What the command line needs of the world beside the ports of the core; bin/runts.js hands it in. */
 export interface World {
   readonly host: Host;
   readonly images: ImagePort;
+  /** The images that are stored here, and registries. */
+  readonly imageVerbs: () => Promise<ImageVerbs>;
   /** What we were called as: `runts`, or the name of a link that leads to us. */
   readonly name: string;
   readonly version: string;

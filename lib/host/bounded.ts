@@ -25,7 +25,7 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
   const close = (handle: { close(): void }) => handle.close();
 
   const boundedFiles: Files = {
-    read: (path) => wait(`reading ${path}`, () => files.read(path)),
+    read: (path, how) => wait(`reading ${path}`, () => files.read(path, how)),
     readBelow: (root, path, max) => wait(`reading ${path} below ${root}`, () => files.readBelow(root, path, max)),
     readLink: (path) => wait(`reading the link ${path}`, () => files.readLink(path)),
     write: (path, text) => wait(`writing ${path}`, () => files.write(path, text)),
@@ -91,6 +91,12 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
   const boundedSockets: Sockets = {
     listen: (path) => wait(`listening at ${path}`, () => sockets.listen(path), close),
     deliver: (path, message, handles) => wait(`sending to ${path}`, () => sockets.deliver(path, message, handles)),
+    pair: () =>
+      wait(
+        'making a pair of sockets',
+        () => sockets.pair(),
+        ({ ours, theirs }) => [ours, theirs].forEach(close),
+      ),
     connect: async (path) => {
       const stream = await wait(`connecting to ${path}`, () => sockets.connect(path), close);
       return {

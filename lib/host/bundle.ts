@@ -19,7 +19,8 @@ export async function readBundle(
   { config = 'config.json', warn }: BundleOptions = {},
 ): Promise<Spec> {
   const path = config.startsWith('/') ? config : `${directory === '/' ? '' : directory}/${config}`;
-  const text = await host.files.read(path).catch((error: unknown) => {
+  const text = await host.files.read(path, 'strict').catch((error: unknown) => {
+    if (RuntsError.is(error)) throw error;
     const missing = errnoOf(error) === 'ENOENT';
     throw new RuntsError(missing ? 'ERR_NOT_FOUND' : 'ERR_SPEC', `cannot read ${path}: ${errnoOf(error) ?? error}`, {
       ...(missing && { hint: 'A bundle is a directory with a config.json (OCI runtime specification).' }),

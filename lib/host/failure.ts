@@ -11,6 +11,8 @@ import { rlimitName, schedulerPolicies } from '../spec/names.ts';
 import type { Exit } from './host.ts';
 import { messageOf } from './undo.ts';
 
+export { usedUp } from '../hints.ts';
+
 type ErrorFrame = Extract<Frame, { kind: 'error' }>;
 
 /** The name of the errno that a port failed with, as Node's errors have it: `ENOENT`. */

@@ -34,8 +34,11 @@ export interface Environment {
 
 /** Paths here are the host's. */
 export interface Files {
-  /** The whole text of a small file (16 MiB at most). */
-  read(path: string): Promise<string>;
+  /**
+   * The whole text of a small file (16 MiB at most). What is not UTF-8 is replaced, or with 'strict' refused. A pipe is read
+   * to its end, and one that says nothing for seconds is given up.
+   */
+  read(path: string, how?: 'strict'): Promise<string>;
   /** A regular file below a root, resolved inside it (no link leads out); undefined where there is none. */
   readBelow(root: string, path: string, maxBytes: number): Promise<string | undefined>;
   /** What a symbolic link holds; undefined where the path is not a link. */
@@ -101,6 +104,8 @@ export interface Sockets {
   listen(path: string): Promise<Handle>;
   /** Connects (SOCK_STREAM), sends a message with handles, and closes: console sockets and the like. */
   deliver(path: string, message: Uint8Array, handles: readonly Handle[]): Promise<void>;
+  /** Two connected ends (SOCK_STREAM): one to talk over, one to hand out. */
+  pair(): Promise<{ readonly ours: Stream; readonly theirs: Handle }>;
   /** A connection to talk over (SOCK_STREAM), to a path or to an abstract address (`\0name`): the bus of systemd. */
   connect(path: string): Promise<Stream>;
 }

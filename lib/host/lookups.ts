@@ -30,21 +30,36 @@ async function sharedTypes(host: Host, namespaces: readonly Namespace[]): Promis
   return joined.filter((_, i) => same[i]).map(({ type }) => type);
 }
 
-const linksMax = 8;
+const linksMax = 40;
 
-/** Which namespace a path leads to, as `net:[4026531840]`; undefined where it cannot be told. */
+/** Which namespace a path leads to, as `net:[4026531840]`, through whatever links; undefined where it cannot be told. */
 async function namespaceAt(host: Host, path: string, mountinfo: string): Promise<string | undefined> {
-  let at = path;
-  for (let i = 0; i < linksMax; i++) {
-    const link = await host.files.readLink(at).catch(() => undefined);
-    if (link === undefined) break;
+  let rest = partsOf(path);
+  let done: readonly string[] = [];
+  for (let links = 0; rest.length > 0; ) {
+    const [name = '', ...others] = rest;
+    rest = others;
+    if (name === '..') {
+      done = done.slice(0, -1);
+      continue;
+    }
+    const link = await host.files.readLink(`/${[...done, name].join('/')}`).catch(() => undefined);
+    if (link === undefined) {
+      done = [...done, name];
+      continue;
+    }
     if (/^[a-z_]+:\[\d+\]$/.test(link)) return link;
-    at = link.startsWith('/') ? link : `${at.slice(0, at.lastIndexOf('/'))}/${link}`;
+    if (++links > linksMax) return undefined;
+    if (link.startsWith('/')) done = [];
+    rest = [...partsOf(link), ...rest];
   }
   // One that was bound to a file, as by `ip netns add`: the mount says which it is.
+  const at = `/${done.join('/')}`;
   const line = mountinfo.split('\n').find((each) => each.split(' ')[4] === at && / - nsfs /.test(each));
   return line?.split(' ')[3];
 }
+
+const partsOf = (path: string) => path.split('/').filter((part) => part !== '' && part !== '.');
 
 async function nodes(host: Host, devices: readonly Device[]): Promise<Record<string, string>> {
   const found: Record<string, string> = {};

@@ -1,4 +1,5 @@
 import { RuntsError } from '../errors.ts';
+import { normalizePath } from '../spec/paths.ts';
 import { errnoOf } from './failure.ts';
 import type { Host } from './host.ts';
 import { messageOf } from './undo.ts';
@@ -24,6 +25,30 @@ export async function usableDirectory(host: Host, path: string, what: string, or
   const code = kind === undefined ? 'ERR_NOT_FOUND' : 'ERR_SPEC';
   const why = kind === undefined ? 'there is no such directory' : 'it is not a directory';
   throw new RuntsError(code, `cannot use ${path} as ${what}: ${why}`, { origin });
+}
+
+/** The same for a root file system: not that of the host, under whatever name, which the container would be let into. */
+export async function usableRoot(host: Host, path: string, what: string, origin: string): Promise<string> {
+  const found = await usableDirectory(host, path, what, origin);
+  if ((await linkedTo(host, path)) !== '/') return found;
+  throw new RuntsError('ERR_SPEC', `cannot use ${path} as ${what}: it is the root of the host itself`, {
+    origin,
+    hint: 'Name a directory that has the files of the container, and only these.',
+  });
+}
+
+/** More than the kernel follows. */
+const linksMax = 40;
+
+/** Where a path leads by the links at its end. */
+async function linkedTo(host: Host, path: string): Promise<string> {
+  let at = normalizePath(path);
+  for (let i = 0; i < linksMax; i++) {
+    const link = at === '/' ? undefined : await host.files.readLink(at);
+    if (link === undefined) break;
+    at = normalizePath(link.startsWith('/') ? link : `${at}/../${link}`);
+  }
+  return at;
 }
 
 /** The first directory on the way to a path that we may not enter. */

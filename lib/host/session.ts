@@ -133,8 +133,12 @@ export function named(frame: Frame): string {
 export async function endSession(host: Host, session: Session, deadlineMs: number): Promise<void> {
   const { clock, processes } = host;
   try {
-    processes.signal(session.process, 9);
-    session.close();
+    try {
+      processes.signal(session.process, 9);
+    } finally {
+      // Also where it could not be signalled: an init that finds its channel closed ends by itself.
+      session.close();
+    }
     await within(session.exit, { clock, deadlineMs, doing: `waiting for process ${session.pid} to end` });
   } finally {
     session.process.close();

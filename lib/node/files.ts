@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { constants, promises as fs, fstat, read } from 'node:fs';
 import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { RuntsError } from '../errors.ts';
 import type { Files } from '../host/host.ts';
@@ -26,10 +27,12 @@ const openFlags = {
 
 /** The port `Files` over node:fs. What the kernel refuses rejects with Node's own errors: `code` is the errno's name. */
 export const files: Files = {
-  async read(path) {
-    const file = await fs.open(path, 'r');
+  async read(path, how) {
+    // A fifo without a writer would block, and with it a thread of the pool until the process ends.
+    const file = await fs.open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
-      return await readWhole(file.fd, readBytesMax, path);
+      const bytes = await readWhole(file.fd, readBytesMax, path);
+      return how === 'strict' ? strictText(bytes, path) : bytes.toString();
     } finally {
       await file.close();
     }
@@ -44,7 +47,7 @@ export const files: Files = {
         return orThrow<never>(file, `${root}/${path}`);
       }
       try {
-        return await readWhole(file.fd, maxBytes, path);
+        return (await readWhole(file.fd, maxBytes, path)).toString();
       } finally {
         file.close();
       }
@@ -132,19 +135,50 @@ const readAsync = promisify(read);
 const statAsync = promisify(fstat);
 
 /** To the end, wherever that is: files of procfs have no size. One byte more than allowed tells that there is more. */
-async function readWhole(fd: number, maxBytes: number, path: string): Promise<string> {
+async function readWhole(fd: number, maxBytes: number, path: string): Promise<Buffer> {
   const { size } = await statAsync(fd);
   const chunks: Buffer[] = [];
   let total = 0;
   for (;;) {
     const room = Math.min(maxBytes + 1 - total, Math.max(size + 1 - total, 16 * 1024));
-    const { bytesRead, buffer } = await readAsync(fd, Buffer.allocUnsafe(room), 0, room, null);
-    if (bytesRead === 0) return Buffer.concat(chunks).toString();
+    const { bytesRead, buffer } = await readSome(fd, room, path);
+    if (bytesRead === 0) return Buffer.concat(chunks);
     chunks.push(buffer.subarray(0, bytesRead));
     total += bytesRead;
     if (total > maxBytes) {
       throw new RuntsError('ERR_UNSUPPORTED', `${path} is larger than the ${maxBytes} bytes that are read of it`);
     }
+  }
+}
+
+/** How long a pipe may say nothing, and how often it is asked. */
+const pipe = { patienceMs: 3000, pauseMs: 10 } as const;
+
+async function readSome(fd: number, room: number, path: string): Promise<{ bytesRead: number; buffer: Buffer }> {
+  for (let waitedMs = 0; ; waitedMs += pipe.pauseMs) {
+    try {
+      return await readAsync(fd, Buffer.allocUnsafe(room), 0, room, null);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      if (waitedMs >= pipe.patienceMs) {
+        throw new RuntsError('ERR_TIMEOUT', `${path} is a pipe or a terminal, and nothing came from it`, {
+          cause: error,
+        });
+      }
+    }
+    await sleep(pipe.pauseMs);
+  }
+}
+
+/** Every character as it was meant, or none: a byte order mark stays, for the reader to refuse. */
+function strictText(bytes: Buffer, path: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (error) {
+    throw new RuntsError('ERR_SPEC', `${path} is not UTF-8`, {
+      hint: 'JSON is UTF-8: write it again in that encoding.',
+      cause: error,
+    });
   }
 }
 

@@ -22,6 +22,7 @@ export async function openFile(path: string, flags: number): Promise<NativeHandl
   try {
     return orThrow(native.duplicate(file.fd), path);
   } finally {
-    await file.close();
+    // The duplicate is what counts, and must not be lost.
+    await file.close().catch(() => undefined);
   }
 }

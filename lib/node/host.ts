@@ -46,12 +46,26 @@ function environment(): Environment {
     userName: userName(),
     arch,
     kernel: release(),
-    cwd: process.cwd(),
+    get cwd() {
+      return currentDirectory();
+    },
     runtimeDirectory: process.env['XDG_RUNTIME_DIR'] || `/run/user/${uid}`,
     stateDirectory: stateDirectory({ uid, env: process.env }),
     dataDirectory: dataDirectory({ uid, env: process.env }),
     programs: { ...(newuidmap !== undefined && { newuidmap }), ...(newgidmap !== undefined && { newgidmap }) },
   };
+}
+
+/** Asked for when it is needed: who names every path in full can do without. */
+function currentDirectory(): string {
+  try {
+    return process.cwd();
+  } catch (error) {
+    throw new RuntsError('ERR_SETUP', 'the current directory does not exist any more', {
+      hint: 'Change to one that does, or name every path in full.',
+      cause: error,
+    });
+  }
 }
 
 /** A uid without an entry in /etc/passwd is ordinary inside containers, and userInfo throws for it. */

@@ -17,6 +17,7 @@ export async function lock(path: string): Promise<Handle> {
       throw error;
     }
   } finally {
-    await file.close();
+    // What close says of a file that was only opened changes nothing: the descriptor is gone.
+    await file.close().catch(() => undefined);
   }
 }

@@ -127,6 +127,8 @@ export interface Native {
    * or to an abstract address, which begins with a NUL. EAGAIN: as many wait there as it takes.
    */
   socketConnect(packets: boolean, address: string): NativeHandle | Failure;
+  /** Two connected sockets (SOCK_STREAM); only our end is non-blocking. */
+  socketPair(): { readonly ours: NativeHandle; readonly theirs: NativeHandle } | Failure;
   /** How many bytes the socket took, at once; the handles, which stay the caller's, go with the first. */
   socketSend(socket: NativeHandle, bytes: Uint8Array, handles: readonly NativeHandle[]): number | Failure;
   /** A file of this content without a path, at its beginning, that nobody can change (a sealed memfd). */

@@ -45,7 +45,7 @@ export const processes: Processes = {
     }
     const failure = native.signal(handle, signal);
     if (failure?.errno === gone) return false;
-    orThrow(failure, 'pidfd_send_signal');
+    orThrow(failure, undefined, 'pidfd_send_signal');
     return true;
   },
   find,

@@ -21,11 +21,13 @@ export async function run(file: string, args: readonly string[], options: RunOpt
   const { cwd = '/', environment = [], name = file, input = '' } = options;
   const env = environmentOf(environment);
   const child = spawn(file, [...args], { argv0: name, env, cwd, stdio: 'pipe', detached: true });
-  const [stdout, stderr] = [collect(child.stdout as Readable), collect(child.stderr as Readable)];
+  // Heard from the beginning: what cannot be started says so a moment later, and has no streams where descriptors ran out.
+  const ended = end(child);
+  const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)];
   give(child, input);
   const limits = limit(child, options);
   try {
-    const code = await end(child);
+    const code = await ended;
     return { code, timedOut: limits.timedOut(), stdout: stdout(), stderr: stderr() };
   } catch (error) {
     throw await missingDirectory(error, cwd);
@@ -100,10 +102,12 @@ function give(child: ChildProcess, input: string): void {
   child.stdin?.end(input);
 }
 
-function collect(stream: Readable): () => string {
+function collect(stream: Readable | null | undefined): () => string {
   const chunks: Buffer[] = [];
   let room = outputBytesMax;
-  stream.on('data', (chunk: Buffer) => {
+  // What cannot be read of its output is lost; its exit code is what counts.
+  stream?.on('error', () => undefined);
+  stream?.on('data', (chunk: Buffer) => {
     if (room > 0) chunks.push(chunk.subarray(0, room));
     room -= chunk.length;
   });

@@ -74,12 +74,18 @@ export class NodeSession implements Session {
       this.#settle = resolve;
     });
     this.#watch = this.#watchExit(openHandle(process, 'process'));
-    this.#channel = new native.Channel(
-      channel,
-      (bytes, handles) => this.#message(bytes, handles),
-      (errno) => this.#end(errno),
-      () => this.#flush(),
-    );
+    try {
+      this.#channel = new native.Channel(
+        channel,
+        (bytes, handles) => this.#message(bytes, handles),
+        (errno) => this.#end(errno),
+        () => this.#flush(),
+      );
+    } catch (error) {
+      // Nobody is told of its end, and so it must not keep us from ours.
+      this.#watch.keepAlive(false);
+      throw error;
+    }
   }
 
   get pid(): number {

@@ -40,6 +40,11 @@ export const sockets: Sockets = {
     }
   },
 
+  async pair() {
+    const { ours, theirs } = orThrow(native.socketPair());
+    return { ours: openStream(ours, 'socketpair'), theirs };
+  },
+
   connect: async (path) => openStream(await connectTo(path, { packets: false }), path),
 };
 

@@ -4,8 +4,8 @@ import type { Readable, Writable } from 'node:stream';
 import { RuntsError } from '../errors.ts';
 import type { Handle } from '../host/host.ts';
 import { orThrow } from './failure.ts';
-import { openFile } from './handle.ts';
 import { type NativeHandle, native } from './native.ts';
+import { nullDevice, passedOn } from './null-device.ts';
 
 /** Where a standard stream leads: nowhere, to a stream of ours, to our own, or to a descriptor of ours. */
 export type StdioTarget = 'ignore' | 'pipe' | 'inherit' | number;
@@ -72,15 +72,11 @@ interface Stream {
 
 async function openStream(target: StdioTarget, number: number, owner: StdioSpec['owner']): Promise<Stream> {
   if (target === 'pipe') return openPipe(number > 0, owner);
-  const handle = target === 'ignore' ? await nullDevice(number) : duplicate(target === 'inherit' ? number : target);
-  return { handle, ours: undefined };
+  // Each end has its own direction only, as a shell would have opened it.
+  if (target === 'ignore')
+    return { handle: nullDevice(number === 0 ? constants.O_RDONLY : constants.O_WRONLY), ours: undefined };
+  return { handle: passedOn(target === 'inherit' ? number : target), ours: undefined };
 }
-
-// Each end has its own direction only, as a shell would have opened it.
-const nullDevice = (number: number): Promise<Handle> =>
-  openFile('/dev/null', number === 0 ? constants.O_RDONLY : constants.O_WRONLY);
-
-const duplicate = (fd: number) => orThrow(native.duplicate(fd), `descriptor ${fd}`);
 
 function openPipe(oursReads: boolean, owner: StdioSpec['owner']): Stream {
   const { ours, theirs } = orThrow(native.pipe(oursReads));

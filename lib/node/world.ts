@@ -4,12 +4,12 @@ import { basename, join } from 'node:path';
 import { isatty } from 'node:tty';
 import type { Terminal, World } from '../cli/world.ts';
 import { RuntsError } from '../errors.ts';
-import type { Handle, Host } from '../host/host.ts';
+import type { Host } from '../host/host.ts';
 import type { ImagePort } from '../host/image.ts';
 import { observed } from './debug.ts';
-import { orThrow } from './failure.ts';
 import { createHost } from './host.ts';
 import { native, packageRoot } from './native.ts';
+import { passedOn } from './null-device.ts';
 import { openTerminal } from './terminal.ts';
 
 /** The command line's world over Node. */
@@ -22,6 +22,10 @@ export function createWorld(): World {
       return host;
     },
     images,
+    async imageVerbs() {
+      const { imageVerbs } = await import('../images/verbs.ts');
+      return imageVerbs(this.host.environment.dataDirectory);
+    },
     name: basename(process.argv[1] ?? 'runts').replace(/\.js$/, ''),
     get version() {
       return JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')).version;
@@ -36,7 +40,7 @@ export function createWorld(): World {
     trace(listener) {
       hear = listener;
     },
-    stdio: () => [duplicate(0), duplicate(1), duplicate(2)],
+    stdio: () => [passedOn(0), passedOn(1), passedOn(2)],
     terminal,
     onSignal,
   };
@@ -91,8 +95,6 @@ async function input(): Promise<string> {
   }
   return Buffer.concat(chunks).toString('utf8');
 }
-
-const duplicate = (fd: number): Handle => orThrow(native.duplicate(fd), `descriptor ${fd}`);
 
 // ---- output and the end ----------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ import { mountLabel } from '../rootfs/filesystems.ts';
 import { hostRoot } from '../rootfs/host-root.ts';
 import { maskPaths, protectPaths } from '../rootfs/mask.ts';
 import { addMounts, protectMounts } from '../rootfs/mounts.ts';
+import { type OverlayLayers, overlayRoot } from '../rootfs/overlay-root.ts';
 import { setRootPropagation } from '../rootfs/propagation.ts';
 import { directoryRoot, enterRoot, protectRoot } from '../rootfs/root.ts';
 import { at, type HostMount, type Site } from '../rootfs/site.ts';
@@ -40,7 +41,10 @@ export interface ContainerRequest {
   readonly spec: Spec;
   /** Absolute; what relative sources of binds are below. */
   readonly bundle?: string | undefined;
-  readonly root: { readonly kind: 'directory'; readonly path: string } | { readonly kind: 'host' };
+  readonly root:
+    | { readonly kind: 'directory'; readonly path: string; readonly nodev?: boolean | undefined }
+    | { readonly kind: 'host' }
+    | { readonly kind: 'overlay'; readonly layers: OverlayLayers };
   /** The init stays as process 1. */
   readonly reap: boolean;
   readonly stdio: 'pipes' | 'terminal';
@@ -133,10 +137,12 @@ function buildRoot(scene: Scene): Site {
   if (request.root.kind === 'host') {
     return { ...bare, root: hostRoot(bare, { readonly: request.spec.root.readonly === true }) };
   }
-  const { path } = request.root;
+  if (request.root.kind === 'overlay') return { ...bare, root: overlayRoot(bare, request.root.layers) };
+  const { path, nodev } = request.root;
   // Hooks that mount something into the root file system do it where the bundle has it; and what is to be moved over the
   // old root cannot stand there.
-  return { ...bare, root: directoryRoot(bare, path, { inPlace: hasCreateHooks(request) || request.noPivot === true }) };
+  const inPlace = hasCreateHooks(request) || request.noPivot === true;
+  return { ...bare, root: directoryRoot(bare, path, { inPlace, nodev }) };
 }
 
 /**

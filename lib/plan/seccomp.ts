@@ -1,7 +1,7 @@
 import { RuntsError } from '../errors.ts';
 import type { Filter } from '../process/exec.ts';
 import { compileSeccomp } from '../seccomp/compile.ts';
-import { hasListener, type SeccompProfile, seccompFlags } from '../seccomp/profile.ts';
+import { type Action, actionOn, hasListener, type SeccompProfile, seccompFlags } from '../seccomp/profile.ts';
 import type { SeccompProfile as AnyProfile } from '../spec/types.ts';
 import { tags } from './plan.ts';
 
@@ -19,6 +19,7 @@ export function seccompFilter(profile: AnyProfile | undefined, arch: 'x64' | 'ar
   const exact = profile as unknown as SeccompProfile;
   const notify = hasListener(exact) ? tags.notify : undefined;
   if (notify !== undefined) checkListenerPath(exact);
+  checkExecutes(exact);
   const filter = { filter: compileSeccomp(exact, { arch }), flags: seccompFlags(exact), notify };
   if (compiled.size >= compiledMax) compiled.delete([...compiled.keys()][0] as string);
   compiled.set(key, filter);
@@ -35,6 +36,25 @@ function checkListenerPath({ listenerPath = '' }: SeccompProfile): void {
     issues: [{ path: origin, message }],
   });
 }
+
+/**
+ * The filter is the last thing before the command: one that does not let it be executed kills the container before it is
+ * one, and whoever starts it could not tell that from a command that ended.
+ */
+function checkExecutes(profile: SeccompProfile): void {
+  const action = actionOn(profile, 'execve');
+  if (action === undefined || goesOn.includes(action)) return;
+  const origin = '/linux/seccomp';
+  const message = `the command could not be executed: the profile has ${action} for execve`;
+  throw new RuntsError('ERR_SPEC', `cannot install the seccomp profile: ${message}`, {
+    origin,
+    issues: [{ path: origin, message }],
+    hint: 'Let the profile allow execve, and what else the command needs to begin.',
+  });
+}
+
+/** What a call may meet and still be made: a tracer, which nobody is, would have to let it. */
+const goesOn: readonly Action[] = ['SCMP_ACT_ALLOW', 'SCMP_ACT_LOG', 'SCMP_ACT_NOTIFY'];
 
 /** Without a replacer where it can be, since that is six times as fast; JSON has no word for the large numbers. */
 function textOf(profile: AnyProfile): string {

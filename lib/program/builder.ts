@@ -1,5 +1,7 @@
 import { RuntsError } from '../errors.ts';
+import { limits } from './limits.ts';
 import type { Op, Operands, OpName, OpOf } from './ops.ts';
+import { tooMany } from './refused.ts';
 
 /** What one op may say beside its operands. */
 export interface Conditions {
@@ -29,6 +31,8 @@ export class Builder {
 
   op<N extends OpName>(op: N, operands: Operands<N>, origin: string, conditions: Conditions = {}): this {
     const row: OpOf<N> = { op, operands, origin, ...conditions };
+    // At once: where each op is to be looked for among all before it, 100,000 would keep us busy for minutes.
+    if (this.#ops.length === limits.opsMax) throw tooMany('ops', limits.opsMax, row as unknown as Op);
     this.#ops.push(row as unknown as Op);
     return this;
   }

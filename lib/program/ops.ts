@@ -220,7 +220,7 @@ export const ops = {
     doc: 'Finds the first of several paths that can be executed, with no magic link on the way (CVE-2024-21626). ENOENT: none exists; EACCES: it is not executable.',
     operands: { files: texts },
   },
-  seccomp: { doc: 'Installs a classic BPF filter.', operands: { filter: bytes, flags: flags(0x3fn) } },
+  seccomp: { doc: 'Installs a classic BPF filter.', operands: { filter: bytes, flags: flags(0x37n) } },
   exec: {
     doc: 'Executes the first of several paths that exists. Success is seen by the host as the end of the channel.',
     operands: { files: texts, argv: texts, env: texts },
@@ -341,6 +341,10 @@ export const ops = {
   chdir_again: {
     doc: "As chdir, now with the rights of the command's user. That they do not suffice (EACCES) is fine where those of an earlier chdir did.",
     operands: { path: text },
+  },
+  unpack: {
+    doc: 'Makes files, directories, links and nodes below a directory, as a stream of records says (lib/layers/records.ts): the layers of images. Their names are resolved inside the directory, through its own links only. ENODATA: the stream ended before its last record.',
+    operands: { src: input, root: input },
   },
 } as const satisfies Record<string, OpRow>;
 

@@ -66,5 +66,9 @@ export const steps = [
   'fspick',
   'netlink',
   'chroot',
+  'read',
+  'linkat',
+  'utimensat',
+  'setxattr',
 ] as const;
 export type Step = (typeof steps)[number];

@@ -103,6 +103,14 @@ export interface SeccompProfile {
   readonly syscalls?: readonly Rule[] | undefined;
 }
 
+/** What a profile has for a call whatever its arguments are; undefined where these decide. */
+export function actionOn({ defaultAction, syscalls = [] }: SeccompProfile, call: string): Action | undefined {
+  // Rules that do what the default does are none.
+  const rules = syscalls.filter(({ names, action }) => names.includes(call) && action !== defaultAction);
+  if (rules.length === 0) return defaultAction;
+  return rules.find(({ args = [] }) => args.length === 0)?.action;
+}
+
 const newListener = 0x08;
 const tsyncEsrch = 0x10;
 

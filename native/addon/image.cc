@@ -33,7 +33,9 @@ int above_standard(Where& at, Fd fd) {
   return check(at, kStepFcntl, sys(__NR_fcntl, fd.get(), F_DUPFD_CLOEXEC, 4));
 }
 
-int sealed_memory(Where& at) {
+}  // namespace
+
+int sealed_image(Where& at) {
   constexpr unsigned kFlags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
   long fd = sys(__NR_memfd_create, "runts-init", kFlags | MFD_EXEC);
   if (fd == -EINVAL) fd = sys(__NR_memfd_create, "runts-init", kFlags);  // before 6.3 each memfd was executable
@@ -48,8 +50,9 @@ int sealed_memory(Where& at) {
   return above_standard(at, static_cast<Fd&&>(image));
 }
 
-// Where vm.memfd_noexec forbids executing memory: a file without a name, reopened for reading only, because what is
-// open for writing cannot be executed.
+namespace {
+
+// Reopened for reading only, because what is open for writing cannot be executed.
 int unnamed_file(Where& at, const char* directory) {
   Fd writable(
       check(at, kStepOpen, directory, sys(__NR_openat, AT_FDCWD, directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0500)));
@@ -64,17 +67,13 @@ int unnamed_file(Where& at, const char* directory) {
 
 }  // namespace
 
-int make_image(Where& at) {
-  int fd = sealed_memory(at);
-  if (fd >= 0) return fd;
-  Where first = at;
-  int error = fd;
+int file_image(Where& at) {
+  int fd = -ENOENT;
   for (const char* directory : {"/dev/shm", "/tmp", "/var/tmp"}) {
     fd = unnamed_file(at, directory);
-    if (fd >= 0) return fd;
+    if (fd >= 0) break;
   }
-  at = first;
-  return error;
+  return fd;
 }
 
 }  // namespace runts

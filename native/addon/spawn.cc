@@ -1,5 +1,7 @@
 #include "spawn.h"
 
+#include <errno.h>
+
 #include "clone.h"
 #include "handle.h"
 #include "image.h"
@@ -13,17 +15,23 @@ namespace {
 // On a thread of the pool, because a vfork stops the thread that calls it until the exec.
 class SpawnJob : public Napi::AsyncWorker {
  public:
-  SpawnJob(Napi::Env env, uint64_t flags, Fd cgroup, int image, Napi::Function done)
+  // `image` may be -errno: there is none, since `at`.
+  SpawnJob(Napi::Env env, uint64_t flags, Fd cgroup, int image, const Where& at, Napi::Function done)
       : Napi::AsyncWorker(env, "runts.spawn"),
         done_(Napi::Persistent(done)),
         flags_(flags),
         cgroup_(static_cast<Fd&&>(cgroup)),
-        image_(image) {}
+        image_(image),
+        at_(at) {}
   // An init that nobody took over, because a worker ended meanwhile, ends here.
   ~SpawnJob() override { abandon(&spawned_); }
 
  protected:
-  void Execute() override { result_ = spawn_init(at_, flags_, cgroup_.get(), image_, &spawned_); }
+  void Execute() override {
+    result_ = image_ < 0 ? image_ : spawn_init(at_, flags_, cgroup_.get(), image_, &spawned_);
+    bool denied = result_ == -EACCES || result_ == -EPERM;
+    if (image_ < 0 || (denied && at_.step == kStepExecve)) from_file();
+  }
 
   void OnOK() override {
     Napi::Env env = Env();
@@ -41,6 +49,15 @@ class SpawnJob : public Napi::AsyncWorker {
   }
 
  private:
+  // Where memory must not be executed: vm.memfd_noexec, or a security module.
+  void from_file() {
+    Where at;
+    Fd file(file_image(at));
+    int result = file.ok() ? spawn_init(at, flags_, cgroup_.get(), file.get(), &spawned_) : file.get();
+    if (result < 0) return;  // why memory was refused says more
+    result_ = result;
+  }
+
   Napi::FunctionReference done_;
   uint64_t flags_;
   Fd cgroup_;
@@ -61,9 +78,8 @@ Napi::Value spawn(const Napi::CallbackInfo& info) {
     cgroup = duplicate(fd_of(info[1]));
     if (!cgroup.ok()) return failure(env, Where{kStepFcntl, "cgroup"}, cgroup.get());
   }
-  if (!state.image.ok()) state.image = Fd(make_image(at));
-  if (!state.image.ok()) return failure(env, at, state.image.get());
-  auto* job = new SpawnJob(env, flags_of(info[0]), static_cast<Fd&&>(cgroup), state.image.get(),
+  if (!state.image.ok()) state.image = Fd(sealed_image(at));
+  auto* job = new SpawnJob(env, flags_of(info[0]), static_cast<Fd&&>(cgroup), state.image.get(), at,
                            info[2].As<Napi::Function>());
   job->Queue();
   return env.Undefined();

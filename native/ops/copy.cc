@@ -95,7 +95,7 @@ int copy_content(Where& at, int from, int to, int64_t size) {
   for (int64_t offset = 0; offset < size;) {
     long data = sys(__NR_lseek, from, offset, kData);
     if (data == -ENXIO) break;
-    if (data < 0) data = offset;
+    if (data < offset) data = offset;  // nothing like it there, or an answer that would have us go in circles
     long hole = sys(__NR_lseek, from, data, kHole);
     if (hole <= data || hole > size) hole = size;
     long r = copy_range(from, to, data, hole);

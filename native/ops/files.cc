@@ -197,6 +197,8 @@ class Remover {
 
 }  // namespace
 
+int empty_directory(Where& at, int directory) { return Remover(at, directory).run(); }
+
 int remove_tree(Where& at, int root, const char* path) {
   const char* last;
   Fd parent(find_parent(at, root, path, &last));
@@ -206,7 +208,7 @@ int remove_tree(Where& at, int root, const char* path) {
   if (r != -ENOTEMPTY && r != -EEXIST) return check(at, kStepUnlinkat, path, r);
   int top = open_below(at, parent.get(), last, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, kNoMounts);
   if (top < 0) return top;
-  int emptied = Remover(at, top).run();
+  int emptied = empty_directory(at, top);
   at.detail = path;
   if (emptied < 0) return emptied;
   r = sys(__NR_unlinkat, parent.get(), last, AT_REMOVEDIR);

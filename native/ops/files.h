@@ -33,4 +33,7 @@ int inherit(Where& at, int mount, int root, const char* path, bool owner);
 // Removes an entry and everything below it, never following a link nor leaving its file system.
 int remove_tree(Where& at, int root, const char* path);
 
+// Removes everything in a directory, which is taken over, in the same way.
+int empty_directory(Where& at, int directory);
+
 }  // namespace runts

@@ -34,7 +34,7 @@ class Detail {
   const char* get() const { return text_; }
 
  private:
-  char text_[280];
+  char text_[280] = {};
   size_t length_ = 0;
 };
 Detail detail;
@@ -172,7 +172,7 @@ void collect_orphans() {
 
 int verdict(Where& at, const Hook& hook, const Running& running, Tail& said, int status) {
   int error = 0;
-  if (sys(__NR_read, running.notice.get(), &error, sizeof error) == sizeof error) {
+  if (sys(__NR_read, running.notice.get(), &error, sizeof error) == sizeof error && error > 0) {
     return check(at, kStepExecve, hook.path, -error);
   }
   if (status == 0) return 0;

@@ -33,6 +33,13 @@ long read_table(Where& at) {
   }
 }
 
+bool is_octal(const char* digits) {
+  for (int i = 0; i < 3; i++) {
+    if (digits[i] < '0' || digits[i] > (i == 0 ? '3' : '7')) return false;
+  }
+  return true;
+}
+
 // The mount point of a line, its fifth field, with what is written as \040 put back. In place.
 char* mount_point_of(char* line) {
   for (int field = 0; field < 4; field++) {
@@ -41,7 +48,7 @@ char* mount_point_of(char* line) {
   }
   char *from = line, *to = line;
   while (*from && *from != ' ') {
-    if (*from == '\\' && from[1] && from[2] && from[3]) {
+    if (*from == '\\' && is_octal(from + 1)) {
       *to++ = static_cast<char>((from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0'));
       from += 4;
     } else {

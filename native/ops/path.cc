@@ -181,4 +181,10 @@ int type_of(Where& at, int fd) {
   return r < 0 ? check(at, kStepFstat, r) : st.stx_mode & kTypeBits;
 }
 
+bool is_null_device(int fd) {
+  struct statx st;
+  if (sys(__NR_statx, fd, "", AT_EMPTY_PATH, STATX_TYPE, &st) < 0) return false;
+  return (st.stx_mode & kTypeBits) == kCharacter && st.stx_rdev_major == 1 && st.stx_rdev_minor == 3;
+}
+
 }  // namespace runts

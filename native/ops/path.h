@@ -37,4 +37,7 @@ enum : int {
 // The type bits of a descriptor's file, or -errno.
 int type_of(Where& at, int fd);
 
+// Whether a descriptor is that of the null device, whichever path it was found by.
+bool is_null_device(int fd);
+
 }  // namespace runts

@@ -34,15 +34,19 @@ int pivot(Where& at, int root) {
 
 namespace {
 
-bool is_null_device(int fd) {
-  struct statx st;
-  if (sys(__NR_statx, fd, "", AT_EMPTY_PATH, STATX_TYPE, &st) < 0) return false;
-  return (st.stx_mode & kTypeBits) == kCharacter && st.stx_rdev_major == 1 && st.stx_rdev_minor == 3;
-}
-
 int move_onto(Where& at, int mount, int target) {
   return check(at, kStepMoveMount,
                sys(__NR_move_mount, mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
+}
+
+// The null device, in a mount that keeps its mode, owner and times as they are: it is the host's own, and root of a
+// container without a user namespace is its owner.
+int null_cover(Where& at, int null) {
+  Fd cover(clone_below(at, null, "", false));
+  if (!cover.ok()) return cover.get();
+  constexpr uint64_t kUntouchable = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
+  int r = mount_attributes(at, cover.get(), MountChange{kUntouchable, 0, 0, false});
+  return r < 0 ? r : cover.release();
 }
 
 int empty_directory(Where& at) {
@@ -60,7 +64,7 @@ int mask(Where& at, int root, const char* path, int null) {
   if (type < 0) return type;
   at.detail = path;
   if (type != kDirectory && !is_null_device(null)) return check(at, kStepNullDevice, -EINVAL);
-  Fd cover(type == kDirectory ? empty_directory(at) : clone_below(at, null, "", false));
+  Fd cover(type == kDirectory ? empty_directory(at) : null_cover(at, null));
   at.detail = path;
   return cover.ok() ? move_onto(at, cover.get(), target.get()) : cover.get();
 }

@@ -6,7 +6,10 @@
 
 namespace runts {
 
-#if defined(__x86_64__)
+#if defined(RUNTS_OTHER_KERNEL)
+// Whoever is linked in answers: the kernel of native/fuzz/kernel.cc.
+long raw(long n, long a, long b, long c, long d, long e, long f);
+#elif defined(__x86_64__)
 inline long raw(long n, long a, long b, long c, long d, long e, long f) {
   long result;
   register long r10 asm("r10") = d;

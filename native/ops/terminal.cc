@@ -2,6 +2,7 @@
 
 #include <linux/fcntl.h>
 #include <linux/magic.h>
+#include <linux/openat2.h>
 #include <linux/stat.h>
 #include <asm/ioctls.h>
 #include <asm/termbits.h>
@@ -62,6 +63,25 @@ int controlling_terminal(Where& at, int terminal) {
   return check(at, kStepIoctl, sys(__NR_ioctl, terminal, TIOCSCTTY, 0));
 }
 
+namespace {
+
+// The container's own null device, or nothing where it is none. The host's has the host's root as its owner, and a
+// container without a user namespace could change its mode.
+Fd own_null() {
+  constexpr uint64_t kFlags[] = {O_PATH, O_RDWR | O_NOCTTY};  // looked at before it is opened
+  Fd found;
+  for (uint64_t flags : kFlags) {
+    struct open_how how = {};
+    how.flags = flags | O_CLOEXEC;
+    how.resolve = RESOLVE_NO_SYMLINKS;
+    found.reset(static_cast<int>(sys(__NR_openat2, AT_FDCWD, "/dev/null", &how, sizeof how)));
+    if (!found.ok() || !is_null_device(found.get())) return Fd();
+  }
+  return found;
+}
+
+}  // namespace
+
 int set_stdio(Where& at, int in, int out, int error) {
   const int from[3] = {in, out, error};
   for (int to = 0; to < 3; to++) {
@@ -69,7 +89,8 @@ int set_stdio(Where& at, int in, int out, int error) {
     int type = type_of(at, from[to]);
     if (type < 0) return type;
     if (type == kDirectory) return check(at, kStepDup3, -EISDIR);
-    int r = check(at, kStepDup3, sys(__NR_dup3, from[to], to, 0));
+    Fd null(is_null_device(from[to]) ? own_null() : Fd());
+    int r = check(at, kStepDup3, sys(__NR_dup3, null.ok() ? null.get() : from[to], to, 0));
     if (r < 0) return r;
   }
   return 0;

@@ -5,7 +5,7 @@
 namespace runts {
 
 // A hash of this table: a program that was encoded with another one is refused.
-constexpr uint64_t kSchema = 0x912063898bf4b7f8ull;
+constexpr uint64_t kSchema = 0xa3542f8544e63e09ull;
 
 enum Kind : uint8_t { kKindNone, kKindInt, kKindFlags, kKindIn, kKindMaybe, kKindOut, kKindText, kKindTexts, kKindBytes, kKindIns };
 
@@ -87,7 +87,8 @@ enum Opcode : uint16_t {
   kOpKeepOnly = 74,
   kOpPlainOutput = 75,
   kOpChdirAgain = 76,
-  kOpCount = 77,
+  kOpUnpack = 77,
+  kOpCount = 78,
 };
 
 // Which system call of an op failed.
@@ -158,7 +159,11 @@ enum Step : uint16_t {
   kStepFspick = 63,
   kStepNetlink = 64,
   kStepChroot = 65,
-  kStepCount = 66,
+  kStepRead = 66,
+  kStepLinkat = 67,
+  kStepUtimensat = 68,
+  kStepSetxattr = 69,
+  kStepCount = 70,
 };
 
 // Operands by name: op.arg[slots_attach::root_]. The underscore is for stdin, which is a macro, and its like.
@@ -372,6 +377,9 @@ struct slots_plain_output {
 struct slots_chdir_again {
   enum : int { path_ = 0 };
 };
+struct slots_unpack {
+  enum : int { src_ = 0, root_ = 1 };
+};
 
 // Few values are shared by many operands, so that an operand is two bytes in the init.
 inline constexpr uint64_t kMaxima[] = {
@@ -389,11 +397,12 @@ inline constexpr uint64_t kMaxima[] = {
     0x1ffull,
     0x40ull,
     0x7fffffffull,
-    0x3full,
+    0x37ull,
     0x7ull,
     0x7full,
     0x63ull,
     0x3ull,
+    0x3full,
 };
 
 struct OperandInfo {
@@ -477,7 +486,7 @@ inline constexpr OpInfo kOps[kOpCount] = {
     {0, 0, 0, {{kKindIn, 0}, {kKindIn, 0}}},  // copy_tree
     {0, 0, 0, {{kKindIn, 0}, {kKindTexts, 0}}},  // reconfigure
     {1, 0, 0, {{kKindText, 0}, {kKindIn, 0}, {kKindText, 0}}},  // net_device
-    {0, 0, 0, {{kKindOut, 0}, {kKindBytes, 0}, {kKindFlags, 14}}},  // listener
+    {0, 0, 0, {{kKindOut, 0}, {kKindBytes, 0}, {kKindFlags, 19}}},  // listener
     {0, 0, 0, {{kKindIns, 0}}},  // descriptors
     {0, 0, 0, {{kKindIn, 0}}},  // move_root
     {0, 0, 0, {{kKindIn, 0}, {kKindIn, 0}, {kKindText, 0}, {kKindInt, 4}}},  // inherit
@@ -486,6 +495,7 @@ inline constexpr OpInfo kOps[kOpCount] = {
     {0, 0, 0, {{kKindIns, 0}}},  // keep_only
     {0, 0, 0, {{kKindIn, 0}}},  // plain_output
     {0, 0, 0, {{kKindText, 0}}},  // chdir_again
+    {0, 0, 0, {{kKindIn, 0}, {kKindIn, 0}}},  // unpack
 };
 
 // For tests and tools; the init sends numbers.
@@ -568,6 +578,7 @@ inline constexpr const char* kOpNames[kOpCount] = {
     "keep_only",
     "plain_output",
     "chdir_again",
+    "unpack",
 };
 inline constexpr const char* kStepNames[kStepCount] = {
     "op",
@@ -636,6 +647,10 @@ inline constexpr const char* kStepNames[kStepCount] = {
     "fspick",
     "netlink",
     "chroot",
+    "read",
+    "linkat",
+    "utimensat",
+    "setxattr",
 };
 #endif
 

@@ -15,6 +15,7 @@
 #include "../ops/root.h"
 #include "../ops/schedule.h"
 #include "../ops/terminal.h"
+#include "../ops/unpack.h"
 #include "commands.h"
 #include "link.h"
 
@@ -271,6 +272,7 @@ int run_op(Where& at, const Op& op, const uint8_t* data) {
       return inherit(at, o.fd(s::src_), o.fd(s::root_), o.text(s::path_), o.flag(s::owner_));
     }
     case kOpCopyTree: return copy_tree(at, o.fd(slots_copy_tree::src_), o.fd(slots_copy_tree::dst_));
+    case kOpUnpack: return unpack(at, o.fd(slots_unpack::src_), o.fd(slots_unpack::root_));
     case kOpReconfigure: return run_reconfigure(at, o);
     case kOpNetDevice: {
       using s = slots_net_device;

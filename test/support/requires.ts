@@ -12,10 +12,15 @@ const features = {
   subuids: () =>
     (existsSync('/usr/bin/newuidmap') && hasSubordinateIds()) || 'needs newuidmap and an entry in /etc/subuid',
   libseccomp: () => existsSync('/usr/include/seccomp.h') || 'needs libseccomp-dev and a C compiler',
+  cc: () => runs('cc') || 'needs a C compiler',
+  git: () => runs('git') || 'needs git',
   skopeo: () => runs('skopeo') || 'needs skopeo',
   umoci: () => runs('umoci') || 'needs umoci',
   podman: () => runs('podman') || 'needs podman',
   buildah: () => runs('buildah') || 'needs buildah',
+  'docker-registry': () => runs('docker-registry') || 'needs docker-registry',
+  openssl: () => runs('openssl') || 'needs openssl',
+  htpasswd: () => runs('htpasswd') || 'needs htpasswd (apache2-utils)',
   containerd: () => (runs('containerd') && runs('ctr')) || 'needs containerd',
   busybox: () => existsSync('/bin/busybox') || 'needs busybox-static',
   'cgroup2:cpu': () => hasController('cpu'),
@@ -25,8 +30,10 @@ const features = {
   'cgroup2:pids': () => hasController('pids'),
   systemd: () => existsSync('/run/systemd/system') || 'systemd is not process 1 here',
   vm: () => process.env['RUNTS_VM'] !== undefined || 'runs in a machine of its own: npm run test:vm',
+  strace: () => runs('strace') || 'needs strace',
   script: () => runs('script') || 'needs script (bsdutils)',
   netdevices: () => makesDevices() || 'needs ip (iproute2), and a kernel with veth devices',
+  memfd_noexec: () => existsSync('/proc/sys/vm/memfd_noexec') || 'needs vm.memfd_noexec (Linux 6.3)',
   numa: () => existsSync('/proc/self/numa_maps') || 'needs a kernel with NUMA',
 } as const;
 /** How many times longer things may take: in the virtual machine, code that Node compiles is several times slower. */

@@ -623,6 +623,7 @@ export class Sim {
           if (tree.kind(path) !== 'file') throw errno('ENOENT', path);
           this.deliveries.push({ path, message, handles: handles.map((handle) => (handle as SimHandle).what) });
         }),
+      pair: () => this.#call('pair', () => ({ ours: this.#stream('pair'), theirs: new SimHandle('pair', this.#open) })),
       connect: (path) => this.#call(`stream ${path}`, () => this.#stream(path)),
     };
   }

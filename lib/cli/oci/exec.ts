@@ -87,7 +87,7 @@ async function execRequest(parsed: Parsed, context: Context, cancel: Signals): P
   await theRecord(world.host, entry);
   const spec = (await load(world.host, entry, 'config.json')) as Spec;
   const warn = (message: string): void => context.log.warn(message);
-  const given = file === undefined ? execProcess(spec, parsed, command, warn) : await readProcess(context, spec, file);
+  const given = file === undefined ? execProcess(spec, parsed, command) : await readProcess(context, spec, file);
   const process = withSockets(given, inherited(world));
   const consoleSocket = pathOf(parsed, 'consoleSocket', context);
   checkTerminal(process, consoleSocket, isOn(parsed, 'detach'), world.name);
@@ -111,7 +111,8 @@ async function execRequest(parsed: Parsed, context: Context, cancel: Signals): P
 }
 
 async function readProcess({ world }: Context, spec: Spec, path: string): Promise<Process> {
-  const text = await world.host.files.read(path).catch((error: unknown) => {
+  const text = await world.host.files.read(path, 'strict').catch((error: unknown) => {
+    if (RuntsError.is(error)) throw error;
     throw new RuntsError('ERR_SPEC', `cannot read ${path}: ${errnoOf(error) ?? error}`, {
       hint: '--process names a file with the `process` of an OCI configuration.',
       cause: error,

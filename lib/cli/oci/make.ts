@@ -1,4 +1,4 @@
-import { RuntsError } from '../../errors.ts';
+import { RuntsError, specError } from '../../errors.ts';
 import { readBundle } from '../../host/bundle.ts';
 import type { Cancel } from '../../host/cancel.ts';
 import type { CreateRequest } from '../../host/oci/create.ts';
@@ -46,8 +46,13 @@ export function preserved(parsed: Parsed, { world, log }: Context): number {
   const { listenFds } = inherited(world);
   const asked = count(parsed, 'preserveFds', '--preserve-fds', preserveMost) + listenFds;
   const open = openFrom3(world, asked);
-  // A socket that systemd speaks of must be there.
+  // A socket that systemd speaks of must be there, and who has nothing to pass on at all has miscounted.
   if (open >= asked || open < listenFds) return asked;
+  if (open === 0) {
+    throw specError('invalid options', [
+      { path: '--preserve-fds', message: `descriptor 3 is not open: there are none to pass on, and not ${asked}` },
+    ]);
+  }
   log.warn(`--preserve-fds: descriptor ${3 + open} is not open: ${open} are passed on, and not ${asked}`);
   return open;
 }
@@ -65,7 +70,7 @@ function openFrom3({ host }: Context['world'], most: number): number {
 /** A path on the command line that may be empty, which is as if it was not given. */
 export function pathOf(parsed: Parsed, key: string, { world }: Context): string | undefined {
   const text = textOf(parsed, key);
-  return text === undefined || text === '' ? undefined : absolute(world.host.environment.cwd, text);
+  return text === undefined || text === '' ? undefined : absolute(world.host.environment, text);
 }
 
 /** From the words of `create` and `run` to what the host is asked for. */

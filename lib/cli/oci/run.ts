@@ -59,10 +59,12 @@ async function go(
   const { start } = await import('../../host/oci/start.ts');
   const warn = (message: string): void => log.warn(message);
   let stays = false;
+  let began = false;
   try {
     signals.hold();
     return await joined(made.console, world, async (shown) => {
       await start(world.host, root, id, { warn });
+      began = true;
       stays = detach || keep;
       if (detach) return 0;
       const process = await world.host.processes.find(made.pid);
@@ -78,6 +80,9 @@ async function go(
   } finally {
     made.release();
     if (!stays) await clear(id, { world, root, warn });
+    const { pidFile } = made.record;
+    // Of a container that never ran, it would name whoever gets the number next.
+    if (!began && pidFile !== undefined) await world.host.files.removeFile(pidFile).catch(() => undefined);
   }
 }
 
@@ -87,8 +92,10 @@ async function clear(
   { world, root, warn }: Pick<Context, 'world' | 'root'> & { readonly warn: (message: string) => void },
 ): Promise<void> {
   const { removeContainer } = await import('../../host/oci/delete.ts');
+  const remove = () => removeContainer(world.host, root, id, { force: true, warn });
   try {
-    await removeContainer(world.host, root, id, { force: true, warn });
+    // Nobody is going to come for it: what went wrong for a moment only is tried again.
+    await remove().catch(remove);
   } catch (error) {
     warn(`cannot remove container ${id}: ${messageOf(error)}`);
   }

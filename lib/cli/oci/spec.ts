@@ -25,8 +25,8 @@ overwritten.`,
   async main(parsed, { world }) {
     noWords('spec', parsed);
     const { environment, files } = world.host;
-    const bundle = absolute(environment.cwd, textOf(parsed, 'bundle') || '.');
-    const path = absolute(bundle, textOf(parsed, 'config') || 'config.json');
+    const bundle = absolute(environment, textOf(parsed, 'bundle') || '.');
+    const path = absolute({ cwd: bundle }, textOf(parsed, 'config') || 'config.json');
     try {
       if ((await files.kind(path)) !== undefined) {
         throw new RuntsError('ERR_EXISTS', `File ${path} exists. Remove it first`);

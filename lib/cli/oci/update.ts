@@ -39,12 +39,15 @@ configuration as JSON, such as {"memory": {"limit": 268435456}}, and other optio
 async function wanted(parsed: Parsed, { world }: Context): Promise<Resources> {
   const from = textOf(parsed, 'resources');
   if (from === undefined || from === '') return resourcesFromFlags(parsed);
-  const path = from === '-' ? 'standard input' : absolute(world.host.environment.cwd, from);
+  const path = from === '-' ? 'standard input' : absolute(world.host.environment, from);
   const text =
-    from === '-' ? await world.input() : await world.host.files.read(path).catch((error) => unreadable(path, error));
+    from === '-'
+      ? await world.input()
+      : await world.host.files.read(path, 'strict').catch((error) => unreadable(path, error));
   return checkedResources(parseJson(text, path), `${path} has no valid resources`);
 }
 
 function unreadable(path: string, error: unknown): never {
+  if (RuntsError.is(error)) throw error;
   throw new RuntsError('ERR_SPEC', `cannot read ${path}: ${errnoOf(error) ?? error}`, { cause: error });
 }

@@ -7,18 +7,19 @@ import type { Spec } from '../../spec/types.ts';
 import { bounded } from '../bounded.ts';
 import { type Cancel, throwIfCanceled } from '../cancel.ts';
 import type { CgroupRecord } from '../cgroups/cgroup.ts';
+import { errnoOf, refused } from '../failure.ts';
 import type { Exit, Handle, Host, Session } from '../host.ts';
 import type { Stdio } from '../inputs.ts';
 import { lookUp } from '../lookups.ts';
 import { closeHandles } from '../program.ts';
 import { deliver } from '../progress.ts';
 import { intendGroups, joinGroup, removeGroups } from '../resctrl.ts';
-import { usableDirectory } from '../rootfs.ts';
+import { usableRoot } from '../rootfs.ts';
 import { frameDeadlineMs } from '../session.ts';
 import { Undo, withReleaseErrors } from '../undo.ts';
 import { type Answers, beginWalk, type Walk, walkTo, writeLater } from '../walk.ts';
 import { type Placed, placeContainer } from './cgroup.ts';
-import { deliverConsole, deliverPidfd, writePidFile } from './deliveries.ts';
+import { deliverConsole, deliverPidfd, removePidFile, writePidFile } from './deliveries.ts';
 import { withHome } from './home.ts';
 import { runHooks, runLateHooks, stateText } from './hooks.ts';
 import { moveNetDevices } from './network.ts';
@@ -82,6 +83,7 @@ export function create(host: Host, facts: Facts, request: CreateRequest): Promis
 async function make(host: Host, raw: Host, facts: Facts, request: MakingRequest): Promise<Made> {
   const { cancel } = request;
   throwIfCanceled(cancel, 'making a container');
+  await mustSignal(host);
   const rootfs = await rootOf(host, request.spec, request.bundle);
   const spec = await withHome(host, request.spec, rootfs);
   const lookups = await lookUp(host, spec, request.bundle);
@@ -104,9 +106,34 @@ async function make(host: Host, raw: Host, facts: Facts, request: MakingRequest)
   }
 }
 
+/** Where processes cannot be held and signalled by a pidfd, what is made here could not be removed: it is not made then. */
+async function mustSignal(host: Host): Promise<void> {
+  const pid = Number((await host.files.readLink('/proc/self').catch(() => undefined)) ?? 0);
+  if (!Number.isInteger(pid) || pid < 1) return;
+  try {
+    const ourselves = await host.processes.find(pid);
+    if (ourselves === undefined) return;
+    try {
+      host.processes.signal(ourselves, 0);
+    } finally {
+      ourselves.close();
+    }
+  } catch (error) {
+    const syscall = (error as { readonly syscall?: unknown }).syscall ?? 'pidfd_open or pidfd_send_signal';
+    throw new RuntsError(
+      'ERR_UNSUPPORTED',
+      `cannot make a container here: ${errnoOf(error) ?? ''} in ${String(syscall)}`,
+      {
+        hint: 'Containers are ended by pidfds (Linux 5.3). The seccomp profile of the container that you are in may hide these calls: let it have them.',
+        cause: error,
+      },
+    );
+  }
+}
+
 function rootOf(host: Host, { root }: Spec, bundle: string): Promise<string> {
   const path = root.path.startsWith('/') ? root.path : `${bundle}/${root.path}`;
-  return usableDirectory(host, path, 'rootfs', '/root/path');
+  return usableRoot(host, path, 'rootfs', '/root/path');
 }
 
 function containerRequest(request: CreateRequest, rootfs: string): ContainerRequest {
@@ -177,7 +204,6 @@ class Making {
     const patience = { deadlineMs, cancel };
     const host = bounded(this.#host, patience);
     this.#undo.add(() => closeHandles(this.#handles));
-    await keepProgram(host, this.#entry, this.#plan.segment);
     const steady = this.#host;
     let record = await this.#intendRdt(host, steady, first);
     const intend = (cgroup: CgroupRecord) => {
@@ -186,7 +212,11 @@ class Making {
     };
     const placed = await placeContainer(host, steady, this.#plan.cgroup, intend);
     this.#undo.add(() => placed.release());
-    const listener = await host.sockets.listen(startSocket(this.#entry));
+    await keepProgram(host, this.#entry, this.#plan.segment, placed.record);
+    const path = startSocket(this.#entry);
+    const listener = await host.sockets.listen(path).catch((error: unknown) => {
+      throw refused(error, { at: 'state', doing: `listen at ${path}` });
+    });
     // They follow the end of the process, also where a create fails after it began.
     this.#undo.add(async () => {
       if (record.process === undefined) return;
@@ -279,7 +309,7 @@ class Making {
     if (process === undefined) throw new RuntsError('ERR_SETUP', 'the container ended before it was made');
     const created: Record = { ...record, process, phase: 'created' };
     if (pidFile !== undefined) {
-      this.#undo.add(() => host.files.removeFile(pidFile).catch(() => undefined));
+      this.#undo.add(() => removePidFile(host, pidFile, session.pid));
       await writePidFile(host, pidFile, session.pid);
     }
     throwIfCanceled(cancel, 'making a container');

@@ -1,12 +1,15 @@
 import { RuntsError } from '../../errors.ts';
 import type { Hooks, Spec } from '../../spec/types.ts';
+import type { CgroupRecord } from '../cgroups/cgroup.ts';
 import { openCgroup } from '../cgroups/open.ts';
 import type { Host } from '../host.ts';
 import { removeGroups } from '../resctrl.ts';
 import { messageOf } from '../undo.ts';
+import { removePidFile } from './deliveries.ts';
 import { endProcesses } from './end.ts';
 import { runLateHooks } from './hooks.ts';
 import { operation } from './operation.ts';
+import { keptCgroup } from './program.ts';
 import type { Record } from './record.ts';
 import { type State, stateOf, statusOf } from './state.ts';
 import { discard, type Entry, load, openLocked, readRecord } from './store.ts';
@@ -54,24 +57,43 @@ async function remove(host: Host, root: string, id: string, options: DeleteOptio
   }
 }
 
-/** A record that cannot be read says nothing of what is left: with force, what can be removed is removed. */
+/** With force, what is left of a container is removed also where its record cannot be read. */
 async function recordOf(host: Host, entry: Entry, { force, warn }: DeleteOptions): Promise<Record | undefined> {
   try {
     return await readRecord(host, entry);
   } catch (error) {
     // What is no JSON now will not be later; what could not be read may well be.
     if (!force || !RuntsError.is(error) || error.code !== 'ERR_SPEC') throw error;
-    const left = 'its processes and its cgroup, if there are any, are left alone';
+    const cgroup = await keptCgroup(host, entry);
+    const left =
+      cgroup === undefined ? 'its processes, if there are any, are left alone' : 'its cgroup tells what is left';
     warn(`the state of container ${entry.id} is damaged, so ${left}: ${messageOf(error)}`);
-    return undefined;
+    return cgroup === undefined ? undefined : remains(entry, cgroup);
   }
 }
+
+/** What is known of a container whose record is not: all of its processes are in its cgroup. */
+const remains = ({ id }: Entry, cgroup: CgroupRecord): Record => ({
+  version: 1,
+  id,
+  ociVersion: '1.0.0',
+  bundle: '/',
+  rootfs: '/',
+  created: '',
+  owner: '',
+  annotations: {},
+  phase: 'created',
+  started: true,
+  cgroup,
+});
 
 /** Ends what still runs, and removes everything: it may be called again after it was interrupted anywhere. */
 async function removeEntry(host: Host, entry: Entry, record: Record): Promise<Gone> {
   await endProcesses(host, record);
   if (record.cgroup !== undefined) await openCgroup(host, record.cgroup).remove();
   if (record.intelRdt !== undefined) await removeGroups(host, record.intelRdt);
+  const { pidFile, phase } = record;
+  if (pidFile !== undefined && phase === 'creating') await removePidFile(host, pidFile, record.process?.pid);
   const spec = (await load(host, entry, 'config.json').catch(() => undefined)) as Spec | undefined;
   await discard(host, entry);
   return { hooks: spec?.hooks, state: stateOf(record, 'stopped') };

@@ -26,6 +26,13 @@ async function sent(host: Host, path: string, message: string, handle: Handle, w
 
 export async function writePidFile(host: Host, path: string, pid: number): Promise<void> {
   try {
+    // Replacing it would take /dev/null from the whole host.
+    const kind = await host.files.kind(path);
+    if (kind !== undefined && kind !== 'file') {
+      throw new RuntsError('ERR_SPEC', `cannot write the pid file ${path}: it is there, and is no file`, {
+        hint: 'Name a file, or a name that is not there yet.',
+      });
+    }
     await host.files.replace(path, `${pid}`);
   } catch (error) {
     if (RuntsError.is(error)) throw error;
@@ -38,4 +45,21 @@ export async function writePidFile(host: Host, path: string, pid: number): Promi
       },
     );
   }
+}
+
+/**
+ * Removes the pid file of a container that was not made to its end, and what a writer of it left that was killed (of a
+ * container that was made, it belongs to whoever asked for it).
+ */
+export async function removePidFile(host: Host, path: string, pid: number | undefined): Promise<void> {
+  const { files } = host;
+  const at = path.lastIndexOf('/');
+  const [directory, name] = [path.slice(0, at) || '/', path.slice(at + 1)];
+  const written = await files.read(path).catch(() => undefined);
+  if (pid !== undefined && written === `${pid}`) await files.removeFile(path).catch(() => undefined);
+  const names = await files.list(directory).catch(() => []);
+  const temporary = names.filter(
+    (each) => each.startsWith(`${name}.`) && /^\.[0-9a-f]{12}\.tmp$/.test(each.slice(name.length)),
+  );
+  for (const each of temporary) await files.removeFile(`${directory}/${each}`).catch(() => undefined);
 }

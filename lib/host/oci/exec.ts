@@ -13,7 +13,7 @@ import { cgroupMounts, ownCgroup, textOf } from '../probe.ts';
 import { enterGroups } from '../resctrl.ts';
 import { Undo, withReleaseErrors } from '../undo.ts';
 import type { Birthplace } from '../walk.ts';
-import { deliverConsole, deliverPidfd, writePidFile } from './deliveries.ts';
+import { deliverConsole, deliverPidfd, removePidFile, writePidFile } from './deliveries.ts';
 import { hasHome, homeOf } from './home.ts';
 import { deliverListener } from './notify.ts';
 import { operation } from './operation.ts';
@@ -142,7 +142,7 @@ async function finish(
   }
   if (pidfdSocket !== undefined) await deliverPidfd(host, pidfdSocket, session.process);
   if (pidFile !== undefined) {
-    undo.add(() => host.files.removeFile(pidFile).catch(() => undefined));
+    undo.add(() => removePidFile(host, pidFile, session.pid));
     await writePidFile(host, pidFile, session.pid);
   }
   return letGo(host, entering, undo);

@@ -1,4 +1,5 @@
 import { RuntsError } from '../../errors.ts';
+import { errnoText } from '../../program/errno.ts';
 import { stringifyJson } from '../../spec/json.ts';
 import type { Hook, Hooks } from '../../spec/types.ts';
 import { errnoOf } from '../failure.ts';
@@ -54,7 +55,8 @@ async function runHook(host: Host, kind: HostHooks, index: number, hook: Hook, s
       timeoutMs: timeout === undefined ? undefined : timeout * 1000,
     })
     .catch((error: unknown) => {
-      throw failed(errnoOf(error) ?? messageOf(error), error);
+      const errno = errnoOf(error);
+      throw failed(errno === undefined ? messageOf(error) : errnoText(errno), error);
     });
   if (result.timedOut) throw failed(`it took longer than its ${timeout} s, and was killed`);
   if (result.code !== 0) throw failed(described(result));

@@ -2,7 +2,7 @@ import { RuntsError } from '../../errors.ts';
 import type { Spec } from '../../spec/types.ts';
 import type { Cgroup } from '../cgroups/cgroup.ts';
 import { openCgroup } from '../cgroups/open.ts';
-import type { Host } from '../host.ts';
+import type { Handle, Host } from '../host.ts';
 import { operation } from './operation.ts';
 import { findProcess } from './process.ts';
 import type { Record } from './record.ts';
@@ -53,7 +53,9 @@ async function killAll(host: Host, record: Record, signal: number): Promise<void
   // What is gone has been killed well enough.
   if (signal === 9) return cgroup.kill();
   await standingStill(cgroup, async () => {
-    for (const pid of await cgroup.processes()) await signalPid(host, pid, signal);
+    const pids = await cgroup.processes();
+    for (let i = 0; i < pids.length; i += heldMost)
+      await signalThose(host, cgroup, pids.slice(i, i + heldMost), signal);
   });
 }
 
@@ -71,14 +73,23 @@ async function standingStill(cgroup: Cgroup, work: () => Promise<void>): Promise
   }
 }
 
-/** By a pidfd, of a process that was in the cgroup a moment ago. */
-async function signalPid(host: Host, pid: number, signal: number): Promise<void> {
-  const process = await host.processes.find(pid);
-  if (process === undefined) return;
+/** Descriptors of processes at a time. */
+const heldMost = 256;
+
+/** By pidfds, and only those that are in it still once we hold them: a number may have become that of somebody else. */
+async function signalThose(host: Host, cgroup: Cgroup, pids: readonly number[], signal: number): Promise<void> {
+  const held = new Map<number, Handle>();
   try {
-    host.processes.signal(process, signal);
+    for (const pid of pids) {
+      const process = await host.processes.find(pid);
+      if (process !== undefined) held.set(pid, process);
+    }
+    for (const pid of await cgroup.processes()) {
+      const process = held.get(pid);
+      if (process !== undefined) host.processes.signal(process, signal);
+    }
   } finally {
-    process.close();
+    for (const process of held.values()) process.close();
   }
 }
 

@@ -92,6 +92,10 @@ async function execute(
     } finally {
       session.close();
     }
+  } catch (error) {
+    // It told why it ends, and ends: whoever is told so must not find it running.
+    if (RuntsError.is(error) && error.failure !== undefined) await problems(host.processes.ended(process));
+    throw error;
   } finally {
     closeHandles(handles);
     process.close();

@@ -1,4 +1,5 @@
 import { RuntsError } from '../../errors.ts';
+import { usedUp } from '../../hints.ts';
 import { parseJson, stringifyJson } from '../../spec/json.ts';
 import { errnoOf } from '../failure.ts';
 import type { Handle, Host } from '../host.ts';
@@ -36,7 +37,13 @@ export async function claim(host: Host, root: string, id: string): Promise<Entry
     if (errnoOf(error) !== 'EEXIST') throw cannot(`make the state directory ${directory}`, error);
     throw new RuntsError('ERR_EXISTS', `container with given ID already exists: ${id}`, { cause: error });
   }
-  return locked(host, id, directory);
+  try {
+    return await locked(host, id, directory);
+  } catch (error) {
+    // Whoever waits for the lock longer than anybody may is not alone in there; otherwise it is ours, and empty.
+    if (!RuntsError.is(error) || error.code !== 'ERR_TIMEOUT') await discard(host, { directory });
+    throw error;
+  }
 }
 
 /** The directory of a container that exists, with its lock. */
@@ -61,8 +68,12 @@ export const missing = (id: string) =>
 export async function readRecord(host: Host, { directory }: Entry): Promise<Record | undefined> {
   const path = `${directory}/state.json`;
   try {
-    const record = parseJson(await host.files.read(path), path) as Partial<Record> | null;
+    const text = await host.files.read(path);
+    // It says which process to signal, and whose namespaces to enter.
+    await mustBePrivate(host, directory, 'the state of a container');
+    const record = parseJson(text, path) as Partial<Record> | null;
     if (record?.version === 1) return record as Record;
+    if (typeof record?.version !== 'number') throw new RuntsError('ERR_SPEC', `${path} is no record of a container`);
     // To take it for nothing would be to leave behind what it speaks of.
     throw new RuntsError('ERR_STATE', `${path} is not of this version of runts`, {
       hint: 'Whichever version made the container can remove it.',
@@ -105,7 +116,7 @@ export const saveRecord = (host: Host, entry: Entry, record: Record): Promise<vo
   save(host, entry, 'state.json', record);
 
 /** Removes the directory of a container and the files in it, the record last but for the lock. */
-export async function discard(host: Host, { directory }: Entry): Promise<void> {
+export async function discard(host: Host, { directory }: Pick<Entry, 'directory'>): Promise<void> {
   const { files } = host;
   const names = await files.list(directory).catch(unlessMissing);
   const last = ['state.json', 'lock'];
@@ -160,8 +171,11 @@ async function makeRoot(host: Host, root: string): Promise<void> {
 
 function cannot(doing: string, error: unknown): RuntsError {
   if (RuntsError.is(error)) return error;
-  return new RuntsError('ERR_SETUP', `cannot ${doing}: ${errnoOf(error) ?? messageOf(error)}`, {
-    hint: 'The state directory must be writable; --root, or XDG_RUNTIME_DIR for an ordinary user, names another one.',
+  const errno = errnoOf(error);
+  const writable =
+    'The state directory must be writable; --root, or XDG_RUNTIME_DIR for an ordinary user, names another.';
+  return new RuntsError('ERR_SETUP', `cannot ${doing}: ${errno ?? messageOf(error)}`, {
+    hint: usedUp(errno ?? '') ?? writable,
     cause: error,
   });
 }

@@ -1,0 +1,52 @@
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import type { Handle } from '../host/host.ts';
+import { isFailure, orThrow } from './failure.ts';
+import { type NativeHandle, native } from './native.ts';
+
+const path = '/dev/null';
+/** Character device 1:3, as fstat(2) packs it. */
+const device = 0x103;
+/** MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID and MOUNT_ATTR_NOEXEC of mount_setattr(2). */
+const untouchable = 0x1 | 0x2 | 0x8;
+
+/**
+ * A descriptor of ours for a container to have. Where it leads to the null device, that is opened anew, by a mount through
+ * which neither its mode nor its owner can be changed: root of a container that has no user namespace owns the host's.
+ */
+export function passedOn(fd: number): Handle {
+  return isNullDevice(fd) ? nullDevice(constants.O_RDWR) : orThrow(native.duplicate(fd), `descriptor ${fd}`);
+}
+
+/** The null device, to be read from or written to, and nothing else. */
+export function nullDevice(flags: number): Handle {
+  const mount = readonlyMount();
+  try {
+    return opened(mount === undefined ? path : `/proc/self/fd/${mount.fd}`, flags);
+  } finally {
+    mount?.close();
+  }
+}
+
+/** Undefined where we may not clone mounts, and so are not who owns the device. */
+function readonlyMount(): NativeHandle | undefined {
+  const mount = native.cloneMount(undefined, path, false);
+  if (isFailure(mount)) return undefined;
+  const refused = native.mountAttributes(mount, untouchable, 0, 0, false);
+  if (refused === undefined) return mount;
+  mount.close();
+  return orThrow<never>(refused, path);
+}
+
+function opened(from: string, flags: number): Handle {
+  const fd = openSync(from, flags);
+  try {
+    return orThrow(native.duplicate(fd), path);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function isNullDevice(fd: number): boolean {
+  const stat = fstatSync(fd);
+  return stat.isCharacterDevice() && stat.rdev === device;
+}
