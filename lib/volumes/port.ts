@@ -1,0 +1,205 @@
+import { mkdir, rename, rmdir, statfs } from 'node:fs/promises';
+import { RuntsError } from '../errors.ts';
+import type { Host } from '../host/host.ts';
+import { type Keeper, startKeeper } from '../host/keeper.ts';
+import { removeTrees } from '../host/layers.ts';
+import { frameDeadlineMs } from '../host/session.ts';
+import { Undo, withReleaseErrors } from '../host/undo.ts';
+import type { OpenVolumes, VolumePort, VolumesRequest, VolumeWanted } from '../host/volumes.ts';
+import { copyDirectory, isEmptyDirectory } from '../layers/copy-directory.ts';
+import { containerMaps, ownerMaps } from '../plan/keeper.ts';
+import type { Maps } from '../plan/plan.ts';
+import type { VolumeMount } from '../spec/mounts-from-options.ts';
+import { namespaceFlags } from '../spec/names.ts';
+import { localSource } from './local.ts';
+import { newVolumeName } from './names.ts';
+import type { Held } from './store.ts';
+import { forgetEnded, type Volumes } from './volumes.ts';
+
+/** The volumes of a data directory, for the core. */
+export function volumePort(volumes: Volumes, host: Host): VolumePort {
+  return {
+    newName: newVolumeName,
+    open: (request) => openVolumes(volumes, host, request),
+  };
+}
+
+/** What a container has of volumes, while it is being put together. */
+interface Opening {
+  readonly volumes: Volumes;
+  readonly host: Host;
+  readonly request: VolumesRequest;
+  readonly undo: Undo;
+  readonly signal: AbortSignal;
+}
+
+async function openVolumes(volumes: Volumes, host: Host, request: VolumesRequest): Promise<OpenVolumes> {
+  const undo = new Undo();
+  const controller = new AbortController();
+  const abort = (): void => controller.abort(request.cancel?.reason);
+  request.cancel?.addEventListener('abort', abort);
+  if (request.cancel?.aborted) abort();
+  const opening: Opening = { volumes, host, request, undo, signal: controller.signal };
+  try {
+    const anonymous = request.volumes.filter((each) => each.anonymous).map(({ name }) => name);
+    const keep = anonymous.length === 0 ? undefined : await keepAnonymous(opening, anonymous);
+    const mounts: Record<string, VolumeMount> = {};
+    for (const wanted of request.volumes) {
+      mounts[wanted.name] ??= await openVolume(opening, wanted);
+    }
+    return {
+      mounts,
+      async release(options) {
+        if (keep !== undefined) keep.value = options.keep;
+        const [first, ...others] = await undo.run();
+        if (first !== undefined) throw withReleaseErrors(first, others);
+      },
+    };
+  } catch (error) {
+    throw withReleaseErrors(error, await undo.run());
+  } finally {
+    request.cancel?.removeEventListener('abort', abort);
+  }
+}
+
+/** Volumes without a name go with their container, also when this process is killed: a keeper sees to that. */
+async function keepAnonymous(
+  { volumes, host, request, undo }: Opening,
+  names: readonly string[],
+): Promise<{ value: boolean }> {
+  const keep = { value: false };
+  // The directory is made with the first volume: the keeper holds it.
+  await volumes.store.users();
+  const maps = ownerMaps(request.userns, request.facts);
+  const directory = await host.files.open(volumes.store.directory, 'directory');
+  let keeper: Keeper;
+  try {
+    const cleanup = { trees: names.map((name) => ({ directory: 0, name })), cgroups: [] };
+    const flags = maps === undefined ? 0 : namespaceFlags.user;
+    const patience = { deadlineMs: frameDeadlineMs, cancel: request.cancel };
+    keeper = await startKeeper(host, { cleanup, directories: [directory], maps, flags }, patience);
+  } finally {
+    directory.close();
+  }
+  undo.add(async () => {
+    // What somebody else has taken up meanwhile stays theirs.
+    const isKept = keep.value || !(await removeAll(volumes, names));
+    await (isKept ? keeper.dismiss() : keeper.release());
+  });
+  return keep;
+}
+
+async function removeAll(volumes: Volumes, names: readonly string[]): Promise<boolean> {
+  let all = true;
+  for (const name of names) {
+    await volumes.remove(name, { force: true }).catch((error: unknown) => {
+      if (!RuntsError.is(error) || error.code !== 'ERR_STATE') throw error;
+      all = false;
+    });
+  }
+  return all;
+}
+
+async function openVolume(opening: Opening, wanted: VolumeWanted): Promise<VolumeMount> {
+  const { volumes, signal, request } = opening;
+  await volumes.ensure(wanted.name, wanted);
+  const doing = `use the volume ${wanted.name} for the container ${request.name}`;
+  const work = (held: Held) =>
+    held.record.driver === 'local' ? openLocal(opening, wanted, held) : openOther(opening, wanted, held);
+  return volumes.store.withVolume(wanted.name, doing, work, signal);
+}
+
+async function openLocal(
+  { host, request, undo, signal }: Opening,
+  wanted: VolumeWanted,
+  held: Held,
+): Promise<VolumeMount> {
+  const { record, directory } = held;
+  const source = localSource(record.options);
+  if (source.kind === 'tmpfs' && held.uses.live.length > 0) throw notShared(record.name, held);
+  const isFirst = held.uses.live.length === 0;
+  const use = await held.use(request.name);
+  undo.add(() => use.close());
+  held.letOthers();
+  if (source.kind === 'tmpfs') return { type: 'tmpfs', source: 'tmpfs', options: source.words };
+  if (source.kind === 'bind') return { type: 'bind', source: source.device, options: source.words };
+  const data = `${directory}/_data`;
+  const maps = ownerMaps(request.userns, request.facts);
+  // What another container has is that one's to fill.
+  if (request.ofImage && wanted.copy && isFirst && (await isEmptyDirectory(host, data, maps))) {
+    await fill(host, directory, { container: request.id, path: wanted.target, maps, signal });
+  }
+  return { type: 'bind', source: data, options: await ownerWords(request, data) };
+}
+
+/** Beside it first: a volume that is filled is filled whole, however this process ends. */
+async function fill(
+  host: Host,
+  directory: string,
+  from: {
+    readonly container: string;
+    readonly path: string;
+    readonly maps: Maps | undefined;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const fresh = '_fill';
+  const target = `${directory}/${fresh}`;
+  const clear = () => removeTrees(host, directory, [fresh], from.maps);
+  await clear();
+  await mkdir(target, { mode: 0o755 });
+  try {
+    if (await copyDirectory(host, { ...from, target })) await rename(target, `${directory}/_data`);
+    else await rmdir(target);
+  } catch (error) {
+    await clear().catch(() => undefined);
+    throw error;
+  }
+}
+
+async function openOther(
+  { volumes, host, request, undo, signal }: Opening,
+  wanted: VolumeWanted,
+  held: Held,
+): Promise<VolumeMount> {
+  const { name, options } = held.record;
+  const use = await held.use(request.name);
+  undo.add(() => use.close());
+  held.letOthers();
+  const driver = await volumes.driverOf(held.record);
+  if (driver === undefined) throw new RuntsError('ERR_INTERNAL', `the volume ${name} has no driver`);
+  await forgetEnded(driver, held);
+  const mountpoint = await driver.mount({ name, options, id: use.id });
+  undo.add(() => driver.unmount({ name, options, id: use.id }));
+  const maps = ownerMaps(request.userns, request.facts);
+  if (request.ofImage && wanted.copy && (await isEmptyDirectory(host, mountpoint, maps))) {
+    await copyDirectory(host, { container: request.id, path: wanted.target, target: mountpoint, maps, signal });
+  }
+  return { type: 'bind', source: mountpoint, options: await ownerWords(request, mountpoint) };
+}
+
+/** File systems whose mounts can show other owners (mount_setattr(2)), by the number that statfs(2) has for each. */
+const mappable: ReadonlySet<number> = new Set([
+  0xef53, // ext2, ext3, ext4
+  0x58465342, // xfs
+  0x9123683e, // btrfs
+  0x01021994, // tmpfs
+  0xf2f52010, // f2fs
+  0xca451a4e, // bcachefs
+  0x2fc12fc1, // zfs
+  0x00c36400, // ceph
+  0xe0f5e1e2, // erofs
+]);
+
+/** As root of the host: files have the ids of the container on the disk, and the mount shows them so. */
+async function ownerWords({ facts, userns }: VolumesRequest, path: string): Promise<readonly string[]> {
+  if (!facts.privileged || containerMaps(userns, facts) === undefined) return [];
+  return mappable.has((await statfs(path)).type) ? ['idmap'] : [];
+}
+
+function notShared(name: string, { uses }: Held): RuntsError {
+  const users = uses.live.map(({ container }) => container).join(', ');
+  return new RuntsError('ERR_STATE', `cannot use the volume ${name}: it is in memory, and ${users} has it`, {
+    hint: 'A volume of type tmpfs is for one container at a time: it is made when that begins, and goes when it ends.',
+  });
+}
