@@ -1,6 +1,6 @@
 import type { Facts } from '../plan/facts.ts';
-import { type OverlayLayers, planTrial, removalProgram, unpackProgram } from '../plan/layers.ts';
-import type { Maps } from '../plan/plan.ts';
+import { type OverlayLayers, planTrial, readTreeProgram, removalProgram, unpackProgram } from '../plan/layers.ts';
+import type { Maps, Segment } from '../plan/plan.ts';
 import { namespaceFlags } from '../spec/names.ts';
 import { type Cancel, throwIfCanceled } from './cancel.ts';
 import type { Handle, Host, Stream } from './host.ts';
@@ -20,6 +20,14 @@ export interface Unpacking {
   readonly done: Promise<void>;
 }
 
+/** An init that answers questions about what is below a directory, and the stream to ask it over. */
+export interface TreeReading {
+  /** Questions and answers (lib/layers/tree-reader.ts). Closed, it ends the work. */
+  readonly stream: Stream;
+  /** Fulfilled when the last question was answered. Rejects with what went wrong, its detail what was being read. */
+  readonly done: Promise<void>;
+}
+
 export interface UnpackPlace {
   /** The directory, by its path on the host. */
   readonly directory: string;
@@ -28,31 +36,46 @@ export interface UnpackPlace {
   readonly cancel?: Cancel | undefined;
 }
 
-/** A layer may come slowly, from far away: whoever writes its records says when that takes too long. */
-const unpackMs = 24 * 60 * 60 * 1000;
+/** A layer may come slowly, from far away, and go as slowly: whoever is at the other end says when that takes too long. */
+const streamMs = 24 * 60 * 60 * 1000;
 
 const flagsOf = (maps: Maps | undefined) => (maps === undefined ? 0 : namespaceFlags.user);
 
 /** Starts an init, in a user namespace where there are maps, that makes files and directories as records say. */
 export async function startUnpacking(host: Host, { directory, maps, cancel }: UnpackPlace): Promise<Unpacking> {
-  throwIfCanceled(cancel, 'unpacking');
+  const { stream, done } = await streamed(host, { directory, maps, cancel }, unpackProgram, 'unpacking');
+  return { records: stream, done };
+}
+
+/** Starts an init, in a user namespace where there are maps, that tells what is below a directory. */
+export function startReading(host: Host, place: UnpackPlace): Promise<TreeReading> {
+  return streamed(host, place, readTreeProgram, 'reading');
+}
+
+async function streamed(
+  host: Host,
+  { directory, maps, cancel }: UnpackPlace,
+  program: (how: { readonly mapped: boolean }) => Segment,
+  doing: string,
+): Promise<TreeReading> {
+  throwIfCanceled(cancel, doing);
   const root = await host.files.open(directory, 'directory');
   const { ours, theirs } = await host.sockets.pair().catch((error: unknown) => {
     root.close();
     throw error;
   });
-  const segment = unpackProgram({ mapped: maps !== undefined });
-  const program = { flags: flagsOf(maps), maps, segment, inputs: [theirs, root] };
+  const segment = program({ mapped: maps !== undefined });
   const close = (): void => {
     for (const end of [ours, theirs, root]) end.close();
   };
-  const done = runProgram(host, program, { deadlineMs: unpackMs, cancel }).then(close, (error: unknown) => {
+  const request = { flags: flagsOf(maps), maps, segment, inputs: [theirs, root] };
+  const done = runProgram(host, request, { deadlineMs: streamMs, cancel }).then(close, (error: unknown) => {
     close();
     throw error;
   });
   // It may fail while nobody waits for it yet; whoever does, later, hears of it.
   done.catch(() => undefined);
-  return { records: ours, done };
+  return { stream: ours, done };
 }
 
 /** How long the removal of a tree may take: a large one on a slow disk. */
@@ -74,7 +97,7 @@ export async function removeTrees(
   }
 }
 
-/** Mounts layers as one, and lets go of them. Rejects with what this host has against it. */
+/** Mounts layers as one, by the kernel or by their server, and lets go of them. Rejects with what this host has against it. */
 export async function tryOverlay(
   host: Host,
   facts: Facts,
@@ -84,8 +107,10 @@ export async function tryOverlay(
   const plan = planTrial(layers, maps, facts);
   const deadlineMs = frameDeadlineMs;
   const undo = new Undo();
+  const servers = new Undo();
+  undo.add(() => servers.run());
   try {
-    const request = { plan, options: { deadlineMs }, sources: {}, handles: new Map<number, Handle>() };
+    const request = { plan, options: { deadlineMs, facts }, sources: { servers }, handles: new Map<number, Handle>() };
     const { channel, progress } = await beginWalk(host, request, undo);
     const frame = await nextMilestone(channel, progress);
     if (frame === undefined) throw await died(host, channel, deadlineMs);

@@ -1,7 +1,9 @@
 import { once } from 'node:events';
 import type { Readable, Transform } from 'node:stream';
 import zlib from 'node:zlib';
+import { type SwellLimits, swellLimits } from './limits.ts';
 import { Refused } from './refused.ts';
+import { unzstd, windowLogMax } from './zstd.ts';
 
 /** Small enough that hashing one chunk does not hold the event loop, large enough that chunks cost nothing. */
 export const chunkBytes = 256 * 1024;
@@ -31,9 +33,19 @@ const ignore: OnBytes = () => {};
 /**
  * The uncompressed bytes of a stream, whatever it is compressed with; destroys the stream when it is left early.
  *
- * The stream is read to its very end, so that a check of its digest at the end has been made when this returns.
+ * The stream is read to its very end, so that a check of its digest at the end has been made when this returns. Data that is
+ * compressed beyond all reason is refused.
  */
-export async function* uncompressed(raw: Readable, onBytes: OnBytes = ignore): AsyncGenerator<Buffer> {
+export async function* uncompressed(
+  raw: Readable,
+  onBytes: OnBytes = ignore,
+  limits: SwellLimits = swellLimits,
+): AsyncGenerator<Buffer> {
+  let taken = 0;
+  const count: OnBytes = (bytes) => {
+    taken += bytes;
+    onBytes(bytes);
+  };
   // An error may come while nobody waits for it; it stays in `errored`, where whoever reads next finds it.
   raw.on('error', () => {});
   try {
@@ -44,9 +56,32 @@ export async function* uncompressed(raw: Readable, onBytes: OnBytes = ignore): A
       yield start;
       return;
     }
-    yield* compression === 'none' ? plain(raw, onBytes) : decompressed(raw, decoder(compression), onBytes);
+    if (compression === 'none') {
+      yield* plain(raw, onBytes);
+      return;
+    }
+    const isOurs = compression === 'zstd' && !hasZstd;
+    const chunks = isOurs ? unzstd(plain(raw, count)) : decompressed(raw, decoder(compression), count);
+    yield* unswollen(chunks, () => taken, limits);
   } finally {
     raw.destroy();
+  }
+}
+
+async function* unswollen(
+  chunks: AsyncIterable<Buffer>,
+  taken: () => number,
+  { bytes, ratio }: SwellLimits,
+): AsyncGenerator<Buffer> {
+  let given = 0;
+  for await (const chunk of chunks) {
+    given += chunk.length;
+    if (given > bytes && given > taken() * ratio) {
+      throw new Refused(`its compressed data becomes more than ${bytes} bytes and ${ratio} times as long`, {
+        hint: 'Such files are made to fill disks. If you trust it, use it uncompressed.',
+      });
+    }
+    yield chunk;
   }
 }
 
@@ -97,25 +132,20 @@ async function peek(raw: Readable): Promise<Buffer> {
   return start;
 }
 
-type DecoderFactory = (options: { chunkSize: number }) => Transform;
+type DecoderFactory = (options: { chunkSize: number; params?: Record<number, number> }) => Transform;
+
+/** Node has zstd from 22.15 on. */
+const { createZstdDecompress, constants } = zlib as typeof zlib & { createZstdDecompress?: DecoderFactory };
+const hasZstd = createZstdDecompress !== undefined;
 
 function decoder(compression: Exclude<Compression, 'none'>): Transform {
-  // Node has zstd from 22.15 on.
-  const { createZstdDecompress } = zlib as { createZstdDecompress?: DecoderFactory };
-  const factories: Record<typeof compression, DecoderFactory | undefined> = {
-    gzip: zlib.createGunzip,
-    zstd: createZstdDecompress,
-    bzip2: undefined,
-    xz: undefined,
-  };
-  const factory = factories[compression];
-  if (factory !== undefined) return factory({ chunkSize: chunkBytes });
-  const hint =
-    compression === 'zstd'
-      ? 'Use Node.js 22.15 or later, or make the image with gzip layers.'
-      : 'Compress with gzip, or not at all.';
-  throw new Refused(`it is compressed with ${compression}, which this Node.js cannot read`, {
-    hint,
+  if (compression === 'gzip') return zlib.createGunzip({ chunkSize: chunkBytes });
+  if (compression === 'zstd' && createZstdDecompress !== undefined) {
+    const { ZSTD_d_windowLogMax } = constants as unknown as { ZSTD_d_windowLogMax: number };
+    return createZstdDecompress({ chunkSize: chunkBytes, params: { [ZSTD_d_windowLogMax]: windowLogMax } });
+  }
+  throw new Refused(`it is compressed with ${compression}, which is not read`, {
+    hint: 'Compress with gzip or zstd, or not at all.',
     unsupported: true,
   });
 }

@@ -14,6 +14,8 @@ export interface LayerFile {
   readonly size: number;
   /** Directories that hide what lower layers have in them. */
   readonly opaque: readonly string[];
+  /** Extended attributes of directories: an upper layer that only puts something into one has them too. Byte strings. */
+  readonly attributes?: readonly (readonly [path: string, attributes: readonly (readonly [string, string])[]])[];
   /** Left out, since it could not be made here. */
   readonly skipped: readonly Skipped[];
   /** Recorded, and not given: for a user with one id only. */

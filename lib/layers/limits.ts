@@ -16,6 +16,17 @@ export const unpackLimits: UnpackLimits = {
   nameBytes: gibibyte / 4,
 };
 
+/**
+ * What compressed data may become: so many bytes, or so many times what it was. Zeros are compressed a thousandfold, and with
+ * zstd far more; what people put into images is not, so that a small file cannot fill a disk.
+ */
+export interface SwellLimits {
+  readonly bytes: number;
+  readonly ratio: number;
+}
+
+export const swellLimits: SwellLimits = { bytes: gibibyte, ratio: 200 };
+
 /** Linux's PATH_MAX and NAME_MAX, without the terminating NUL. */
 export const pathBytesMax = 4095;
 export const componentBytesMax = 255;

@@ -1,54 +1,162 @@
 import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
 import type { ImageRoot, RootPlace } from '../host/image.ts';
-import { chooseDriver, type GraphDriver } from './drivers.ts';
+import type { OverlayLayers } from '../host/layers.ts';
+import type { Maps } from '../plan/plan.ts';
+import { type ContainerFile, containerFileName, copyBaseName } from './container-file.ts';
+import { writeCopyBase } from './copy-base.ts';
+import { chooseDriver, type GraphDriver, serverOf, serverPlace } from './drivers.ts';
 import type { LayerSource } from './extract.ts';
 import { type EnsureOptions, LayerStore, type StoredLayer } from './store.ts';
-import { LayerView } from './view.ts';
+import { TreeReader } from './tree-reader.ts';
+import type { Owner } from './union.ts';
 
 /** An image whose container is to be made. */
 export interface RootRequest extends Omit<RootPlace, 'cancel'> {
-  readonly image: { readonly digest: string; readonly layers: readonly LayerSource[] };
+  readonly image: RootImage;
   readonly driver?: GraphDriver | undefined;
 }
 
+export interface RootImage {
+  readonly digest: string;
+  readonly layers: readonly LayerSource[];
+  /** Keeps them in the store, before one is opened: of a layer that is unpacked already none is. */
+  hold?(): Promise<void>;
+}
+
+/** What is the same for one container and the next: stores of layers that are open, and drivers that were chosen. */
+export class RootMemory {
+  readonly #stores = new Map<string, Promise<LayerStore>>();
+  readonly #drivers = new Map<string, Promise<GraphDriver>>();
+
+  store({ host, facts }: RootRequest, maps: Maps | undefined): Promise<LayerStore> {
+    const directory = `${host.environment.dataDirectory}/layers`;
+    return once(this.#stores, JSON.stringify([directory, maps]), () =>
+      LayerStore.open(host, directory, { maps, devices: facts.privileged }),
+    );
+  }
+
+  driver({ host, facts, maps, mappable, servable, driver }: RootRequest): Promise<GraphDriver> {
+    const data = host.environment.dataDirectory;
+    const asked = mappable ? driver : 'copy';
+    return once(this.#drivers, JSON.stringify([data, maps, asked, servable]), () =>
+      chooseDriver({ host, facts, data, maps, asked, servable }),
+    );
+  }
+}
+
+/** What has failed is tried again. */
+function once<T>(known: Map<string, Promise<T>>, key: string, find: () => Promise<T>): Promise<T> {
+  const found = known.get(key) ?? find();
+  known.set(key, found);
+  found.catch(() => known.delete(key));
+  return found;
+}
+
 /** Makes the root file system of a container: its layers, where they are not here yet, and a place for what it changes. */
-export async function makeRoot(request: RootRequest, options: EnsureOptions): Promise<ImageRoot> {
-  const { host, facts, id, image, maps } = request;
-  const data = host.environment.dataDirectory;
+export async function makeRoot(
+  request: RootRequest,
+  options: EnsureOptions,
+  memory: RootMemory = new RootMemory(),
+): Promise<ImageRoot> {
+  const { host, facts, id, maps, refuse } = request;
+  const image = {
+    ...request.image,
+    hold: async (): Promise<void> => {
+      refuse?.();
+      await request.image.hold?.();
+    },
+  };
   // What root of the host unpacks has the container's ids as they are; the mount of it has others.
   const stored = facts.privileged ? undefined : maps;
-  const store = await LayerStore.open(host, `${data}/layers`, { maps: stored, devices: facts.privileged });
-  const driver = await chooseDriver(host, facts, data, maps, request.mappable ? request.driver : 'copy');
-  const names = driver === 'overlay' ? store.namesOf(image) : [];
-  const place = `${data}/containers/${id}`;
-  // Before the layers are looked for: from here on they are not collected.
-  const note = JSON.stringify({ image: image.digest, driver, layers: names });
-  await store.exclusively(() => writeFile(`${place}/container.json`, note, { flag: 'wx', mode: 0o600 }));
-  if (driver === 'overlay') return overlay(request, await store.ensure(image, options));
+  const store = await memory.store(request, stored);
+  const driver = await memory.driver(request);
+  const names = driver !== 'copy' ? store.namesOf(image.layers.map(({ diffId }) => diffId)) : [];
+  const place = `${host.environment.dataDirectory}/containers/${id}`;
+  const note: ContainerFile = { ...request.note, image: image.digest, driver, layers: names, maps: stored };
+  const text = JSON.stringify(note);
+  const noted = store.exclusively(() => writeFile(`${place}/${containerFileName}`, text, { flag: 'wx', mode: 0o600 }));
+  // The note comes before the layers are looked for: from there on they are not collected.
+  if (driver !== 'copy')
+    return union(request, driver, { store, names, layers: noted.then(() => store.ensure(image, options)) });
+  await noted;
   const path = `${place}/rootfs`;
   await mkdir(path, { mode: 0o755 });
-  await store.merge(image, path, options);
+  const owners = await store.merge(image, path, options);
+  await noteCopy(request, stored, owners);
   return { path, read: (file, bytesMax) => host.files.readBelow(path, file, bytesMax) };
 }
 
-async function overlay({ host, id }: RootRequest, layers: readonly StoredLayer[]): Promise<ImageRoot> {
+/** What a copy was, before anything is changed in it. */
+async function noteCopy(
+  { host, id }: RootRequest,
+  maps: Maps | undefined,
+  owners: ReadonlyMap<string, Owner>,
+): Promise<void> {
+  const place = `${host.environment.dataDirectory}/containers/${id}`;
+  const reader = await TreeReader.open(host, { directory: place, maps });
+  try {
+    await writeCopyBase(reader, 'rootfs', `${place}/${copyBaseName}`, owners);
+  } finally {
+    await reader.close();
+  }
+}
+
+interface Unpacked {
+  readonly store: LayerStore;
+  /** Of the layers, the lowest first. */
+  readonly names: readonly string[];
+  readonly layers: Promise<readonly StoredLayer[]>;
+}
+
+async function union(
+  { host, id }: RootRequest,
+  driver: GraphDriver,
+  { store, names, layers: unpacked }: Unpacked,
+): Promise<ImageRoot> {
   const data = host.environment.dataDirectory;
-  const base = `containers/${id}`;
-  const place = `${data}/${base}`;
-  const top = [...layers].reverse();
-  const view = new LayerView(top);
+  const place = `${data}/containers/${id}`;
+  const server = serverOf(host, driver, `../${serverPlace}`);
+  const direct = server === undefined ? directLayers(id, names) : undefined;
+  const directories = ['work', 'upper', ...(direct ? [] : ['lower']), ...(server ? [serverPlace] : [])];
+  await all([unpacked, ...directories.map((name) => mkdir(`${place}/${name}`, { mode: 0o755 }))]);
+  const layers = await unpacked;
+  const view = store.view(layers);
   // The root directory is the uppermost one's, like every other.
-  const mode = (await view.entry(''))?.mode ?? 0o755;
-  await Promise.all(['lower', 'empty', 'work'].map((name) => mkdir(`${place}/${name}`, { mode: 0o755 })));
-  await mkdir(`${place}/upper`);
-  await chmod(`${place}/upper`, mode);
-  // An overlay needs a lower layer, and an image of no layers has none.
-  const targets = top.length === 0 ? ['../empty'] : top.map(({ name }) => `../../../layers/${name}/diff`);
-  const lower = targets.map((_, i) => i.toString(36));
-  await Promise.all(lower.map((name, i) => symlink(targets[i]!, `${place}/lower/${name}`)));
+  await chmod(`${place}/upper`, (await view.entry(''))?.mode ?? 0o755);
+  const found = direct ?? (await linkedLayers(place, id, names));
   return {
     path: `${place}/upper`,
-    overlay: { data, base: `${base}/lower`, lower, upper: '../upper', work: '../work' },
+    overlay: { data, ...found, server },
     read: (file, bytesMax) => view.read(file, bytesMax),
   };
+}
+
+type Named = Pick<OverlayLayers, 'base' | 'lower' | 'upper' | 'work'>;
+
+/** The kernel takes so much at once. */
+const namesBytesMax = 254;
+
+/** A few layers by their own names, which are long; undefined where they are too many for that. */
+function directLayers(id: string, names: readonly string[]): Named | undefined {
+  const lower = names.map((name) => `${name}/diff`).reverse();
+  const place = `../containers/${id}`;
+  const named = { base: 'layers', lower, upper: `${place}/upper`, work: `${place}/work` };
+  // An overlay needs a lower layer, and an image of no layers has none.
+  return names.length > 0 && lower.join(':').length <= namesBytesMax && place.length < namesBytesMax / 2
+    ? named
+    : undefined;
+}
+
+/** Layers by links with short names, in the directory of the container. */
+async function linkedLayers(place: string, id: string, names: readonly string[]): Promise<Named> {
+  if (names.length === 0) await mkdir(`${place}/empty`, { mode: 0o755 });
+  const targets = names.length === 0 ? ['../empty'] : names.map((name) => `../../../layers/${name}/diff`).reverse();
+  const lower = targets.map((_, i) => i.toString(36));
+  await all(lower.map((name, i) => symlink(targets[i]!, `${place}/lower/${name}`)));
+  return { base: `containers/${id}/lower`, lower, upper: '../upper', work: '../work' };
+}
+
+/** Nothing is still being made once this has failed: what there is is removed then. */
+async function all(work: readonly Promise<unknown>[]): Promise<void> {
+  for (const each of await Promise.allSettled(work)) if (each.status === 'rejected') throw each.reason;
 }

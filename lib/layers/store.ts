@@ -7,9 +7,11 @@ import { removeTrees, startUnpacking } from '../host/layers.ts';
 import type { IdMap, Maps } from '../plan/plan.ts';
 import { chainIds } from './chain.ts';
 import { Budget, extractLayer, type LayerSource, removeHidden } from './extract.ts';
-import { type LayerFile, readLayerFile, syncNames, writeLayerFile } from './layer-file.ts';
+import { type LayerFile, layerFileName, readLayerFile, syncNames, writeLayerFile } from './layer-file.ts';
 import { type UnpackLimits, unpackLimits } from './limits.ts';
+import { Remembered } from './remembered.ts';
 import type { Inherited, TranslatorOptions } from './translate.ts';
+import type { Owner } from './union.ts';
 import { LayerView, type ViewedLayer } from './view.ts';
 
 /** What was unpacked, or was there. */
@@ -32,6 +34,8 @@ export interface EnsureOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: LayerProgress) => void) | undefined;
   readonly limits?: Partial<UnpackLimits> | undefined;
+  /** What the layers may cost, where those of one image are unpacked by several calls. */
+  readonly budget?: Budget | undefined;
 }
 
 export interface LayerStoreOptions {
@@ -43,6 +47,8 @@ export interface LayerStoreOptions {
 
 interface Layers {
   readonly layers: readonly LayerSource[];
+  /** Called before any of them is opened. */
+  hold?(): Promise<void>;
 }
 
 /** The highest id that a container has, unless it is said otherwise; what root unpacks is for containers of any ids. */
@@ -50,7 +56,10 @@ const idMax = 65535;
 
 /** Layers that are unpacked at once: more only wait for the disk. */
 const extractionsMax = 3;
-const lockPauseMs = 20;
+const lockPauseMsMax = 20;
+/** How many layers are known without reading what they are; and how many images, by their layers, with what was read of them. */
+const layersMax = 512;
+const viewsMax = 32;
 
 /**
  * Layers of images, each unpacked once, in a directory of its own: `<chain id>/diff`, and what it is in `layer.json`.
@@ -64,6 +73,8 @@ export class LayerStore {
   readonly #host: Host;
   readonly #options: LayerStoreOptions;
   readonly #suffix: string;
+  readonly #known = new Remembered<StoredLayer>(layersMax);
+  readonly #views = new Map<string, { readonly layers: readonly StoredLayer[]; readonly view: LayerView }>();
 
   private constructor(host: Host, directory: string, options: LayerStoreOptions) {
     this.#host = host;
@@ -78,24 +89,26 @@ export class LayerStore {
     return new LayerStore(host, directory, options);
   }
 
-  /** The names that the layers of an image have here, the lowest first. */
-  namesOf({ layers }: Layers): string[] {
-    const chain = chainIds(layers.map(({ diffId }) => diffId));
-    return chain.map((id) => `${id.slice(id.indexOf(':') + 1)}${this.#suffix}`);
+  /** The names that the layers of an image with these diff ids have here, the lowest first. */
+  namesOf(diffIds: readonly string[]): string[] {
+    return chainIds(diffIds).map((id) => `${id.slice(id.indexOf(':') + 1)}${this.#suffix}`);
   }
 
   /** Unpacks the layers that are not here yet, several at once; the lowest first. */
   async ensure(image: Layers, options: EnsureOptions = {}): Promise<readonly StoredLayer[]> {
-    const names = this.namesOf(image);
-    const chain = chainIds(image.layers.map(({ diffId }) => diffId));
-    const stop = new AbortController();
-    const signal = options.signal === undefined ? stop.signal : AbortSignal.any([options.signal, stop.signal]);
-    const budget = new Budget({ ...unpackLimits, ...options.limits });
-    const turns = new Turns(extractionsMax);
-    const work: Promise<StoredLayer>[] = [];
+    const diffIds = image.layers.map(({ diffId }) => diffId);
+    const names = this.namesOf(diffIds);
     const here = await Promise.all(
       image.layers.map((layer, index) => this.#existing({ layer, index, name: names[index]! }, options)),
     );
+    if (here.every((layer) => layer !== undefined)) return here;
+    await image.hold?.();
+    const chain = chainIds(diffIds);
+    const stop = new AbortController();
+    const signal = options.signal === undefined ? stop.signal : AbortSignal.any([options.signal, stop.signal]);
+    const budget = options.budget ?? new Budget({ ...unpackLimits, ...options.limits });
+    const turns = new Turns(extractionsMax);
+    const work: Promise<StoredLayer>[] = [];
     for (const [index, layer] of image.layers.entries()) {
       const below = work.slice().reverse();
       const job = { layer, index, count: image.layers.length, name: names[index]!, chain, below, budget, signal };
@@ -110,19 +123,37 @@ export class LayerStore {
     return Promise.all(work);
   }
 
-  /** Applies layers to one directory, from the lowest on: a root file system of its own, without a union mount. */
-  async merge(image: Layers, directory: string, options: EnsureOptions = {}): Promise<void> {
+  /**
+   * Applies layers to one directory, from the lowest on: a root file system of its own, without a union mount. Gives the
+   * owners that were recorded, and not given.
+   */
+  async merge(image: Layers, directory: string, options: EnsureOptions = {}): Promise<ReadonlyMap<string, Owner>> {
     const budget = new Budget({ ...unpackLimits, ...options.limits });
     const { signal } = options;
+    await image.hold?.();
     // The directory itself has what lower layers have.
     const below = { inherited: async () => undefined, linked: async () => undefined };
-    const translator = { ...this.#translator('merged'), directories: new Map() };
+    const owned = new Map<string, Owner>();
+    const translator = { ...this.#translator('merged'), directories: new Map(), owned };
     for (const [index, layer] of image.layers.entries()) {
       const extraction = { layer, index, count: image.layers.length, translator, budget, signal, below };
       // First what a layer takes away from those below it: of its own, it takes nothing.
       if (index > 0) await removeHidden(extraction, await this.#unpacking(directory));
       await extractLayer(extraction, await this.#unpacking(directory));
     }
+    return owned;
+  }
+
+  /** What layers, the lowest first, show together: what was read of it for one container is known for the next. */
+  view(layers: readonly StoredLayer[]): LayerView {
+    const key = layers.map(({ name }) => name).join();
+    const known = this.#views.get(key);
+    if (known?.layers.every((layer, i) => layer === layers[i])) return known.view;
+    const view = new LayerView([...layers].reverse());
+    const [oldest] = this.#views.keys();
+    if (this.#views.size >= viewsMax && oldest !== undefined) this.#views.delete(oldest);
+    this.#views.set(key, { layers, view });
+    return view;
   }
 
   /**
@@ -162,10 +193,13 @@ export class LayerStore {
     { name, index, layer }: Pick<Job, 'name' | 'index' | 'layer'>,
     { onProgress }: EnsureOptions,
   ): Promise<StoredLayer | undefined> {
-    const file = await readLayerFile(`${this.directory}/${name}`);
-    if (file === undefined) return undefined;
-    onProgress?.({ layer: index, digest: layer.digest, what: 'exists', bytes: 0 });
-    return this.#stored(name, file);
+    const place = `${this.directory}/${name}`;
+    const stored = await this.#known.of(`${place}/${layerFileName}`, name, async () => {
+      const file = await readLayerFile(place);
+      return file && this.#stored(name, file);
+    });
+    if (stored !== undefined) onProgress?.({ layer: index, digest: layer.digest, what: 'exists', bytes: 0 });
+    return stored;
   }
 
   #stored(name: string, file: LayerFile): StoredLayer {
@@ -183,14 +217,14 @@ export class LayerStore {
   }
 
   async #lock(name: string, signal: AbortSignal | undefined): Promise<Handle> {
-    for (;;) {
+    for (let pauseMs = 1; ; pauseMs = Math.min(lockPauseMsMax, pauseMs * 2)) {
       signal?.throwIfAborted();
       try {
         return await this.#host.files.lock(`${this.directory}/locks/${name}`);
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
       }
-      await setTimeout(lockPauseMs, undefined, signal === undefined ? {} : { signal });
+      await setTimeout(pauseMs, undefined, signal === undefined ? {} : { signal });
     }
   }
 
@@ -218,10 +252,11 @@ export class LayerStore {
         },
       };
       const found = await extractLayer(extraction, await this.#unpacking(`${place}/diff`));
-      const { opaque, skipped, owners } = found.translator;
+      const { opaque, attributes, skipped, owners } = found.translator;
       const file: LayerFile = {
         ...{ version: 1, chainId: chain[index]!, parent: chain[index - 1], diffId: layer.diffId, digest: layer.digest },
         ...{ size: found.size, opaque: [...opaque], skipped, owners },
+        attributes: [...attributes].map(([path, xattrs]) => [path, [...xattrs]] as const),
       };
       await writeLayerFile(place, file);
       // A layer is nothing without those below it: it has its name after them.
@@ -254,6 +289,8 @@ export class LayerStore {
   async #inherited(name: string, below: readonly Promise<StoredLayer>[]): Promise<Inherited | undefined> {
     const found = await new LayerView(await Promise.all(below)).entry(name);
     if (found?.kind !== 'directory') return undefined;
+    const layer = found.layers[0] as StoredLayer;
+    const xattrs = new Map(layer.file.attributes?.find(([path]) => path === name)?.[1]);
     const { maps } = this.#options;
     const inside = (kind: 'uids' | 'gids', id: number): number | undefined => {
       if (maps === undefined) return id;
@@ -265,9 +302,18 @@ export class LayerStore {
       mode: found.mode,
       mtime: Number(found.mtimeNs / 1_000_000_000n),
       nanoseconds: Number(found.mtimeNs % 1_000_000_000n),
-      ...(isGiven && { uid: inside('uids', found.uid), gid: inside('gids', found.gid) }),
+      xattrs,
+      ...(isGiven
+        ? { uid: inside('uids', found.uid), gid: inside('gids', found.gid) }
+        : { owner: recordedOwner(layer.file, name) }),
     };
   }
+}
+
+/** What was said of it last counts. */
+function recordedOwner({ owners }: LayerFile, name: string): Owner | undefined {
+  const found = owners.filter(({ path }) => path === name).pop();
+  return found && { uid: found.uid, gid: found.gid };
 }
 
 const canceled = (cause: unknown) => new RuntsError('ERR_CANCELED', 'canceled while unpacking an image', { cause });

@@ -162,9 +162,18 @@ export class TarReader {
     if (header.size > extendedHeaderBytesMax) {
       throw new Refused(`an extended header has ${header.size} bytes; the limit is ${extendedHeaderBytesMax}`);
     }
+    this.#checkAlone(header.type);
     this.#collecting = { type: header.type, parts: [] };
     this.#expect(header.size);
     return undefined;
+  }
+
+  /** Of several that say one thing, Go takes GNU's, GNU tar the one of pax. Nothing writes them. */
+  #checkAlone(type: string): void {
+    const { pax, longName, longLink } = this.#extended;
+    const before = { x: pax ?? longName ?? longLink, L: pax ?? longName, K: pax ?? longLink }[type];
+    if (before === undefined) return;
+    throw new Refused('an entry has extended headers of two kinds or one twice, which programs read in different ways');
   }
 
   #finishExtended(): void {
@@ -184,8 +193,7 @@ export class TarReader {
     if (longName !== undefined) header.name = longName;
     if (longLink !== undefined) header.linkName = longLink;
     const type = entryType(header);
-    // Everything but a file is a header only, whatever size it claims: so read Go and GNU tar.
-    const size = type === 'file' ? header.size : 0;
+    const size = contentBytes(type, header, pax);
     this.#expect(size);
     const { name, linkName, mode, uid, gid, mtime, nanoseconds, major, minor } = header;
     return {
@@ -219,6 +227,16 @@ function entryType(header: TarHeader): TarEntryType {
   if (type !== 'file' || !header.name.endsWith('/')) return type;
   if (header.size > 0) throw new Refused('a file with content has a name that ends with a slash');
   return 'directory';
+}
+
+/** Everything but a file is a header only, whatever size a directory or a link claims: so read Go and GNU tar. */
+function contentBytes(type: TarEntryType, { size }: TarHeader, pax: PaxRecords | undefined): number {
+  if (type === 'file') return size;
+  const harmless = (type === 'directory' || type === 'link') && (pax?.get('size') ?? '') === '';
+  // Here they differ: to GNU tar, content follows.
+  if (size > 0 && !harmless)
+    throw new Refused(`an entry that can have no content (${type}) claims ${size} bytes of it`);
+  return 0;
 }
 
 function untilNul(body: Buffer): string {

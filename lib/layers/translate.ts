@@ -5,6 +5,8 @@ import type { Xattrs } from './pax.ts';
 import type { LayerRecord, RecordStream } from './records.ts';
 import { Refused } from './refused.ts';
 import type { TarEntry } from './tar.ts';
+import type { Owner } from './union.ts';
+import { isKeptAttribute } from './xattrs.ts';
 
 /** What whoever unpacks may do, and how a layer is to stand on disk. */
 export interface TranslatorOptions {
@@ -21,6 +23,8 @@ export interface TranslatorOptions {
   readonly devices: boolean;
   /** Of layers that are merged, the directories of all so far: what a later one does in them changes their times. */
   readonly directories?: DirectoryEntries | undefined;
+  /** Of layers that are merged, the owners that are recorded, by path. */
+  readonly owned?: Map<string, Pick<Ownership, 'uid' | 'gid'>> | undefined;
 }
 
 export type DirectoryEntries = Map<string, DirectoryEntry>;
@@ -40,7 +44,10 @@ export interface Below {
 }
 
 /** What a lower layer has of a directory that a layer puts something into without having an entry for it. */
-export type Inherited = Pick<LayerRecord, 'mode' | 'uid' | 'gid' | 'mtime' | 'nanoseconds'>;
+export interface Inherited extends Pick<LayerRecord, 'mode' | 'uid' | 'gid' | 'mtime' | 'nanoseconds' | 'xattrs'> {
+  /** Where owners are recorded, what is recorded of it there. */
+  readonly owner?: Owner | undefined;
+}
 
 const impliedMode = 0o755;
 
@@ -50,6 +57,8 @@ export class LayerTranslator {
   readonly skipped: Skipped[] = [];
   /** Names of directories that hide what lower layers have in them. */
   readonly opaque = new Set<string>();
+  /** Extended attributes of directories, once they are settled. */
+  readonly attributes = new Map<string, Xattrs>();
   readonly #out: RecordStream;
   readonly #options: TranslatorOptions;
   readonly #layer: number;
@@ -140,15 +149,26 @@ export class LayerTranslator {
     for (const name of [...this.#parents].reverse()) {
       if (this.#directories.has(name) || this.#links.has(name)) continue;
       const state = await this.#below.inherited(name);
-      if (state !== undefined) this.#out.record('settle', { name, ...state });
+      if (state !== undefined) this.#inherit(name, state);
     }
     for (const [name, { entry, xattrs }] of [...this.#directories].reverse()) {
       if (this.#out.full) await this.#out.drained();
       this.#out.record('settle', { name, ...this.#attributes(entry), xattrs });
+      this.#noteAttributes(name, xattrs);
     }
     if (this.#directories.has('') || this.#options.form === 'merged') return;
-    const state = (await this.#below.inherited('')) ?? { mode: impliedMode };
-    this.#out.record('settle', { name: '', ...state });
+    const state = (await this.#below.inherited('')) ?? ({ mode: impliedMode } as Inherited);
+    this.#inherit('', state);
+  }
+
+  #inherit(name: string, { owner, ...state }: Inherited): void {
+    this.#out.record('settle', { name, ...state });
+    this.#noteAttributes(name, state.xattrs);
+    if (owner !== undefined) this.owners.push({ path: name, ...owner, mode: state.mode ?? impliedMode });
+  }
+
+  #noteAttributes(name: string, xattrs: Xattrs | undefined): void {
+    if (xattrs !== undefined && xattrs.size > 0) this.attributes.set(name, xattrs);
   }
 
   #entry(entry: TarEntry, name: string): void {
@@ -256,15 +276,18 @@ export class LayerTranslator {
   }
 
   #owner(name: string, { uid, gid, mode }: TarEntry): void {
-    if (this.#options.owners === 'given' || (uid === 0 && gid === 0)) return;
+    if (this.#options.owners === 'given') return;
+    this.#options.owned?.delete(name);
+    if (uid === 0 && gid === 0) return;
+    this.#options.owned?.set(name, { uid, gid });
     this.owners.push({ path: name, uid, gid, mode });
   }
 
   /** Those that mean something to a program in a container; marks of overlayfs are ours to make, and nobody else's. */
   #xattrs({ xattrs }: TarEntry, name: string): Xattrs {
     if (xattrs.size === 0) return xattrs;
-    const kept = new Map([...xattrs].filter(([key]) => isKept(key)));
-    const left = [...xattrs.keys()].filter((key) => !isKept(key) && !isOpaqueMark(key));
+    const kept = new Map([...xattrs].filter(([key]) => isKeptAttribute(key)));
+    const left = [...xattrs.keys()].filter((key) => !isKeptAttribute(key) && !isOpaqueMark(key));
     if (left.length > 0) this.#skip(name, 'xattrs', left);
     return kept;
   }
@@ -305,8 +328,6 @@ const isWhiteout = ({ type, major, minor }: TarEntry) => type === 'character' &&
 const isOpaqueMark = (key: string) => /^(?:user|trusted)\.overlay\.opaque$/.test(key);
 const isMarkedOpaque = ({ type, xattrs }: TarEntry) =>
   type === 'directory' && [...xattrs].some(([key, value]) => isOpaqueMark(key) && value === 'y');
-const isKept = (key: string) =>
-  key === 'security.capability' || (key.startsWith('user.') && !key.startsWith('user.overlay.'));
 
 const devices = {
   character: { what: 'character device', type: 0o020000 },

@@ -27,6 +27,7 @@ interface Found {
  */
 export class LayerView {
   readonly #layers: readonly ViewedLayer[];
+  readonly #texts = new Map<string, Promise<string | undefined>>();
 
   /** The topmost layer first. */
   constructor(layers: readonly ViewedLayer[]) {
@@ -44,8 +45,19 @@ export class LayerView {
     return found;
   }
 
-  /** The text of a regular file, following links inside the layers; undefined where there is none. */
-  async read(path: string, bytesMax: number): Promise<string | undefined> {
+  /**
+   * The text of a regular file, following links inside the layers; undefined where there is none. It is read once: layers do
+   * not change.
+   */
+  read(path: string, bytesMax: number): Promise<string | undefined> {
+    const key = `${bytesMax} ${path}`;
+    const known = this.#texts.get(key) ?? this.#read(path, bytesMax);
+    this.#texts.set(key, known);
+    known.catch(() => this.#texts.delete(key));
+    return known;
+  }
+
+  async #read(path: string, bytesMax: number): Promise<string | undefined> {
     const { found } = (await this.#follow(path)) ?? {};
     return found?.kind === 'file' ? readText(found.path, bytesMax) : undefined;
   }

@@ -80,17 +80,17 @@ test('a pax value is as long as it says: a newline in it starts no record', () =
   expect(found?.entry).toMatchObject({ name: 'good', xattrs: new Map([['user.x', records['SCHILY.xattr.user.x']]]) });
 });
 
-test('an extended header describes the next entry, through other extended headers, and no later one', () => {
+test('extended headers describe the next entry, and no later one', () => {
   const bytes = tar(
-    { name: 'p', type: 'x', content: paxBody({ uid: '7', path: 'pax' }) },
+    { name: 'L', type: 'L', content: 'long\0' },
     { name: 'K', type: 'K', content: 'target\0' },
     { name: 'first', type: '2', link: 'cut' },
     { name: 'second' },
   );
-  const found = readAll(bytes).map(({ entry: { name, linkName, uid } }) => [name, linkName, uid]);
+  const found = readAll(bytes).map(({ entry: { name, linkName } }) => [name, linkName]);
   expect(found).toEqual([
-    ['pax', 'target', 7],
-    ['second', '', 0],
+    ['long', 'target'],
+    ['second', ''],
   ]);
 });
 
@@ -101,6 +101,20 @@ test('an entry that is a header only has no content, whatever size it claims', (
     ['l', 'link', 0],
     ['f', 'file', 0],
   ]);
+});
+
+test.each([
+  ['two of pax', 'x', 'x'],
+  ['one of pax and one of GNU', 'x', 'L'],
+  ['one of GNU and one of pax', 'K', 'x'],
+  ['two long names', 'L', 'L'],
+])('an entry with %s is refused: programs read it in different ways', (_, one, other) => {
+  const headers = [one, other].map((type) => ({
+    name: 'h',
+    type,
+    content: type === 'x' ? paxBody({ uid: '7' }) : 'n\0',
+  }));
+  expect(() => readAll(tar(...headers, { name: 'x' }))).toThrow(/two kinds or one twice/);
 });
 
 test('skip leaves out content that was fed, and tells how much was not', () => {
@@ -117,6 +131,9 @@ test.each([
   ['an extended header beyond its limit', { name: 'x', type: 'x', size: 2 ** 20 + 1 }, /limit is 1048576/],
   ['a sparse file of GNU', { name: 'x', type: 'S' }, /stored sparse/],
   ['a sparse file by pax', { name: 'x', pax: { 'GNU.sparse.major': '1' } }, /stored sparse/],
+  ['a symbolic link with content', { name: 'x', type: '2', link: 'a', size: 512 }, /can have no content/],
+  ['a directory with content by pax', { name: 'x/', pax: { size: '2' } }, /can have no content/],
+  ['a fifo with content by pax', { name: 'x', type: '6', pax: { size: '2' } }, /can have no content/],
 ])('%s is refused', (_, member, reason) => {
   expect(() => readAll(tarMember(member))).toThrow(reason);
 });

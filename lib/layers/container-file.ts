@@ -1,0 +1,30 @@
+import { readFile } from 'node:fs/promises';
+import type { Maps } from '../plan/plan.ts';
+import type { GraphDriver } from './drivers.ts';
+
+/** What the directory of a container `<data>/containers/<id>` says of itself, in `container.json`. */
+export interface ContainerFile {
+  /** Digest of the image's manifest. */
+  readonly image: string;
+  readonly driver: GraphDriver;
+  /** Names of the layers in use, the lowest first; none with the driver `copy`. */
+  readonly layers: readonly string[];
+  /** Of the user namespace whose ids own what is in it; without, they are the host's. */
+  readonly maps?: Maps | undefined;
+}
+
+export const containerFileName = 'container.json';
+
+/** What `copy` compares a container with (lib/layers/copy-base.ts). */
+export const copyBaseName = 'base';
+
+/** Undefined where there is no such container, or it is not of an image. */
+export async function readContainerFile(directory: string): Promise<ContainerFile | undefined> {
+  const text = await readFile(`${directory}/${containerFileName}`, 'utf8').catch(() => undefined);
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text) as ContainerFile;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,58 @@
+import type { TreeEntry, TreeReader } from './tree-reader.ts';
+
+/** A directory of a layer, relative to that of all data, and the owners that were recorded for what is in it, by path. */
+export interface LayerPlace {
+  readonly path: string;
+  readonly owners?: ReadonlyMap<string, Owner> | undefined;
+}
+
+export interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** What layers show under a name. */
+export interface UnionEntry {
+  readonly entry: TreeEntry;
+  /** The uppermost that has it; of a directory all that take part in it, that one first. */
+  readonly layers: readonly LayerPlace[];
+}
+
+/** Where something of a layer is, relative to the directory of all data. */
+export const placeOf = ({ path }: LayerPlace, name: string): string => (name === '' ? path : `${path}/${name}`);
+
+/** Overlayfs's mark for what is not there: a character device 0:0, or where these cannot be made, an attribute. */
+export function isWhiteout({ type, major, minor, size, xattrs }: TreeEntry): boolean {
+  if (type === 'character') return major === 0 && minor === 0;
+  return type === 'file' && size === 0 && xattrs.has('user.overlay.whiteout');
+}
+
+export const isOpaque = ({ xattrs }: TreeEntry): boolean => xattrs.get('user.overlay.opaque') === 'y';
+
+/** What a directory shows that is made of those of several layers, the uppermost first: as a union mount would. */
+export async function listUnion(
+  reader: Pick<TreeReader, 'list'>,
+  directory: string,
+  layers: readonly LayerPlace[],
+): Promise<Map<string, UnionEntry>> {
+  const shown = new Map<string, { entry: TreeEntry; layers: LayerPlace[]; closed: boolean } | undefined>();
+  for (const layer of layers) {
+    for (const entry of await reader.list(placeOf(layer, directory))) {
+      const above = shown.get(entry.name);
+      if (above !== undefined) {
+        if (above.closed) continue;
+        if (entry.type === 'directory') above.layers.push(layer);
+        above.closed = entry.type !== 'directory' || isOpaque(entry);
+      } else if (!shown.has(entry.name)) {
+        const closed = entry.type !== 'directory' || isOpaque(entry);
+        shown.set(entry.name, isWhiteout(entry) ? undefined : { entry, layers: [layer], closed });
+      }
+    }
+  }
+  const found = new Map<string, UnionEntry>();
+  for (const name of [...shown.keys()].sort()) {
+    const each = shown.get(name);
+    if (each !== undefined) found.set(name, each);
+  }
+  return found;
+}
