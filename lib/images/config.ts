@@ -1,5 +1,5 @@
 import { Refused } from '../layers/refused.ts';
-import type { ImageConfig } from '../spec/image-config.ts';
+import type { Healthcheck, ImageConfig } from '../spec/image-config.ts';
 import { checkDigest } from './digest.ts';
 import { array, boolean, type JsonObject, object, optional, parseJson, string, wrongType } from './json.ts';
 import { historyMax, layersMax } from './limits.ts';
@@ -29,6 +29,12 @@ export interface HistoryEntry {
 
 const stringsMax = 10_000;
 
+/** Not negative: a time, or how often. */
+function wholeNumber(value: unknown, what: string): number {
+  if (!Number.isSafeInteger(value) || (value as number) < 0) throw wrongType(value, what, 'a whole number');
+  return value as number;
+}
+
 type Reader = (value: unknown, what: string) => unknown;
 
 function strings(value: unknown, what: string): readonly string[] {
@@ -51,6 +57,12 @@ function mapOf<T>(
   return Object.fromEntries(entries.map(([key, item]) => [string(key, what), read(item, `${what}.${key}`)]));
 }
 
+const healthFields: Record<keyof Healthcheck, Reader> = {
+  Test: strings,
+  ...{ Interval: wholeNumber, Timeout: wholeNumber, StartPeriod: wholeNumber, StartInterval: wholeNumber },
+  Retries: wholeNumber,
+};
+
 /** The fields that mean something to a runtime. */
 const fields: Record<keyof ImageConfig, Reader> = {
   Env: strings,
@@ -62,6 +74,7 @@ const fields: Record<keyof ImageConfig, Reader> = {
   ExposedPorts: emptyObjects,
   Volumes: emptyObjects,
   Labels: (value, what) => mapOf(value, what, string),
+  Healthcheck: (value, what) => readObject(object(value, what), healthFields, what),
 };
 
 /** Reads a configuration strictly: a value of the wrong type is refused, never taken for an absent one. */

@@ -1,46 +1,42 @@
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { RuntsError } from '../errors.ts';
-import type { ImageConfig } from '../spec/image-config.ts';
-import { type CommitOptions, commitImage } from './commit.ts';
+import type { CommitOptions } from './commit.ts';
+import type { ContainerName, FoundContainer } from './container.ts';
 import { Events, type ImageEvent } from './events.ts';
-import { type ImportOptions, importImage } from './import.ts';
+import { type Image, type ImageFilter, isMeant, isOf, newestFirst, shown } from './image.ts';
+import type { ImportOptions } from './import.ts';
 import { imageUsers, usersOf } from './in-use.ts';
-import { type HistoryStep, historyOf, type Inspected, inspectImage, repoDigests } from './inspect.ts';
-import { type LoadOptions, loadImages } from './load.ts';
+import { type HistoryStep, historyOf, type Inspected, inspectImage } from './inspect.ts';
+import type { JsonObject } from './json.ts';
+import type { LoadOptions } from './load.ts';
 import { parsePlatform } from './platform.ts';
-import { matches, type Pruned, type PruneFilter, pruneImages } from './prune.ts';
-import { familiarName, parseReference, showReference } from './reference.ts';
+import type { Pruned, PruneFilter } from './prune.ts';
+import { parseReference, showReference } from './reference.ts';
 import { loadRegistryConfig, type Registries } from './registry/config.ts';
 import type { Credentials } from './registry/credentials.ts';
-import { type LoggedIn, login, logout } from './registry/login.ts';
-import { noSuchImage, type Removed, removeImage } from './remove.ts';
-import { type SavedAs, type SaveFormat, saveArchive, saveTo } from './save.ts';
-import { ImageStore, type StoredImage, type Verified } from './store/store.ts';
-import { copy } from './transfer/copy.ts';
+import type { LoggedIn } from './registry/login.ts';
+import type { Removed } from './remove.ts';
+import type { SavedAs, SaveFormat } from './save.ts';
+import type { ImageStore, StoredImage, Verified } from './store/store.ts';
 import type { OnProgress } from './transfer/progress.ts';
-import { type Pulled, pull } from './transfer/pull.ts';
-import { type Pushed, push } from './transfer/push.ts';
+import type { Pulled } from './transfer/pull.ts';
+import type { Pushed } from './transfer/push.ts';
+import type { UnpackedLayers } from './unpacked.ts';
 
-/** An image that is stored here. */
-export interface Image {
-  /** The digest of its configuration. */
-  readonly id: string;
-  /** The digest of its manifest. */
-  readonly digest: string;
-  /** In full: `docker.io/library/debian:12`. */
-  readonly references: readonly string[];
-  /** `debian@sha256:…` */
-  readonly repoDigests: readonly string[];
-  /** Bytes as stored. */
-  readonly size: number;
-  readonly created: Date | undefined;
-  /** `linux/amd64` */
-  readonly platform: { readonly os: string; readonly architecture: string; readonly variant?: string | undefined };
-  readonly config: ImageConfig;
-  /** Containers that were made of it. */
-  readonly containers: readonly string[];
-}
+export type { CommitOptions } from './commit.ts';
+export type { Change, ContainerName } from './container.ts';
+export type { Image, ImageFilter } from './image.ts';
+export type { ImportOptions } from './import.ts';
+export type { HistoryStep, Inspected } from './inspect.ts';
+export type { LoadOptions } from './load.ts';
+export type { Pruned } from './prune.ts';
+export type { Removed } from './remove.ts';
+export type { SaveFormat } from './save.ts';
+export type { Verified } from './store/store.ts';
+export type { Progress } from './transfer/progress.ts';
+export type { Pulled } from './transfer/pull.ts';
+export type { Pushed } from './transfer/push.ts';
 
 export interface TransferOptions {
   readonly auth?: Credentials | undefined;
@@ -52,6 +48,8 @@ export interface PullOptions extends TransferOptions {
   /** `linux/arm64`; default this machine's. */
   readonly platform?: string | undefined;
   readonly allPlatforms?: boolean | undefined;
+  /** Whether its layers are unpacked too, while others are still on their way; else the first container does it. Default true. */
+  readonly unpack?: boolean | undefined;
 }
 
 export interface ImagesOptions {
@@ -59,39 +57,40 @@ export interface ImagesOptions {
   readonly directory: string;
   /** Settings of registries, over those of the configuration files. */
   readonly registries?: Registries | undefined;
+  /** Layers that are unpacked, for containers to share; without, images are only stored. */
+  readonly unpacked?: UnpackedLayers | undefined;
 }
 
-export interface ImageFilter extends PruneFilter {
-  /** A repository (`debian`) or a whole name (`debian:12`). */
-  readonly reference?: string | undefined;
-  /** Only images without a name, or only those with one. */
-  readonly dangling?: boolean | undefined;
-}
-
-/** The images of a data directory. */
+/** The images of a data directory. What its methods need is loaded when they are called: few programs call many. */
 export class Images {
   readonly #directory: string;
   readonly #registries: Registries | undefined;
+  readonly #unpacked: UnpackedLayers | undefined;
   readonly #events = new Events<ImageEvent>();
   #store: Promise<ImageStore> | undefined;
 
-  constructor({ directory, registries }: ImagesOptions) {
+  constructor({ directory, registries, unpacked }: ImagesOptions) {
     this.#directory = directory;
     this.#registries = registries;
+    this.#unpacked = unpacked;
   }
 
   /** Brings an image from its registry. */
   async pull(reference: string, options: PullOptions = {}): Promise<Pulled> {
-    const { platform, ...rest } = options;
-    const config = await loadRegistryConfig(this.#registries);
+    const { platform, unpack: isUnpacked = true, ...rest } = options;
+    const { pull } = await import('./transfer/pull.ts');
+    const name = parseReference(reference);
     const wanted = platform === undefined ? undefined : parsePlatform(platform);
-    const pulled = await pull(await this.store(), parseReference(reference), { ...rest, platform: wanted, config });
+    const config = await loadRegistryConfig(this.#registries);
+    const unpack = isUnpacked ? this.#unpacked : undefined;
+    const pulled = await pull(await this.store(), name, { ...rest, platform: wanted, config, unpack });
     await this.#tell('pull', pulled.reference);
     return pulled;
   }
 
   /** Sends an image to the registry of its name. */
   async push(reference: string, options: TransferOptions = {}): Promise<Pushed> {
+    const { push } = await import('./transfer/push.ts');
     const config = await loadRegistryConfig(this.#registries);
     const pushed = await push(await this.store(), parseReference(reference), { ...options, config });
     await this.#tell('push', pushed.reference);
@@ -99,7 +98,8 @@ export class Images {
   }
 
   /** Copies an image from one registry to another; nothing of it is stored here. */
-  async copy(from: string, to: string, options: PullOptions = {}): Promise<Pushed> {
+  async copy(from: string, to: string, options: Omit<PullOptions, 'unpack'> = {}): Promise<Pushed> {
+    const { copy } = await import('./transfer/copy.ts');
     const { platform, ...rest } = options;
     const config = await loadRegistryConfig(this.#registries);
     const wanted = platform === undefined ? undefined : parsePlatform(platform);
@@ -111,11 +111,13 @@ export class Images {
     domain: string,
     { username, password }: Credentials & { username: string; password: string },
   ): Promise<LoggedIn> {
+    const { login } = await import('./registry/login.ts');
     return login(domain, { config: await loadRegistryConfig(this.#registries), username, password });
   }
 
   /** Forgets the credentials for a registry; false where there were none. */
   async logout(domain: string): Promise<boolean> {
+    const { logout } = await import('./registry/login.ts');
     return logout(domain, await loadRegistryConfig(this.#registries));
   }
 
@@ -168,8 +170,10 @@ export class Images {
 
   /** Takes a name away, and with the last one the image. ERR_STATE while a container uses it, unless forced. */
   async remove(reference: string, options: { readonly force?: boolean } = {}): Promise<readonly Removed[]> {
+    const { removeImage } = await import('./remove.ts');
     const users = await imageUsers(this.#containers);
     const removed = await removeImage(await this.store(), reference, { ...options, users });
+    await this.#collectLayers();
     for (const each of removed) {
       if ('untagged' in each) this.#emit('untag', each.untagged, each.untagged);
       else this.#emit('delete', each.deleted, undefined);
@@ -179,6 +183,7 @@ export class Images {
 
   /** Stores the images of an archive (`docker save`, OCI), of an OCI layout, or of a stream of such an archive. */
   async load(from: string | AsyncIterable<Uint8Array>, options: LoadOptions = {}): Promise<readonly Image[]> {
+    const { loadImages } = await import('./load.ts');
     const store = await this.store();
     const images: Image[] = [];
     for (const { target, references } of await loadImages(store, from, options)) {
@@ -195,6 +200,7 @@ export class Images {
     references: readonly string[],
     format: Exclude<SaveFormat, 'oci-dir'> = 'docker-archive',
   ): Promise<Readable> {
+    const { saveArchive } = await import('./save.ts');
     return saveArchive(await this.store(), await this.#savedAs(references), format);
   }
 
@@ -204,6 +210,7 @@ export class Images {
     path: string,
     options: { format?: SaveFormat; signal?: AbortSignal } = {},
   ) {
+    const { saveTo } = await import('./save.ts');
     const { format = 'docker-archive', signal } = options;
     const images = await this.#savedAs(references);
     await saveTo(await this.store(), images, path, format, signal);
@@ -212,21 +219,45 @@ export class Images {
 
   /** Makes an image of the archive of a root file system. */
   async import(from: string | AsyncIterable<Uint8Array>, options: ImportOptions = {}): Promise<Image> {
+    const { importImage } = await import('./import.ts');
     const { id, target } = await importImage(await this.store(), from, options);
     this.#emit('import', id, options.reference);
     return this.get(target.digest);
   }
 
-  /** Makes an image of another and what a container changed: a layer as a tar archive. */
-  async commit(base: string, diff: Readable, options: CommitOptions = {}): Promise<Image> {
-    const { id, target } = await commitImage(await this.store(), await this.#find(base), diff, options);
+  /**
+   * Makes an image of a container: its image, what it has changed, and what its options put in the place of the image's
+   * configuration. A container that runs goes on; what it writes meanwhile is in the image or not.
+   */
+  async commit(container: ContainerName, options: Omit<CommitOptions, 'config' | 'createdBy'> = {}): Promise<Image> {
+    const { commitImage } = await import('./commit.ts');
+    const { layer, note } = await this.#container(container);
+    const { command, config, mountPoints } = note;
+    const base = await this.#baseOf(layer.image);
+    const diff = layer.diff({ mountPoints, signal: options.signal });
+    const made = { createdBy: command.join(' '), config: config as JsonObject, ...options };
+    const { id, target } = await commitImage(await this.store(), base, diff, made);
     this.#emit('commit', id, options.reference);
     return this.get(target.digest);
   }
 
+  /** The whole root file system of a container as a tar archive. */
+  async export(container: ContainerName, { signal }: { readonly signal?: AbortSignal } = {}): Promise<Readable> {
+    const { layer, note } = await this.#container(container);
+    return layer.export({ mountPoints: note.mountPoints, signal });
+  }
+
+  /** What a container has added (`A`), changed (`C`) and deleted (`D`), as `docker diff` tells it. */
+  async changes(container: ContainerName, { signal }: { readonly signal?: AbortSignal } = {}) {
+    const { layer, note } = await this.#container(container);
+    return layer.changes({ mountPoints: note.mountPoints, signal });
+  }
+
   /** Removes images that nothing uses: those without a name, or with `all` every one that no container uses. */
   async prune(options: PruneFilter & { readonly all?: boolean; readonly graceMs?: number } = {}): Promise<Pruned> {
+    const { pruneImages } = await import('./prune.ts');
     const pruned = await pruneImages(await this.store(), { ...options, users: await imageUsers(this.#containers) });
+    await this.#collectLayers();
     this.#emit('prune', '', undefined);
     return pruned;
   }
@@ -243,11 +274,40 @@ export class Images {
 
   /** The store behind it. */
   store(): Promise<ImageStore> {
-    this.#store ??= ImageStore.open(join(this.#directory, 'images')).catch((error) => {
+    this.#store ??= this.#open().catch((error) => {
       this.#store = undefined;
       throw error;
     });
     return this.#store;
+  }
+
+  /** Unpacked layers go with the images and containers that they are for. */
+  async #collectLayers(): Promise<void> {
+    const store = await this.store();
+    const since = await store.leasedSince();
+    const needed = async () => (await store.list()).map(({ document }) => document.diffIds);
+    await this.#unpacked?.collect(needed, since);
+  }
+
+  async #open(): Promise<ImageStore> {
+    const { ImageStore } = await import('./store/store.ts');
+    return ImageStore.open(join(this.#directory, 'images'));
+  }
+
+  async #container(container: ContainerName): Promise<FoundContainer> {
+    if (this.#unpacked === undefined) {
+      throw new RuntsError('ERR_UNSUPPORTED', 'there are images here, but no containers');
+    }
+    const { findContainer } = await import('./container.ts');
+    return findContainer(this.#unpacked.host, container);
+  }
+
+  async #baseOf(digest: string): Promise<StoredImage> {
+    const image = await (await this.store()).resolve(digest);
+    if (image !== undefined) return image;
+    throw new RuntsError('ERR_NOT_FOUND', `the image of the container, ${digest}, is not in the store`, {
+      hint: 'A container of an archive can be committed once the archive was loaded: `runts load`.',
+    });
   }
 
   get #containers(): string {
@@ -256,8 +316,9 @@ export class Images {
 
   async #find(reference: string): Promise<StoredImage> {
     const image = await (await this.store()).resolve(reference);
-    if (image === undefined) throw noSuchImage(reference);
-    return image;
+    if (image !== undefined) return image;
+    const { noSuchImage } = await import('./remove.ts');
+    throw noSuchImage(reference);
   }
 
   async #shown(image: StoredImage): Promise<Image> {
@@ -295,46 +356,4 @@ function whole(text: string): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-function shown(image: StoredImage, containers: readonly string[]): Image {
-  const { id, descriptor, names, size, document } = image;
-  const created = new Date(document.created ?? '');
-  return {
-    id,
-    digest: descriptor.digest,
-    references: names.map(({ reference }) => reference),
-    repoDigests: repoDigests(image),
-    size,
-    created: Number.isNaN(created.getTime()) ? undefined : created,
-    platform: document.platform,
-    config: document.config,
-    containers,
-  };
-}
-
-const newestFirst = (a: Image, b: Image): number => (b.created?.getTime() ?? 0) - (a.created?.getTime() ?? 0);
-
-function isMeant(image: StoredImage, { reference, dangling, ...filter }: ImageFilter): boolean {
-  if (dangling !== undefined && (image.names.length === 0) !== dangling) return false;
-  if (reference !== undefined && !image.names.some((each) => isOf(each.reference, reference))) return false;
-  return matches(image, filter);
-}
-
-/** A pattern as in a shell, for the repository or the whole name. */
-function isOf(name: string, pattern: string): boolean {
-  const { domain, path, tag, digest } = parseReference(name);
-  const repository = familiarName({ domain, path });
-  const escaped = pattern
-    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
-    .replace(/\*/g, '[^/]*')
-    .replace(/\?/g, '[^/]');
-  const forms = [
-    repository,
-    `${repository}:${tag}`,
-    `${domain}/${path}`,
-    `${domain}/${path}:${tag}`,
-    `${repository}@${digest}`,
-  ];
-  return forms.some((form) => new RegExp(`^${escaped}$`).test(form));
 }

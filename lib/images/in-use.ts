@@ -10,7 +10,8 @@ export interface ImageUser {
   readonly image: string;
 }
 
-const recordBytesMax = 1024 * 1024;
+/** It has the configuration of the image, which is bounded, and the options of the container. */
+export const recordBytesMax = 64 * 1024 * 1024;
 
 /**
  * Which containers use which image, by what each has noted in its directory. One whose note is not there yet, or is

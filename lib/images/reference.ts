@@ -129,3 +129,6 @@ function invalid(text: string, why: string, hint = 'A name is as in debian, debi
   const shown = JSON.stringify(text.length > 300 ? `${text.slice(0, 300)}…` : text);
   return new RuntsError('ERR_SPEC', `invalid reference format: ${shown}: ${why}`, { hint });
 }
+
+/** Whether an image is meant by its path: a name of an image never begins like that. */
+export const isPath = (image: string): boolean => /^(\/|\.{1,2}(\/|$))/.test(image);

@@ -1,13 +1,21 @@
 import { createReadStream, createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { RuntsError, specError } from '../errors.ts';
+import type { Host } from '../host/host.ts';
+import type { ImagePort } from '../host/image.ts';
+import { probeFacts } from '../host/probe.ts';
+import type { Facts } from '../plan/facts.ts';
 import { explained } from './archive.ts';
-import { type Image, type ImageFilter, Images } from './images.ts';
+import { type CommitOptions, type Image, type ImageFilter, Images } from './images.ts';
 import { parsePlatform } from './platform.ts';
+import { imagePort } from './port.ts';
 import { parsePruneFilters } from './prune.ts';
-import { defaultDomain, familiarName, parseDomain, parseReference } from './reference.ts';
+import { defaultDomain, familiarName, familiarReference, parseDomain, parseReference } from './reference.ts';
+import { saveFile } from './save.ts';
 import { showPlatform } from './source.ts';
-import { type OnProgress, ProgressBars, progressLines } from './transfer/progress.ts';
+import { systemError } from './store/system-error.ts';
+import { type Direction, type OnProgress, ProgressBars, progressLines } from './transfer/progress.ts';
+import { UnpackedLayers } from './unpacked.ts';
 
 interface Show {
   readonly print: (text: string) => void;
@@ -24,20 +32,69 @@ interface ImportWords {
 
 const formats = ['docker-archive', 'oci-archive', 'oci-dir'] as const;
 
+/** Images as the command line has them: with its host, and the facts that it found out for itself. */
+export function commandLineImages(host: Host): Images {
+  let facts: Promise<Facts> | undefined;
+  const unpacked = new UnpackedLayers({
+    host,
+    facts() {
+      facts ??= probeFacts(host);
+      return facts;
+    },
+  });
+  return new Images({ directory: host.environment.dataDirectory, unpacked });
+}
+
+/** Images for containers that the command line makes: whoever runs one sees how its image comes. */
+export function shownImages(host: Host, show: Show): ImagePort {
+  let isPulled = false;
+  const onProgress = progressOf(show, 'pull');
+  const port = imagePort(commandLineImages(host), {
+    onProgress,
+    onMissing(reference) {
+      isPulled = true;
+      show.print(`Unable to find image '${familiarReference(parseReference(reference))}' locally\n`);
+      show.print(pullingFrom(reference));
+    },
+  });
+  return {
+    async open(image, options) {
+      const opened = await port.open(image, options);
+      const { digest, reference } = opened.identity;
+      if (isPulled) {
+        const name = familiarReference(parseReference(reference ?? image));
+        show.print(`Digest: ${digest}\nStatus: Downloaded newer image for ${name}\n`);
+      }
+      return opened;
+    },
+  };
+}
+
+function pullingFrom(name: string): string {
+  const { digest, tag, path } = parseReference(name);
+  return `${digest ?? tag}: Pulling from ${path}\n`;
+}
+
+const isShown = ({ style }: Show): boolean => style === 'bars' || style === 'lines';
+
 /** Images for the command line: what its commands ask for, with words in and plain data out. */
-export function imageVerbs(directory: string) {
-  const images = new Images({ directory });
+export function imageVerbs(host: Host) {
+  const images = commandLineImages(host);
   return {
     async pull(
       reference: string,
       { platform, allPlatforms, show }: { platform: string | undefined; allPlatforms: boolean; show: Show },
     ) {
-      const pulled = await images.pull(reference, { platform, allPlatforms, onProgress: progressOf(show) });
-      return { reference: pulled.reference, digest: pulled.descriptor.digest, isUpToDate: pulled.isUpToDate };
+      if (isShown(show)) show.print(pullingFrom(reference));
+      const pulled = await images.pull(reference, { platform, allPlatforms, onProgress: progressOf(show, 'pull') });
+      const { isUpToDate } = pulled;
+      const familiar = familiarReference(parseReference(pulled.reference));
+      return { reference: pulled.reference, familiar, digest: pulled.descriptor.digest, isUpToDate };
     },
 
     async push(reference: string, show: Show) {
-      const pushed = await images.push(reference, { onProgress: progressOf(show) });
+      if (isShown(show)) show.print(`The push refers to repository [${repositoryOf(reference)}]\n`);
+      const pushed = await images.push(reference, { onProgress: progressOf(show, 'push') });
       return { reference: pushed.reference, digest: pushed.descriptor.digest, size: pushed.descriptor.size };
     },
 
@@ -77,6 +134,18 @@ export function imageVerbs(directory: string) {
       return (await images.import(from, { ...options, platform: wanted })).id;
     },
 
+    commit: async (container: string, words: CommitOptions) => (await images.commit(container, words)).id,
+
+    async export(container: string, path: string | undefined) {
+      const archive = await images.export(container);
+      if (path === undefined) return toOutput(archive);
+      await saveFile(archive, path).catch((error: unknown) => {
+        throw systemError(error, 'export to');
+      });
+    },
+
+    changes: (container: string) => images.changes(container),
+
     prune: (all: boolean, filters: readonly string[]) =>
       images.prune({ all, ...parsePruneFilters(filters, new Date()) }),
 
@@ -101,20 +170,26 @@ async function toOutput(stream: NodeJS.ReadableStream): Promise<void> {
   }
 }
 
-function progressOf({ print, style, size }: Show): OnProgress | undefined {
+function repositoryOf(name: string): string {
+  const { domain, path } = parseReference(name);
+  return `${domain}/${path}`;
+}
+
+function progressOf({ print, style, size }: Show, direction: Direction): OnProgress | undefined {
   switch (style) {
     case 'nothing':
       return undefined;
     case 'json':
       return (progress) => print(`${JSON.stringify(progress)}\n`);
     case 'lines': {
-      const line = progressLines();
+      const line = progressLines(direction);
       return (progress) => print(line(progress));
     }
     case 'bars': {
       // A terminal of which nobody has said how large it is says 0.
       const columns = () => size().columns || 80;
-      const bars = new ProgressBars({ columns, rows: () => size().rows || 24, now: () => performance.now() });
+      const terminal = { columns, rows: () => size().rows || 24, now: () => performance.now() };
+      const bars = new ProgressBars(terminal, direction);
       return (progress) => print(bars.update(progress));
     }
   }

@@ -42,6 +42,9 @@ export function ago(then: string | undefined, now: string): string {
 /** The twelve digits that tell images apart. */
 export const shortId = (id: string): string => id.slice(id.indexOf(':') + 1).slice(0, 12);
 
+/** What an image or a container says of itself is not to move the cursor of whoever reads it. */
+export const oneLine = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ');
+
 const columnMin = 10;
 const gap = 3;
 

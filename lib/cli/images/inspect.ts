@@ -1,7 +1,7 @@
 import type { Command } from '../command.ts';
 import { isOn, textOf } from '../parse.ts';
 import { atLeast, exactly, forEach, grammar, jsonFlag, printJson } from './common.ts';
-import { ago, dockerTable, fillTemplate, humanSize, shortId } from './format.ts';
+import { ago, dockerTable, fillTemplate, humanSize, oneLine, shortId } from './format.ts';
 
 /** `runts image inspect`. */
 export const inspect: Command = {
@@ -75,6 +75,3 @@ export const history: Command = {
     return 0;
   },
 };
-
-/** What an image says of itself is not to move the cursor of whoever reads it. */
-const oneLine = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ');

@@ -38,12 +38,25 @@ export interface ImportWords {
   readonly platform: string | undefined;
 }
 
+export interface CommitWords {
+  readonly reference: string | undefined;
+  readonly author: string | undefined;
+  readonly changes: readonly string[];
+  readonly message: string | undefined;
+}
+
 /** What the commands about images need: images are Node's business, which bin/runts.js hands in. */
 export interface ImageVerbs {
   pull(
     reference: string,
     options: { readonly platform: string | undefined; readonly allPlatforms: boolean; readonly show: Show },
-  ): Promise<{ readonly reference: string; readonly digest: string; readonly isUpToDate: boolean }>;
+  ): Promise<{
+    /** In full, and as people write it. */
+    readonly reference: string;
+    readonly familiar: string;
+    readonly digest: string;
+    readonly isUpToDate: boolean;
+  }>;
   push(
     reference: string,
     show: Show,
@@ -62,6 +75,10 @@ export interface ImageVerbs {
   /** To a path, or to our standard output. */
   save(references: readonly string[], path: string | undefined, format: string): Promise<void>;
   import(path: string | undefined, words: ImportWords): Promise<string>;
+  commit(container: string, words: CommitWords): Promise<string>;
+  /** To a path, or to our standard output. */
+  export(container: string, path: string | undefined): Promise<void>;
+  changes(container: string): Promise<readonly { readonly kind: string; readonly path: string }[]>;
   prune(
     all: boolean,
     filters: readonly string[],

@@ -32,7 +32,7 @@ was. Credentials are those of login, and of Docker's config.json.`,
     else if (isOn(parsed, 'quiet')) print(`${pulled.reference}\n`);
     else {
       const status = pulled.isUpToDate ? 'Image is up to date for' : 'Downloaded newer image for';
-      print(`Digest: ${pulled.digest}\nStatus: ${status} ${pulled.reference}\n${pulled.reference}\n`);
+      print(`Digest: ${pulled.digest}\nStatus: ${status} ${pulled.familiar}\n${pulled.reference}\n`);
     }
     return 0;
   },

@@ -5,7 +5,9 @@ import type { Readable } from 'node:stream';
 import { RuntsError } from '../../errors.ts';
 import { chunkBytes } from '../../layers/decompress.ts';
 import { Refused } from '../../layers/refused.ts';
+import { Remembered } from '../../layers/remembered.ts';
 import { thisPlatform } from '../archive.ts';
+import { samePlatform } from '../choose.ts';
 import { algorithmOf, digestOf, verified } from '../digest.ts';
 import { directoryFiles } from '../directory.ts';
 import { documentBytesMax } from '../limits.ts';
@@ -17,7 +19,7 @@ import { type Collected, type CollectOptions, collectBlobs } from './collect.ts'
 import { findImage } from './find.ts';
 import { type IndexEntry, makeEntry, readIndex, type StoreIndex, writeIndex } from './index-file.ts';
 import { type BlobId, type Ingest, type IngestTarget, openIngest } from './ingest.ts';
-import { type Lease, makeLease } from './lease.ts';
+import { type Lease, makeLease, oldestLease } from './lease.ts';
 import { waitLock } from './lock.ts';
 import { makeDirectory, Place, replaceFile } from './place.ts';
 import { readWhole } from './read.ts';
@@ -33,6 +35,9 @@ export type { Verified } from './verify.ts';
 
 /** Holding the lock is short: whoever does so for longer is stopped, or debugged. */
 const lockDeadlineMs = 60_000;
+
+/** How many names are known without reading what they mean. */
+const recalledMax = 256;
 
 /** An entry of the index whose image cannot be read. */
 export interface DamagedImage {
@@ -59,6 +64,7 @@ export class ImageStore {
   readonly #place: Place;
   /** Those of this process; a blob that it stores is not older than them, whatever the clock does. */
   readonly #leases = new Set<number>();
+  readonly #known = new Remembered<StoredImage>(recalledMax);
 
   private constructor(place: Place) {
     this.#place = place;
@@ -93,8 +99,12 @@ export class ImageStore {
 
   /** The bytes of a blob; the stream fails at its end if they are not those of the digest. */
   open(blob: BlobId): Readable {
-    const file = createReadStream(this.#place.blob(blob.digest), { highWaterMark: chunkBytes });
-    return verified(file, blob.digest, blob.size);
+    return verified(this.openUnverified(blob), blob.digest, blob.size);
+  }
+
+  /** The bytes of a blob for somebody who finds out by himself what digest they have. */
+  openUnverified({ digest }: BlobId): Readable {
+    return createReadStream(this.#place.blob(digest), { highWaterMark: chunkBytes });
   }
 
   /** The whole of a small blob, verified. */
@@ -189,6 +199,21 @@ export class ImageStore {
     }
   }
 
+  /**
+   * The same for this machine's platform, and read once for as long as no reference changes: it says nothing of whether its
+   * blobs are still as they were.
+   */
+  async recall(text: string): Promise<StoredImage | undefined> {
+    let foreign: StoredImage | undefined;
+    const ours = await this.#known.of(this.#place.index, text, async () => {
+      const found = await this.resolve(text);
+      if (found === undefined || samePlatform(found.document.platform, thisPlatform())) return found;
+      foreign = found;
+      return undefined;
+    });
+    return ours ?? foreign;
+  }
+
   /** The images that are here, and can be read. */
   async list(): Promise<readonly StoredImage[]> {
     return (await this.survey()).images;
@@ -232,6 +257,11 @@ export class ImageStore {
       this.#leases.add(since);
       return makeLease(this.#place, since, () => void this.#leases.delete(since));
     });
+  }
+
+  /** Since when somebody has been at work with images that may have no name yet; undefined where nobody is. */
+  leasedSince(): Promise<number | undefined> {
+    return this.#locked(() => oldestLease(this.#place));
   }
 
   /** Removes the blobs that nothing leads to. */

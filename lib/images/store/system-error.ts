@@ -4,6 +4,8 @@ const space = 'Free some space, or remove images that are not needed any more: `
 const hints: Readonly<Record<string, string>> = {
   ENOSPC: space,
   EDQUOT: space,
+  ENOENT: 'Nothing can be made there; set XDG_DATA_HOME to a directory of this user.',
+  ENOTDIR: 'The data directory, or one above it, is a file; set XDG_DATA_HOME to a directory of this user.',
   EROFS: 'The data directory is on a file system that is read-only; set XDG_DATA_HOME to another.',
   EACCES: 'The data directory must belong to this user; set XDG_DATA_HOME to one that does.',
   EPERM: 'The data directory must belong to this user; set XDG_DATA_HOME to one that does.',

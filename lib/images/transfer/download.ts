@@ -10,6 +10,8 @@ export interface DownloadOptions {
   readonly timing: Timing;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: OnProgress | undefined;
+  /** It is unpacked afterwards: this is not yet the end of it. */
+  readonly isUnpacked?: boolean | undefined;
 }
 
 /** So much is a gain: with less between them, failures are failures in a row. */
@@ -20,7 +22,7 @@ export async function download(
   repository: Repository,
   store: ImageStore,
   blob: BlobId,
-  { timing, signal, onProgress }: DownloadOptions,
+  { timing, signal, onProgress, isUnpacked }: DownloadOptions,
 ): Promise<'exists' | 'done'> {
   const progress = new BlobProgress(blob, onProgress);
   // Bytes of an earlier attempt, or of a mirror, may be wrong: then all of it is read once more, from elsewhere.
@@ -35,7 +37,7 @@ export async function download(
       await receive(repository, ingest, blob, progress, new Backoff(timing, signal, progress.retrying));
       await progress.phase('verifying', blob.size);
       if (await isCommitted(ingest, repository, blob, isWhole || isAnew)) {
-        await progress.phase('done', blob.size);
+        await progress.phase(isUnpacked === true ? 'downloaded' : 'done', blob.size);
         return 'done';
       }
       isAnew = isWhole;

@@ -3,6 +3,7 @@ export type Phase =
   | 'waiting'
   | 'exists'
   | 'downloading'
+  | 'downloaded'
   | 'uploading'
   | 'verifying'
   | 'extracting'
@@ -21,6 +22,8 @@ export interface Progress {
   /** With `retrying`: why, and after how many milliseconds. */
   readonly reason?: string | undefined;
   readonly delayMs?: number | undefined;
+  /** It is the image's configuration, and no layer. */
+  readonly isConfiguration?: true | undefined;
 }
 
 export type OnProgress = (progress: Progress) => unknown;
@@ -59,29 +62,29 @@ export class BlobProgress {
 
 // ---- for people ------------------------------------------------------------------------------------------------------
 
-const words: Readonly<Record<Phase, string>> = {
-  waiting: 'Waiting',
-  exists: 'Already exists',
-  downloading: 'Downloading',
-  uploading: 'Uploading',
-  verifying: 'Verifying Checksum',
-  extracting: 'Extracting',
-  mounted: 'Mounted',
-  retrying: 'Retrying',
-  done: 'Complete',
+export type Direction = 'pull' | 'push';
+
+const common = { waiting: 'Waiting', verifying: 'Verifying Checksum', mounted: 'Mounted', retrying: 'Retrying' };
+const pulling = {
+  ...{ exists: 'Already exists', downloading: 'Downloading', downloaded: 'Download complete', uploading: 'Pushing' },
+  ...{ extracting: 'Extracting', done: 'Pull complete' },
+};
+const words: Readonly<Record<Direction, Readonly<Record<Phase, string>>>> = {
+  pull: { ...common, ...pulling },
+  push: { ...common, ...pulling, exists: 'Layer already exists', done: 'Pushed' },
 };
 
 const moving: readonly Phase[] = ['downloading', 'uploading', 'extracting'];
 
 /** What is written where there is no terminal: a line for each change, and none for bytes. */
-export function progressLines(): (progress: Progress) => string {
+export function progressLines(direction: Direction = 'pull'): (progress: Progress) => string {
   const last = new Map<string, Phase>();
   return (progress) => {
     const { layer, phase, reason, delayMs = 0 } = progress;
-    if (last.get(layer) === phase && phase !== 'retrying') return '';
+    if ((last.get(layer) === phase || progress.isConfiguration) && phase !== 'retrying') return '';
     last.set(layer, phase);
     if (phase === 'retrying') return `${short(layer)}: ${retryText(reason, delayMs)}\n`;
-    return moving.includes(phase) || phase === 'waiting' ? '' : `${short(layer)}: ${words[phase]}\n`;
+    return moving.includes(phase) || phase === 'waiting' ? '' : `${short(layer)}: ${words[direction][phase]}\n`;
   };
 }
 
@@ -93,18 +96,24 @@ export class ProgressBars {
   readonly #columns: () => number;
   readonly #rows: () => number;
   readonly #now: () => number;
+  readonly #words: Readonly<Record<Phase, string>>;
   readonly #states = new Map<string, Progress>();
   /** Lines that are on the terminal and may be written over: the last of them all. */
   #shown = 0;
   #writtenAt = Number.NEGATIVE_INFINITY;
 
-  constructor(terminal: { readonly columns: () => number; readonly rows: () => number; readonly now: () => number }) {
+  constructor(
+    terminal: { readonly columns: () => number; readonly rows: () => number; readonly now: () => number },
+    direction: Direction = 'pull',
+  ) {
+    this.#words = words[direction];
     this.#columns = terminal.columns;
     this.#rows = terminal.rows;
     this.#now = terminal.now;
   }
 
   update(progress: Progress): string {
+    if (progress.isConfiguration && progress.phase !== 'retrying') return '';
     const before = this.#states.get(progress.layer);
     this.#states.set(progress.layer, progress);
     // A phase is shown at once, bytes ten times a second.
@@ -116,7 +125,7 @@ export class ProgressBars {
   draw(): string {
     this.#writtenAt = this.#now();
     const room = Math.max(this.#rows() - 1, 1);
-    const lines = [...this.#states.values()].map((state) => line(state, this.#columns()));
+    const lines = [...this.#states.values()].map((state) => line(state, this.#words, this.#columns()));
     // What is finished scrolls away where the terminal has too few lines for all.
     const visible = lines.slice(-room);
     const up = this.#shown === 0 ? '' : `\x1b[${this.#shown}A`;
@@ -127,7 +136,7 @@ export class ProgressBars {
 
 const frameMs = 100;
 
-function line(progress: Progress, columns: number): string {
+function line(progress: Progress, words: Readonly<Record<Phase, string>>, columns: number): string {
   const { layer, phase, done, total, reason, delayMs = 0 } = progress;
   const start = `${short(layer)}: `;
   if (phase === 'retrying') return `${start}${retryText(reason, delayMs)}`.slice(0, columns - 1);

@@ -1,4 +1,5 @@
 import { thisPlatform } from '../archive.ts';
+import { samePlatform } from '../choose.ts';
 import type { Descriptor } from '../manifest.ts';
 import { type Reference, showReference, withDigest } from '../reference.ts';
 import { RegistryClient } from '../registry/client.ts';
@@ -10,7 +11,8 @@ import type { ImageStore } from '../store/store.ts';
 import { allDocuments, blobsOf, type Document, documentsOf, parseConfig, parseDocument } from './documents.ts';
 import { download } from './download.ts';
 import type { OnProgress } from './progress.ts';
-import { type Stop, several, stoppable } from './several.ts';
+import { type Stop, several, stoppable, together } from './several.ts';
+import { Arrivals, type UnpackLayers, unpackArriving } from './unpack.ts';
 
 export interface PullOptions {
   readonly config: RegistryConfig;
@@ -23,8 +25,8 @@ export interface PullOptions {
   readonly concurrency?: number | undefined;
   readonly onProgress?: OnProgress | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Called once for the image, with a lease held: what unpacks its layers may begin before the name is given. */
-  readonly onStored?: ((manifest: Descriptor) => Promise<void>) | undefined;
+  /** Unpacks the layers of an image for this machine while others are still on their way; not with `allPlatforms`. */
+  readonly unpack?: UnpackLayers | undefined;
 }
 
 export interface Pulled {
@@ -79,17 +81,29 @@ async function pullFrom(
   const fetched = await repository.manifest(reference.digest ?? reference.tag!, onRetry);
   const top = parseDocument(fetched.descriptor, fetched.bytes, name);
   const { all } = await (allPlatforms ? allDocuments(top, read, name) : documentsOf(top, platform, read, name));
-  const isAllHere = await downloadAll(repository, store, blobsOf(all, name), options, stop);
+  const wanted = { blobs: blobsOf(all, name), configs: configurations(all) };
+  const arrivals = new Arrivals();
+  const isOurs = !allPlatforms && samePlatform(platform, thisPlatform());
+  const unpack = isOurs && (await options.unpack?.isKept()) ? options.unpack : undefined;
+  const [isAllHere] = await together(stop, [
+    downloadAll(repository, store, wanted, { ...options, unpack }, stop, arrivals),
+    ...(unpack === undefined ? [] : [unpackArriving({ store, all, name, arrivals, stop, onProgress, unpack })]),
+  ]);
   for (const document of all) await checkConfig(store, document, name);
   // Documents after what they refer to: whatever is there leads to something.
   for (const { descriptor, bytes } of all) await store.put(bytes, descriptor.mediaType);
   stop.signal.throwIfAborted();
-  await options.onStored?.(all.find(({ content }) => content.kind === 'manifest')!.descriptor);
   const before = await store.resolve(name).catch(() => undefined);
   const isNamed = before?.names.some((each) => each.reference === name && isSame(each.target, top)) ?? false;
   await store.tag(name, top.descriptor);
   return { reference: name, descriptor: top.descriptor, isUpToDate: isNamed && isAllHere };
 }
+
+const configurations = (documents: readonly Document[]): ReadonlySet<string> =>
+  new Set(documents.flatMap(({ content }) => (content.kind === 'manifest' ? [content.config.digest] : [])));
+
+const ofConfiguration = (tell: OnProgress | undefined): OnProgress | undefined =>
+  tell && ((progress) => tell({ ...progress, isConfiguration: true }));
 
 const isSame = (target: Descriptor, { descriptor }: Document): boolean => target.digest === descriptor.digest;
 
@@ -97,18 +111,25 @@ const isSame = (target: Descriptor, { descriptor }: Document): boolean => target
 async function downloadAll(
   repository: Repository,
   store: ImageStore,
-  blobs: readonly Descriptor[],
-  { config, concurrency = concurrencyDefault, onProgress }: PullOptions,
+  { blobs, configs }: { readonly blobs: readonly Descriptor[]; readonly configs: ReadonlySet<string> },
+  { config, concurrency = concurrencyDefault, onProgress, unpack }: PullOptions,
   stop: Stop,
+  arrivals: Arrivals,
 ): Promise<boolean> {
   let isAllHere = true;
   for (const { digest, size } of blobs) {
-    await onProgress?.({ layer: digest, phase: 'waiting', done: 0, total: size });
+    if (!configs.has(digest)) await onProgress?.({ layer: digest, phase: 'waiting', done: 0, total: size });
   }
   await several(blobs, concurrency, stop, async (blob) => {
-    const { signal } = stop;
-    const how = await download(repository, store, blob, { timing: config.timing, signal, onProgress });
+    const isLayer = !configs.has(blob.digest);
+    const how = await download(repository, store, blob, {
+      timing: config.timing,
+      signal: stop.signal,
+      onProgress: isLayer ? onProgress : ofConfiguration(onProgress),
+      isUnpacked: isLayer && unpack !== undefined,
+    });
     if (how === 'done') isAllHere = false;
+    arrivals.add(blob.digest, how);
   });
   return isAllHere;
 }

@@ -50,3 +50,20 @@ export async function several<T>(
   await Promise.all(Array.from({ length: Math.min(Math.max(atOnce, 1), items.length) }, worker));
   if (failure !== undefined) throw failure.error;
 }
+
+/** Waits for parts of a whole that go on at the same time; the first that fails stops the others, and is what is thrown. */
+export async function together<T extends readonly unknown[]>(
+  stop: Stop,
+  parts: readonly [...{ [K in keyof T]: Promise<T[K]> }],
+): Promise<T> {
+  let failure: { readonly error: unknown } | undefined;
+  const watched = parts.map((part) =>
+    part.catch((error: unknown) => {
+      failure ??= { error };
+      stop.abort(error);
+    }),
+  );
+  await Promise.all(watched);
+  if (failure !== undefined) throw failure.error;
+  return Promise.all(parts) as unknown as Promise<T>;
+}
