@@ -38,6 +38,7 @@
         'native/ops/move.cc',
         'native/ops/network.cc',
         'native/ops/schedule.cc',
+        'native/ops/tree.cc',
         'native/ops/unpack.cc',
         'native/program/commands.cc',
         'native/program/run.cc',

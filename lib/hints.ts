@@ -45,6 +45,12 @@ const rows: readonly Row[] = [
     hint: 'The limit on namespaces is reached: raise user.max_user_namespaces (and its siblings in /proc/sys/user), or end some containers.',
   },
   {
+    at: ['spawn'],
+    errno: ['EPERM'],
+    when: ({ facts }) => facts?.privileged === true,
+    hint: ({ step }) => filtered(step),
+  },
+  {
     at: ['spawn', 'unshare'],
     errno: ['EPERM', 'EACCES'],
     hint: 'This host keeps user namespaces from ordinary programs: look at kernel.apparmor_restrict_unprivileged_userns, kernel.unprivileged_userns_clone, and the seccomp profile of the container that you are in. `runts doctor` says which.',
@@ -126,6 +132,12 @@ const rows: readonly Row[] = [
   // ---- cgroups -----------------------------------------------------------------------------------------------------
   {
     at: ['cgroup'],
+    errno: ['EPERM', 'EACCES'],
+    step: ['bpf'],
+    hint: 'To filter the devices of a cgroup takes CAP_SYS_ADMIN on the host, and the seccomp profile of the container that you are in must let us have bpf.',
+  },
+  {
+    at: ['cgroup'],
     errno: ['EACCES', 'EPERM', 'EROFS'],
     hint: 'No cgroup is delegated to this user there: run in a unit with Delegate=yes (`systemd-run --user --scope -p Delegate=yes …`) and make linux.cgroupsPath a relative path, which begins at the cgroup that is delegated; or leave it and the limits out.',
   },
@@ -158,6 +170,20 @@ const rows: readonly Row[] = [
   },
 
   // ---- mounts ------------------------------------------------------------------------------------------------------
+  {
+    at: ['fsmount', 'clone_mount', 'attach', 'attach_host'],
+    errno: ['EPERM'],
+    step: ['fsopen', 'open_tree', 'move_mount'],
+    when: ({ facts }) => facts?.privileged === true,
+    hint: ({ step }) => filtered(step),
+  },
+  {
+    at: ['fsmount'],
+    errno: ['EPERM'],
+    when: ({ operands, facts }) =>
+      fstype('proc')({ operands } as Circumstance) && facts?.privileged === true && facts.hiddenProc === undefined,
+    hint: ({ step }) => filtered(step),
+  },
   {
     at: ['fsmount'],
     errno: ['EPERM', 'EBUSY'],
@@ -344,7 +370,7 @@ const rows: readonly Row[] = [
   },
   {
     at: ['node'],
-    errno: ['EEXIST'],
+    errno: ['EEXIST', 'EBUSY'],
     hint: 'The image has something else at the path of the device, which must not be taken for it: remove it from the image.',
   },
   {
@@ -539,8 +565,77 @@ const rows: readonly Row[] = [
   },
 ];
 
-const hidden =
-  'The kernel is older than 5.14, or the seccomp profile of the container that you are in hides this system call from it: let that container have it (docker and podman: --security-opt seccomp=…).';
+/** The Linux that brought a system call, of those that older kernels do not have, or filters do not know. */
+const since: Readonly<Record<string, string>> = {
+  memfd_create: '3.17',
+  seccomp: '3.17',
+  execveat: '3.19',
+  statx: '4.11',
+  bpf: '4.15',
+  pidfd_send_signal: '5.1',
+  open_tree: '5.2',
+  move_mount: '5.2',
+  fsopen: '5.2',
+  fsconfig: '5.2',
+  fsmount: '5.2',
+  fspick: '5.2',
+  pidfd_open: '5.3',
+  clone3: '5.3',
+  openat2: '5.6',
+  faccessat2: '5.8',
+  close_range: '5.9',
+  mount_setattr: '5.12',
+};
+
+/** Steps that have another name than the system call that they are. */
+const callOfStep: Readonly<Record<string, string>> = {
+  fsconfig_create: 'fsconfig',
+  fstat: 'statx',
+  faccessat: 'faccessat2',
+  execve: 'execveat',
+  clone: 'clone3',
+};
+
+/** The system call of a step, where it is one of the newer ones. */
+export function newerCall(step: string | undefined, detail = ''): string | undefined {
+  if (step === undefined) return undefined;
+  const call = step === 'open' && detail.startsWith('memfd') ? 'memfd_create' : (callOfStep[step] ?? step);
+  return call in since ? call : undefined;
+}
+
+/** The kernel itself refuses these to nobody: EPERM is the word of a filter. */
+const refusedToNobody = [
+  'memfd_create',
+  'statx',
+  'pidfd_send_signal',
+  'pidfd_open',
+  'openat2',
+  'faccessat2',
+  'close_range',
+];
+
+/** Whether it was a filter around us that refused, or a kernel that does not have the call: no fault of the container's. */
+export function isWithheld({ errno, step, detail }: Pick<Circumstance, 'errno' | 'step' | 'detail'>): boolean {
+  const call = newerCall(step, detail);
+  if (call === undefined) return false;
+  return errno === 'ENOSYS' || (errno === 'EPERM' && refusedToNobody.includes(call));
+}
+
+const profile =
+  'the seccomp profile of the container that you are in hides this system call from it: let that container have it (docker and podman: --security-opt seccomp=…).';
+const hidden = `The kernel is older than 5.14, or ${profile}`;
+
+/** What to do about a system call that is not to be had. */
+export function withheld(step: string | undefined, detail = ''): string {
+  const call = newerCall(step, detail);
+  return call === undefined ? hidden : `${call} is in Linux since ${since[call]}: the kernel is older, or ${profile}`;
+}
+
+/** Root is refused, who has every right. */
+function filtered(step: string | undefined): string {
+  const call = newerCall(step) ?? 'this system call';
+  return `We have the capability that this takes (CAP_SYS_ADMIN), so it is a filter that refuses ${call}: let the container that you are in have it (docker and podman: --security-opt seccomp=…).`;
+}
 
 /** What to do when something of this host is used up, wherever that is met. */
 export function usedUp(errno: string): string | undefined {
@@ -559,8 +654,10 @@ const exhausted: Readonly<Record<string, string>> = {
 
 /** What to do about a refusal, where there is something that a user can do. */
 export function hintFor(circumstance: Circumstance): string | undefined {
+  const { errno, step, detail } = circumstance;
+  if (isWithheld(circumstance)) return withheld(step, detail);
   const row = rows.find((r) => fits(r, circumstance));
-  if (row === undefined) return circumstance.errno === 'ENOSYS' ? hidden : usedUp(circumstance.errno);
+  if (row === undefined) return errno === 'ENOSYS' ? hidden : usedUp(errno);
   const hint = typeof row.hint === 'string' ? row.hint : row.hint(circumstance);
   return needsSubordinateIds(circumstance) ? `${hint} No subordinate ids were found for this user.` : hint;
 }

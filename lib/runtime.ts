@@ -3,23 +3,48 @@ import { Container, type ContainerInfo } from './container/container.ts';
 import type { Home } from './container/home.ts';
 import type { Result } from './container/result.ts';
 import { runContainer } from './container/run.ts';
-import { type Issue, RuntsError, specError } from './errors.ts';
+import { RuntsError, specError } from './errors.ts';
 import { type Check, examine } from './host/doctor.ts';
 import type { Host } from './host/host.ts';
+import { usualMaps } from './host/image.ts';
 import { probeFacts } from './host/probe.ts';
+import { Images } from './images/images.ts';
+import { imagePort } from './images/port.ts';
+import { checkRegistries, type Registries } from './images/registry/config.ts';
+import { type GraphDriver, graphDrivers, UnpackedLayers } from './images/unpacked.ts';
 import { createHost } from './node/host.ts';
 import type { Facts } from './plan/facts.ts';
 import type { ContainerOptions, RunOptions } from './spec/options.ts';
+import { hasOwn } from './spec/own.ts';
+import { isObject } from './spec/shape.ts';
+import { checkLimits, type VolumeLimits } from './volumes/limits.ts';
+import { volumePort } from './volumes/port.ts';
+import { Volumes } from './volumes/volumes.ts';
 
 export interface RuntimeOptions {
-  /** Where unpacked root file systems are kept. Default `$XDG_DATA_HOME/runts`, as root `/var/lib/runts`. */
+  /** Where images, layers and root file systems are kept. Default `$XDG_DATA_HOME/runts`, as root `/var/lib/runts`. */
   readonly root?: string;
   /** Where state is kept. Default `$XDG_RUNTIME_DIR/runts`, as root `/run/runts`. */
   readonly state?: string;
+  /** How layers become a root file system. Default: the best that works here, found out by trying. */
+  readonly driver?: GraphDriver | undefined;
+  /** Mirrors and insecure registries, by the registry's name; over those of the configuration files. */
+  readonly registries?: Registries | undefined;
+  readonly volumes?: VolumesSettings | undefined;
+}
+
+/** How many volumes may be made through a runtime, and where plugins are. */
+export interface VolumesSettings extends VolumeLimits {
+  /** Directories with `.sock`, `.spec` and `.json` files of volume plugins, looked into before Docker's. */
+  readonly plugins?: readonly string[] | undefined;
 }
 
 /** Owns containers: all of them go when it is disposed, and when this process ends by whatever means. */
 export class Runtime implements AsyncDisposable {
+  /** The images that are stored here, and registries. */
+  readonly images: Images;
+  /** The volumes that are stored here, and those of plugins. */
+  readonly volumes: Volumes;
   readonly #host: Host;
   readonly #containers = new Set<Container>();
   readonly #home: Home;
@@ -28,14 +53,28 @@ export class Runtime implements AsyncDisposable {
   #facts: Promise<Facts> | undefined;
   #disposed = false;
 
-  constructor(host: Host) {
+  constructor(
+    host: Host,
+    { driver, registries, volumes = {} }: Pick<RuntimeOptions, 'driver' | 'registries' | 'volumes'> = {},
+  ) {
     this.#host = host;
+    const facts = () => {
+      this.#facts ??= probeFacts(host).catch((error: unknown) => {
+        this.#facts = undefined; // the next one may have what we were short of
+        throw error;
+      });
+      return this.#facts;
+    };
+    const unpacked = new UnpackedLayers({ host, facts, driver });
+    this.images = new Images({ directory: host.environment.dataDirectory, registries, unpacked });
+    const { plugins, ...limits } = volumes;
+    const maps = async () => usualMaps(await facts()).stored;
+    this.volumes = new Volumes({ host, maps, limits, plugins });
     this.#home = {
       host,
-      facts: () => {
-        this.#facts ??= probeFacts(host);
-        return this.#facts;
-      },
+      facts,
+      images: imagePort(this.images, { driver }),
+      volumes: volumePort(this.volumes, host),
       newId: () => Buffer.from(host.random(32)).toString('hex'),
       adopt: (container) => {
         this.#mustExist();
@@ -97,15 +136,48 @@ export class Runtime implements AsyncDisposable {
 
 /** A runtime of one's own. */
 export function createRuntime(options: RuntimeOptions = {}): Runtime {
-  const issues: Issue[] = [];
-  for (const [name, path] of Object.entries(options)) {
-    if (name !== 'root' && name !== 'state')
-      issues.push({ path: `/${name}`, message: 'unknown option; there are root and state' });
-    else if (typeof path !== 'string' || !isAbsolute(path))
-      issues.push({ path: `/${name}`, message: `must be an absolute path, not ${String(path)}` });
-  }
+  const issues = Object.entries(options).flatMap(([name, value]) => {
+    const check = hasOwn(optionChecks, name) ? optionChecks[name as keyof RuntimeOptions] : undefined;
+    const message = check === undefined ? `unknown option; there are ${optionNames.join(', ')}` : check(value);
+    return value === undefined || message === undefined ? [] : [{ path: `/${name}`, message }];
+  });
   if (issues.length > 0) throw specError('cannot make a runtime of these options', issues);
   const host = createHost();
   const { root = host.environment.dataDirectory, state = host.environment.stateDirectory } = options;
-  return new Runtime({ ...host, environment: { ...host.environment, dataDirectory: root, stateDirectory: state } });
+  const { driver, registries = {}, volumes } = options;
+  const environment = { ...host.environment, dataDirectory: root, stateDirectory: state };
+  return new Runtime({ ...host, environment }, { driver, registries: checkRegistries(registries), volumes });
 }
+
+const path = (value: unknown): string | undefined =>
+  typeof value === 'string' && isAbsolute(value) ? undefined : `must be an absolute path, not ${String(value)}`;
+
+const optionChecks: Readonly<Record<keyof RuntimeOptions, (value: unknown) => string | undefined>> = {
+  root: path,
+  state: path,
+  driver: (value) =>
+    graphDrivers.some((driver) => driver === value)
+      ? undefined
+      : `must be one of ${graphDrivers.join(', ')}, not ${String(value)}`,
+  // All that is wrong with them is told by checkRegistries.
+  registries: () => undefined,
+  volumes: volumesFault,
+};
+
+function volumesFault(value: unknown): string | undefined {
+  if (!isObject(value)) return `must be an object, not ${String(value)}`;
+  const { plugins = [], ...limits } = value;
+  const stranger = Object.keys(limits).find((name) => !['max', 'maxByDriver'].includes(name));
+  if (stranger !== undefined) return `has no ${stranger}; there are max, maxByDriver, plugins`;
+  if (!Array.isArray(plugins) || plugins.some((each) => path(each) !== undefined)) {
+    return 'plugins must be a list of absolute paths';
+  }
+  try {
+    checkLimits(limits);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+const optionNames = Object.keys(optionChecks);

@@ -1,6 +1,7 @@
-// npm run fuzz: builds every target of native/fuzz with ASan and UBSan, and runs each from its corpus. FUZZ_SECONDS is the
-// time of each; an hour is shared out without it. `--keep` takes what it has found into the corpora. A crash leaves the
-// input under build/fuzz, and says how it is run again.
+// npm run fuzz: builds every target of native/fuzz with ASan and UBSan, and runs each from its corpus, then the properties
+// of test/ many times (RUNTS_FUZZ_RUNS says how many). FUZZ_SECONDS is the time of each target, and leaves out the
+// properties, which `npm test` has; without it an hour is shared out. Names of targets run these alone, and `--keep` takes
+// what was found into the corpora. A crash leaves the input under build/fuzz, and says how it is run again.
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -21,11 +22,18 @@ const environment = {
   UBSAN_OPTIONS: 'print_stacktrace=1',
 };
 
-const targets = readFileSync(join(root, 'CMakeLists.txt'), 'utf8')
-  .match(/foreach\(name ([^)]+)\)/)?.[1]
-  ?.split(/\s+/);
-if (targets === undefined) throw new Error('CMakeLists.txt names no fuzzers');
-const seconds = Number(process.env['FUZZ_SECONDS'] ?? Math.floor(3600 / targets.length));
+const words = process.argv.slice(2).filter((word) => !word.startsWith('-'));
+const known =
+  readFileSync(join(root, 'CMakeLists.txt'), 'utf8')
+    .match(/foreach\(name ([^)]+)\)/)?.[1]
+    ?.split(/\s+/) ?? [];
+const targets = words.length > 0 ? words : known;
+for (const target of targets) if (!known.includes(target)) throw new Error(`no fuzzer: ${target}; ${known.join(', ')}`);
+if (targets.length === 0) throw new Error('CMakeLists.txt names no fuzzers');
+const jobs = Math.min(availableParallelism(), targets.length);
+const whole = process.env['FUZZ_SECONDS'] === undefined;
+/** An hour on the clock, ten minutes of which are the properties'. */
+const seconds = Number(process.env['FUZZ_SECONDS'] ?? Math.floor((3000 * jobs) / targets.length));
 
 function build(): void {
   const cmake = [
@@ -91,15 +99,27 @@ function keep(target: string): void {
   if (status !== 0) throw new Error(`cannot merge the corpus of ${target}:\n${stderr}`);
 }
 
+/** What fast-check tries, much longer than in `npm test`. */
+function tryProperties(): void {
+  const vitest = [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--testTimeout=3600000'];
+  const env = { ...process.env, RUNTS_FUZZ_RUNS: process.env['RUNTS_FUZZ_RUNS'] ?? '100000' };
+  const { status } = spawnSync(process.execPath, [...vitest, 'test/properties', 'test/seccomp'], {
+    cwd: root,
+    env,
+    stdio: 'inherit',
+  });
+  if (status !== 0) process.exitCode = 1;
+}
+
 async function main(): Promise<void> {
   build();
-  const waiting = [...(targets as string[])];
+  const waiting = [...targets];
   const outcomes: Outcome[] = [];
   const worker = async (): Promise<void> => {
     for (let target = waiting.shift(); target !== undefined; target = waiting.shift())
       outcomes.push(await fuzz(target));
   };
-  await Promise.all(Array.from({ length: availableParallelism() }, worker));
+  await Promise.all(Array.from({ length: jobs }, worker));
   for (const { target, status, executions, coverage, log } of outcomes) {
     const corpus = existsSync(join(corpora, target)) ? readdirSync(join(corpora, target)).length : 0;
     console.log(`${target}: ${executions} executions, ${coverage} edges, begun with ${corpus} inputs`);
@@ -109,8 +129,8 @@ async function main(): Promise<void> {
     const input = /Test unit written to (\S+)/.exec(text)?.[1] ?? '<input>';
     console.error(`${text.slice(-4000)}\n${target} has failed. Again: ${binary(target)} ${input}`);
   }
-  if (process.argv.includes('--keep') && process.exitCode === undefined)
-    for (const target of targets as string[]) keep(target);
+  if (process.argv.includes('--keep') && process.exitCode === undefined) for (const target of targets) keep(target);
+  if (whole && words.length === 0) tryProperties();
 }
 
 await main();

@@ -62,6 +62,22 @@ export const commands: Readonly<Record<string, CommandRow>> = {
     doc: 'make an image of the archive of a root file system',
     load: async () => (await import('./images/change.ts')).importCommand,
   },
+  commit: {
+    doc: 'make an image of a container',
+    load: async () => (await import('./images/of-container.ts')).commit,
+  },
+  export: {
+    doc: 'write the root file system of a container as an archive',
+    load: async () => (await import('./images/of-container.ts')).exportCommand,
+  },
+  diff: {
+    doc: 'print what a container has changed of its image',
+    load: async () => (await import('./images/of-container.ts')).diff,
+  },
+  volume: {
+    doc: 'commands about volumes: create, ls, inspect, rm and prune',
+    load: async (words) => (await import('./volumes/volume.ts')).volumeCommand(words),
+  },
   login: {
     doc: 'keep a user name and a password for a registry',
     load: async () => (await import('./images/change.ts')).login,

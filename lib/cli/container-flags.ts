@@ -9,8 +9,13 @@ export const containerFlags: Flags = {
   rootfs: { names: ['--rootfs'], value: 'DIR', doc: 'a directory as root file system' },
   image: {
     names: ['--image'],
-    value: 'FILE',
-    doc: 'an image: docker save, an OCI archive, or an OCI layout directory',
+    value: 'IMAGE',
+    doc: 'an image by its name, debian:12, or ./FILE: docker save, an OCI archive, or an OCI layout directory',
+  },
+  pull: {
+    names: ['--pull'],
+    value: 'missing|always|never',
+    doc: 'when the image is brought from its registry (missing: when it is not here)',
   },
   bundle: { names: ['--bundle', '-b'], value: 'DIR', doc: 'an OCI bundle: config.json and a root file system' },
   interactive: { names: ['--interactive', '-i'], doc: 'keep standard input open (it always is)' },
@@ -21,7 +26,12 @@ export const containerFlags: Flags = {
   hostname: { names: ['--hostname'], value: 'NAME', doc: 'host name inside' },
   name: { names: ['--name'], value: 'NAME', doc: 'name of the container' },
   entrypoint: { names: ['--entrypoint'], value: 'FILE', doc: "instead of the image's entrypoint" },
-  volumes: { names: ['--volume', '-v'], value: 'SRC:DST[:ro]', repeat: true, doc: 'bind a path of the host' },
+  volumes: {
+    names: ['--volume', '-v'],
+    value: '[SRC:]DST[:ro,nocopy]',
+    repeat: true,
+    doc: 'a path of the host, or a volume by its name',
+  },
   tmpfs: { names: ['--tmpfs'], value: 'DST[:size=BYTES]', repeat: true, doc: 'an empty file system in memory' },
   memory: { names: ['--memory', '-m'], value: 'BYTES', doc: 'memory limit: 512m' },
   cpus: { names: ['--cpus'], value: 'N', doc: 'how many processors worth of time' },
@@ -54,6 +64,7 @@ export function containerOptions(parsed: Parsed, terminal: { columns: number; ro
   for (const name of [
     'rootfs',
     'image',
+    'pull',
     'bundle',
     'cwd',
     'user',
@@ -107,13 +118,7 @@ function environment(pairs: readonly string[], issues: Issue[]): Record<string, 
 }
 
 function mounts(volumes: readonly string[], tmpfs: readonly string[], issues: Issue[]): unknown[] | undefined {
-  const binds = volumes.map((text) => {
-    const [source, target, mode, ...more] = text.split(':');
-    if (!source || !target || more.length > 0 || !['ro', 'rw', undefined].includes(mode)) {
-      issues.push({ path: '--volume', message: `wants SRC:DST or SRC:DST:ro, got ${JSON.stringify(text)}` });
-    }
-    return { type: 'bind', source, target, readonly: mode === 'ro' };
-  });
+  const binds = volumes.map((text) => volume(text, issues));
   const memory = tmpfs.map((text) => {
     const match = /^([^:]+)(?::size=([0-9]+[kmgt]?))?$/.exec(text);
     if (match === null) {
@@ -122,6 +127,23 @@ function mounts(volumes: readonly string[], tmpfs: readonly string[], issues: Is
     return { type: 'tmpfs', target: match?.[1], ...(match?.[2] && { size: match[2] }) };
   });
   return binds.length + memory.length > 0 ? [...binds, ...memory] : undefined;
+}
+
+/** A source is a path where it has a slash or begins with a dot; else it is the name of a volume, and without one it is a new one. */
+function volume(text: string, issues: Issue[]): Record<string, unknown> {
+  const words = text.split(':');
+  const [source, target, modes = ''] = words.length === 1 ? ['', ...words] : words;
+  const isBind = /[/]|^[.]/.test(source ?? '');
+  const asked = modes === '' ? [] : modes.split(',');
+  const known = isBind ? ['ro', 'rw'] : ['ro', 'rw', 'nocopy'];
+  const isWrong = (words.length > 1 && !source) || !target || words.length > 3 || (words.length === 3 && modes === '');
+  if (isWrong || asked.some((mode) => !known.includes(mode)) || (asked.includes('ro') && asked.includes('rw'))) {
+    const ways = isBind ? 'SRC:DST or SRC:DST:ro' : 'DST, NAME:DST or NAME:DST:ro,nocopy';
+    issues.push({ path: '--volume', message: `wants ${ways}, got ${JSON.stringify(text)}` });
+  }
+  const mount = { target, readonly: asked.includes('ro') };
+  if (isBind) return { type: 'bind', source, ...mount };
+  return { type: 'volume', ...(source !== '' && { source }), ...mount, copy: !asked.includes('nocopy') };
 }
 
 function limits(given: Parsed['given'], issues: Issue[]): Record<string, unknown> | undefined {

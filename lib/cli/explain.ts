@@ -1,5 +1,5 @@
 import { RuntsError } from '../errors.ts';
-import { errnoOf, usedUp } from '../host/failure.ts';
+import { errnoOf, isWithheld, usedUp, withheld } from '../host/failure.ts';
 import { messageOf } from '../host/undo.ts';
 
 /** An error for a person: its message, and what to do about it. Never a stack: that is for bugs, and ours carry a code. */
@@ -29,7 +29,9 @@ function unforeseen(error: unknown): { readonly message: string; readonly hint?:
   const errno = errnoOf(error);
   if (errno === undefined) return { message: `internal error: ${messageOf(error)}` };
   const noProc = errno === 'ENOENT' && messageOf(error).includes("'/proc/");
-  const hint = noProc ? '/proc must be mounted: mount -t proc proc /proc' : usedUp(errno);
+  const { syscall: step, path: detail = '' } = error as { readonly syscall?: string; readonly path?: string };
+  const refusal = isWithheld({ errno, step, detail }) ? withheld(step, detail) : usedUp(errno);
+  const hint = noProc ? '/proc must be mounted: mount -t proc proc /proc' : refusal;
   return { message: `cannot go on: ${messageOf(error)}`, hint };
 }
 

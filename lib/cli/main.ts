@@ -27,7 +27,10 @@ export async function main(argv: readonly string[], world: World): Promise<numbe
     const row = rowOf(verb);
     command = await row.load(words);
     const parsed = parseCommand(verb, words, command);
-    if (parsed.given['help'] === true) return await commandHelp(verb, row, world);
+    // Of the two forms of `run` one has the help of both; a command of `image` has its own.
+    if (parsed.given['help'] === true) {
+      return await commandHelp(verb, row.doc, command.docker === true ? await row.load([]) : command, world);
+    }
     understood = true;
     return await command.main(parsed, context);
   } catch (error) {
@@ -59,15 +62,18 @@ function parseCommand(verb: string, words: readonly string[], command: Command):
 
 /** Without a command it is what `--help` prints; nothing was done then, which the exit code says. */
 async function help(verb: string | undefined, code: number, world: World): Promise<number> {
-  if (verb !== undefined) return commandHelp(verb, rowOf(verb), world);
+  if (verb !== undefined) {
+    const { doc, load } = rowOf(verb);
+    return commandHelp(verb, doc, await load([]), world);
+  }
   const { generalHelp } = await import('./help.ts');
   world.print(generalHelp(world.name));
   return code;
 }
 
-async function commandHelp(verb: string, { doc, load }: CommandRow, world: World): Promise<number> {
+async function commandHelp(verb: string, doc: string, command: Command, world: World): Promise<number> {
   const { commandHelp: text } = await import('./help.ts');
-  world.print(text(world.name, verb, doc, await load([])));
+  world.print(text(world.name, verb, doc, command));
   return 0;
 }
 

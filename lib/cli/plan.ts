@@ -1,5 +1,6 @@
 import { prepare } from '../host/prepare.ts';
 import { probeFacts } from '../host/probe.ts';
+import { volumesToCome } from '../host/volumes.ts';
 import type { Input, Plan } from '../plan/plan.ts';
 import { explain } from '../program/explain.ts';
 import { namespaceFlags } from '../spec/names.ts';
@@ -23,7 +24,13 @@ async function printPlan(parsed: Parsed, world: World): Promise<number> {
   const { host } = world;
   const options = containerOptions(parsed, world.terminal.size());
   const facts = await probeFacts(host);
-  const request = { options, id: options.name ?? newId(host), ownStdio: false, images: world.images };
+  const request = {
+    options,
+    id: options.name ?? newId(host),
+    ownStdio: false,
+    images: world.images,
+    volumes: volumesToCome(host),
+  };
   const prepared = await prepare(host, facts, request);
   try {
     world.print(show(prepared.plan));
@@ -61,5 +68,7 @@ function describe(input: Input): string {
       return 'where it is started';
     case 'inherited':
       return `descriptor ${input.fd}`;
+    case 'fuse':
+      return `layers of ${input.layers.data}/${input.layers.base}, served by ${input.server.program}`;
   }
 }

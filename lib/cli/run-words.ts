@@ -2,7 +2,7 @@ import { containerFlags } from './container-flags.ts';
 import type { Flags } from './parse.ts';
 
 /** `run` has two forms, docker's and runc's, and one help. */
-export const runSynopsis = ['[OPTIONS] ID', '(--host | --rootfs DIR | --image FILE) [OPTIONS] [--] [COMMAND [ARG …]]'];
+export const runSynopsis = ['[OPTIONS] ID', '(--host | --rootfs DIR | --image IMAGE) [OPTIONS] [--] [COMMAND [ARG …]]'];
 
 export const runText = `Of a bundle: creates the container, starts it, waits for its command and removes it. The exit code is the command's,
 128 + n when signal n ended it, and 1 when the container could not be made. With --detach it does not wait, and the

@@ -8,6 +8,7 @@ import { remove } from '../host/remove.ts';
 import { start } from '../host/start.ts';
 import { reserve } from '../host/state.ts';
 import { Undo, withReleaseErrors } from '../host/undo.ts';
+import type { Facts } from '../plan/facts.ts';
 import { tags } from '../plan/plan.ts';
 import type { Command } from './command.ts';
 import { containerOptions, newId } from './container-flags.ts';
@@ -44,10 +45,10 @@ async function runToEnd(parsed: Parsed, world: World, signals: Signals): Promise
       const reservation = await reserve(host, id, signals);
       undo.add(() => reservation.release());
     }
-    const request = { options, id, ownStdio: false, images: world.images, cancel: signals };
+    const request = { options, id, ownStdio: false, images: world.images, volumes: world.volumes, cancel: signals };
     const prepared = await prepare(host, facts, request);
     undo.add(() => prepared.release());
-    const created = await create(prepared, parsed, world, signals);
+    const created = await create(prepared, facts, parsed, world, signals);
     undo.add(() => remove(created));
     exit = await attend(created, world, signals);
   } catch (error) {
@@ -65,7 +66,13 @@ function needTerminal(present: boolean): void {
   });
 }
 
-async function create({ plan, terminal }: Prepared, parsed: Parsed, world: World, signal: Signals): Promise<Created> {
+async function create(
+  { plan, terminal }: Prepared,
+  facts: Facts,
+  parsed: Parsed,
+  world: World,
+  signal: Signals,
+): Promise<Created> {
   const stdio = terminal ? undefined : world.stdio();
   const trace = (op: number, ns: bigint): void => {
     const { op: name, origin } = plan.segment.ops[op]!;
@@ -73,7 +80,8 @@ async function create({ plan, terminal }: Prepared, parsed: Parsed, world: World
     world.printError(`${us} us  ${String(op).padStart(3)} ${name}  ; ${origin}\n`);
   };
   try {
-    return await createContainer(world.host, plan, { stdio, signal, ...(parsed.given['trace'] === true && { trace }) });
+    const tracing = parsed.given['trace'] === true && { trace };
+    return await createContainer(world.host, plan, { stdio, signal, facts, ...tracing });
   } finally {
     for (const handle of stdio ?? []) handle.close();
   }

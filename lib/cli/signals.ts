@@ -1,5 +1,5 @@
 import { RuntsError } from '../errors.ts';
-import type { Cancel } from '../host/cancel.ts';
+import type { Cancel, Interruptible } from '../host/cancel.ts';
 import type { World } from './world.ts';
 
 /** SIGCONT and SIGTSTP: the signals of those that are forwarded which ask nobody to end. */
@@ -52,6 +52,19 @@ export class Signals implements Cancel {
     for (const listener of [...this.#listeners]) listener();
   }
 }
+
+/** For work in which a signal to us means that work alone, and whose error says that it was canceled. */
+export const interruptible =
+  (world: World): Interruptible =>
+  async (work) => {
+    const signals = new Signals();
+    const silence = world.onSignal((signal) => signals.give(signal));
+    try {
+      await work(signals);
+    } finally {
+      silence();
+    }
+  };
 
 /** Does work that signals cancel, or are passed on by; the exit code is that of the signal where one canceled it. */
 export async function underSignals(world: World, work: (signals: Signals) => Promise<number>): Promise<number> {

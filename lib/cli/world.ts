@@ -1,6 +1,8 @@
 import type { Handle, Host } from '../host/host.ts';
 import type { ImagePort } from '../host/prepare.ts';
+import type { VolumePort } from '../host/volumes.ts';
 import type { ImageVerbs } from './images/port.ts';
+import type { VolumeVerbs } from './volumes/port.ts';
 
 /** What the command line needs of the world beside the ports of the core; bin/runts.js hands it in. */
 export interface World {
@@ -8,6 +10,9 @@ export interface World {
   readonly images: ImagePort;
   /** The images that are stored here, and registries. */
   readonly imageVerbs: () => Promise<ImageVerbs>;
+  readonly volumes: VolumePort;
+  /** The volumes that are stored here, and those of plugins. */
+  readonly volumeVerbs: () => Promise<VolumeVerbs>;
   /** What we were called as: `runts`, or the name of a link that leads to us. */
   readonly name: string;
   readonly version: string;

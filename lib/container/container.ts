@@ -8,7 +8,6 @@ import { type Prepared, prepare } from '../host/prepare.ts';
 import { remove } from '../host/remove.ts';
 import { type Running, start } from '../host/start.ts';
 import { Undo, withReleaseErrors } from '../host/undo.ts';
-import { imageArchives } from '../images/port.ts';
 import { type Holding, openStdio, type Stdio } from '../node/stdio.ts';
 import { openTerminal, type TerminalStream } from '../node/terminal.ts';
 import { tags } from '../plan/plan.ts';
@@ -17,11 +16,17 @@ import type { ContainerOptions, Labels, RunOptions } from '../spec/options.ts';
 import { signalNumber } from '../spec/signals.ts';
 import { execute, spawn } from './exec.ts';
 import type { Home } from './home.ts';
+import { type ContainerImage, containerImage } from './image.ts';
 import { LogBook, type LogLine, type LogOptions } from './logs.ts';
+import type { RemoveOptions, StartOptions, StopOptions } from './options.ts';
 import { pipeOwner } from './owner.ts';
 import type { Process } from './process.ts';
 import { type Exit, exitOf, type Result } from './result.ts';
 import { Output } from './streams.ts';
+
+export type { ContainerImage } from './image.ts';
+
+export type { RemoveOptions, StartOptions, StopOptions } from './options.ts';
 
 export type Status = 'created' | 'running' | 'stopped';
 
@@ -33,21 +38,10 @@ export interface ContainerInfo {
   readonly pid: number | undefined;
   readonly command: readonly string[];
   readonly labels: Labels;
+  /** What it was made of, where that is an image. */
+  readonly image: ContainerImage | undefined;
   readonly created: Date;
   readonly exit: Exit | undefined;
-}
-
-export interface StartOptions {
-  /** In milliseconds, for the command to be executed and for `ready`. The container is removed when it runs out. */
-  readonly timeout?: number;
-  readonly signal?: AbortSignal;
-}
-
-export interface StopOptions {
-  /** Default: the option `stopSignal`, or the image's, or SIGTERM. */
-  readonly signal?: string;
-  /** Milliseconds until SIGKILL. Default 10,000, as docker has it. */
-  readonly grace?: number;
 }
 
 /** A container: made, then started, once. It belongs to the process that made it, and ends with it. */
@@ -70,6 +64,7 @@ export class Container implements AsyncDisposable {
   #exit: Exit | undefined;
   #ended: Promise<Exit> | undefined;
   #removed = false;
+  #keepsVolumes = false;
 
   private constructor(parts: Parts) {
     const { id, home, options, prepared, created, stdio, undo } = parts;
@@ -98,12 +93,12 @@ export class Container implements AsyncDisposable {
     const cancel = options.signal as AbortSignal | undefined;
     let container: Container | undefined;
     try {
-      const { host } = home;
+      const { host, images, volumes } = home;
       const facts = await home.facts();
       const id = home.newId();
       const ownStdio = [options.stdout ?? 'pipe', options.stderr ?? 'pipe'].every((target) => target === 'pipe');
-      const prepared = await prepare(host, facts, { options, id, ownStdio, images: imageArchives, cancel });
-      undo.add(() => prepared.release());
+      const prepared = await prepare(host, facts, { options, id, ownStdio, images, volumes, cancel });
+      undo.add(() => prepared.release({ keepVolumes: container === undefined ? false : container.#keepsVolumes }));
       const stdio = prepared.terminal
         ? undefined
         : await openStdio({
@@ -220,19 +215,24 @@ export class Container implements AsyncDisposable {
       status: this.status,
       pid: this.pid,
       command: this.#prepared.command,
-      labels: this.#options.labels ?? {},
+      labels: { ...this.#prepared.image?.config.Labels, ...this.#options.labels },
+      image: containerImage(this.#prepared.image),
       created: this.#createdAt,
       exit: this.#exit,
     };
   }
 
-  /** Removes a container that does not run; with `force` any, which ends it. Safe to call twice. */
-  async remove({ force = false }: { readonly force?: boolean } = {}): Promise<void> {
+  /**
+   * Removes a container that does not run; with `force` any, which ends it. Volumes that nobody has named go with it, unless
+   * `volumes` is false. Safe to call twice.
+   */
+  async remove({ force = false, volumes = true }: RemoveOptions = {}): Promise<void> {
     if (!force && this.status === 'running') {
       throw new RuntsError('ERR_STATE', `cannot remove container ${this.name}: it is running`, {
         hint: 'Stop it first, or remove it with force: true.',
       });
     }
+    this.#keepsVolumes = !volumes;
     const [first, ...others] = await this.#release();
     if (first !== undefined) throw withReleaseErrors(first, others);
   }
@@ -320,8 +320,8 @@ export class Container implements AsyncDisposable {
   }
 
   #joinable() {
-    if (this.status !== 'running') throw this.#wrongState('run a command in it');
-    return { id: this.id, home: this.#home, prepared: this.#prepared, created: this.#host };
+    if (this.status !== 'running' || this.#ended === undefined) throw this.#wrongState('run a command in it');
+    return { id: this.id, home: this.#home, prepared: this.#prepared, created: this.#host, ended: this.#ended };
   }
 
   #mustExist(): void {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { RuntsError, specError } from '../errors.ts';
 import type { Created } from '../host/create.ts';
 import { type Executed, exec as execInHost } from '../host/exec.ts';
@@ -23,6 +24,8 @@ export interface Running {
   readonly home: Home;
   readonly prepared: Prepared;
   readonly created: Created;
+  /** Settled when the end of the container is known. */
+  readonly ended: Promise<unknown>;
 }
 
 /** Runs one more command to its end, and gives what it wrote. */
@@ -80,8 +83,21 @@ async function begin(
     return new Process({ command, executed, stdio, deadline, began, outputBytesMax });
   } catch (error) {
     deadline.clear();
-    throw error;
+    throw saysWhy(error) || !(await ends(running)) ? error : hasEnded(running, error);
   }
+}
+
+/** Errors of what was asked, not of a container that goes away under the command. */
+const saysWhy = (error: unknown): boolean =>
+  RuntsError.is(error) &&
+  ['ERR_SPEC', 'ERR_STATE', 'ERR_EXEC', 'ERR_NOT_FOUND', 'ERR_CANCELED', 'ERR_TIMEOUT'].includes(error.code);
+
+/** The time that the end of a container, which made a command in it fail, may take to be known. */
+const endMs = 2000;
+
+/** Whether the container has ended, or is about to: what fails because of that says anything, and not so. */
+function ends({ ended }: Running): Promise<boolean> {
+  return Promise.race([ended.then(() => true), sleep(endMs, false, { ref: false })]);
 }
 
 async function start(
@@ -119,10 +135,14 @@ async function start(
 }
 
 /** A number of a process that has ended may be another's by now, and the namespaces that it led to, too. */
-async function mustStillRun({ id, home, created }: Running): Promise<void> {
+async function mustStillRun(running: Running): Promise<void> {
+  const { home, created } = running;
   if (home.host.processes.signal(created.session.process, 0)) return;
-  throw new RuntsError('ERR_STATE', `cannot run a command in container ${id}: it has ended`);
+  throw hasEnded(running);
 }
+
+const hasEnded = ({ id }: Running, cause?: unknown): RuntsError =>
+  new RuntsError('ERR_STATE', `cannot run a command in container ${id}: it has ended`, { cause });
 
 function pipes(
   { prepared }: Running,

@@ -1,10 +1,14 @@
 import type { Host } from '../host/host.ts';
+import type { ImagePort } from '../host/image.ts';
+import type { VolumePort } from '../host/volumes.ts';
 import type { Facts } from '../plan/facts.ts';
 import type { Container } from './container.ts';
 
 /** Where a container lives: what it needs of the runtime that owns it. */
 export interface Home {
   readonly host: Host;
+  readonly images: ImagePort;
+  readonly volumes: VolumePort;
   /** What this host can do; found out once. */
   facts(): Promise<Facts>;
   newId(): string;

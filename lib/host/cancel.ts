@@ -21,6 +21,9 @@ export interface Bound<T> {
   readonly late?: (value: T) => unknown;
 }
 
+/** Does work that whoever waits for it may interrupt; where nobody can, it gets no signal. */
+export type Interruptible = (work: (cancel?: Cancel) => Promise<void>) => Promise<void>;
+
 /** The ERR_CANCELED of a signal; its reason is the cause. */
 export function canceled(cancel: Cancel, doing: string): RuntsError {
   return new RuntsError('ERR_CANCELED', `canceled while ${doing}`, { cause: cancel.reason });

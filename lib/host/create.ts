@@ -35,6 +35,9 @@ export async function createContainer(host: Host, plan: Plan, given: CreateOptio
   const handles = new Map<number, Handle>();
   const undo = new Undo();
   undo.add(() => closeHandles(handles));
+  // After the container itself, whose files they serve.
+  const servers = new Undo();
+  undo.add(() => servers.run());
   const patience = { deadlineMs, cancel };
   const ports = bounded(host, patience);
   const steady = bounded(host, { deadlineMs });
@@ -42,7 +45,7 @@ export async function createContainer(host: Host, plan: Plan, given: CreateOptio
     throwIfCanceled(cancel, 'making a container');
     const cgroup = plan.cgroup && (await makeCgroup(ports, plan.cgroup, steady, undo));
     if (cgroup !== undefined) await keepCgroup(host, cgroup.path, patience, undo);
-    const request = { plan, options, sources: { stdio: given.stdio }, cgroup, handles };
+    const request = { plan, options, sources: { stdio: given.stdio, servers }, cgroup, handles };
     const walk = await beginWalk(host, request, undo);
     const answers = new Map([[tags.maps, writeLater(ports, plan)]]);
     await walkTo(host, walk, tags.start, answers, patience);

@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../error-codes.ts';
 import { type ErrorFields, RuntsError } from '../errors.ts';
-import { type Circumstance, hintFor, type Place } from '../hints.ts';
+import { type Circumstance, hintFor, isWithheld, newerCall, type Place } from '../hints.ts';
 import type { Facts } from '../plan/facts.ts';
 import type { Input, Segment } from '../plan/plan.ts';
 import { errnoName, errnoText } from '../program/errno.ts';
@@ -11,7 +11,7 @@ import { rlimitName, schedulerPolicies } from '../spec/names.ts';
 import type { Exit } from './host.ts';
 import { messageOf } from './undo.ts';
 
-export { usedUp } from '../hints.ts';
+export { isWithheld, usedUp, withheld } from '../hints.ts';
 
 type ErrorFrame = Extract<Frame, { kind: 'error' }>;
 
@@ -34,13 +34,16 @@ export interface Attempt {
 export function refused(error: unknown, { at, doing, origin, facts }: Attempt): RuntsError {
   if (RuntsError.is(error)) return error;
   const errno = errnoOf(error);
-  const why = errno === undefined ? messageOf(error) : `${errno}, ${errnoText(errno)}`;
+  const { syscall: step, path = '' } = error as { readonly syscall?: string; readonly path?: string };
+  const call = errno === 'ENOSYS' || errno === 'EPERM' ? newerCall(step, path) : undefined;
+  const where = call === undefined ? '' : ` in ${call}`;
+  const why = errno === undefined ? messageOf(error) : `${errno}${where}, ${errnoText(errno)}`;
   return new RuntsError(
     'ERR_SETUP',
     `cannot ${doing}: ${why}${origin === undefined ? '' : `\n  at ${placed(origin)}`}`,
     {
       origin,
-      hint: errno === undefined ? undefined : hintFor({ at, errno, detail: doing, facts }),
+      hint: errno === undefined ? undefined : hintFor({ at, errno, step, detail: path || doing, facts }),
       cause: error,
     },
   );
@@ -52,6 +55,11 @@ export function opFailure(frame: ErrorFrame, segment: Segment, facts?: Facts, in
   const op = segment.ops[frame.index];
   const name = op?.op ?? frame.op ?? 'op';
   const failure = { index: frame.index, op: name, step: frame.step, errno, detail: frame.detail };
+  if (op === undefined && frame.step !== 'verify') {
+    const hint = hintFor({ at: 'spawn', step: frame.step, errno, detail: frame.detail, facts });
+    const message = `cannot start the init: ${errno} in ${newerCall(frame.step) ?? frame.step}, ${errnoText(errno)}`;
+    return failed('ERR_SETUP', message, { hint, failure });
+  }
   if (frame.step === 'verify' || op === undefined) {
     const where = `op ${frame.index} (${name})`;
     return new RuntsError('ERR_INTERNAL', `the init refused the program at ${where}: ${frame.detail || errno}`, {
@@ -70,7 +78,8 @@ export function opFailure(frame: ErrorFrame, segment: Segment, facts?: Facts, in
   const fields = { origin: op.origin, hint: hintFor(circumstance), failure };
   const where = `\n  at ${placed(op.origin)} → op ${frame.index} ${name}`;
   if (name === 'hook') return failed('ERR_SETUP', hookFailure(op, errno, frame.detail), fields);
-  const command = name === 'find' || name === 'exec' ? commandFailure(frame, op, segment, errno) : undefined;
+  const isCommand = (name === 'find' || name === 'exec') && !isWithheld(circumstance);
+  const command = isCommand ? commandFailure(frame, op, segment, errno) : undefined;
   if (command !== undefined) {
     const { message, exit, hint = fields.hint } = command;
     return failed('ERR_EXEC', message, { ...fields, exit, hint });
@@ -199,6 +208,7 @@ const words: Words = {
   attach: (o: { path: string }) => `mount on ${o.path}`,
   attach_host: (o: { path: string }) => `mount on ${o.path} of the host`,
   open: (o: { path: string }) => `open ${o.path} of the host`,
+  find: (o: { files: readonly string[] }) => `look at ${o.files[0] ?? 'the command'}`,
   open_below: (o: { path: string }) => `open ${o.path}`,
   inherit: (o: { path: string }) => `look at ${o.path}`,
   mask: (o: { path: string }) => `mask ${o.path}`,

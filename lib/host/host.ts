@@ -29,7 +29,7 @@ export interface Environment {
   /** Where images and unpacked root file systems are kept: `$XDG_DATA_HOME/runts`, or `/var/lib/runts`. */
   readonly dataDirectory: string;
   /** Absolute paths of programs of the host that were found: never looked up by name later. */
-  readonly programs: { readonly newuidmap?: string; readonly newgidmap?: string };
+  readonly programs: { readonly newuidmap?: string; readonly newgidmap?: string; readonly fuseOverlayfs?: string };
 }
 
 /** Paths here are the host's. */

@@ -2,29 +2,62 @@ import { RuntsError } from '../errors.ts';
 import type { Facts } from '../plan/facts.ts';
 import { containerMaps, ownerMaps } from '../plan/keeper.ts';
 import type { OverlayLayers } from '../plan/layers.ts';
-import type { Maps, Plan } from '../plan/plan.ts';
+import type { Maps } from '../plan/plan.ts';
 import type { ImageConfig } from '../spec/image-config.ts';
 import { namespaceFlags } from '../spec/names.ts';
 import type { CommonOptions } from '../spec/options.ts';
 import type { Cancel } from './cancel.ts';
 import { errnoOf } from './failure.ts';
-import type { Host } from './host.ts';
+import type { Handle, Host } from './host.ts';
 import { startKeeper } from './keeper.ts';
 import { mustBePrivate } from './private.ts';
 import { frameDeadlineMs } from './session.ts';
 import { Undo, withReleaseErrors } from './undo.ts';
 
-/** Images are streams, digests and archives: Node's business. */
+/** Images are streams, digests, archives and registries: Node's business. */
 export interface ImagePort {
-  /** Opens what `docker save` writes, an OCI archive, or an OCI layout directory. */
-  open(path: string): Promise<OpenImage>;
+  /**
+   * Opens an image: by a path, which begins with `/`, `./` or `../`, what `docker save` writes, an OCI archive, or an OCI
+   * layout directory; by anything else that of this name which is stored, or is pulled.
+   */
+  open(image: string, options: OpenImageOptions): Promise<OpenImage>;
+}
+
+export interface OpenImageOptions {
+  /** What relative paths are below; asked for where there is one. */
+  readonly environment: { readonly cwd: string };
+  readonly pull: PullPolicy;
+  readonly cancel: Cancel | undefined;
+}
+
+/** Whether an image is brought from its registry: where it is not stored, in any case, or not at all. */
+export type PullPolicy = 'missing' | 'always' | 'never';
+
+/** Which image a container was made of. */
+export interface ImageIdentity {
+  /** In full, `docker.io/library/debian:12`; undefined for one by path or id. */
+  readonly reference: string | undefined;
+  /** The digest of its configuration; undefined where only its manifest's is known. */
+  readonly id: string | undefined;
+  /** Of its manifest. */
+  readonly digest: string;
 }
 
 export interface OpenImage {
+  readonly identity: ImageIdentity;
   readonly config: ImageConfig;
   /** Makes its root file system for a container, in the container's directory, which is there and empty. */
   makeRoot(place: RootPlace): Promise<ImageRoot>;
   close(): Promise<void>;
+}
+
+/** What is noted of a container beside its layers, in `container.json`: for whoever makes an image of it. */
+export interface ContainerNote {
+  readonly command: readonly string[];
+  /** The image's configuration, with what the container's options put in its place. */
+  readonly config: ImageConfig;
+  /** Where something is mounted in it. */
+  readonly mountPoints: readonly string[];
 }
 
 /** Where a root file system is to be, and for whom. */
@@ -36,6 +69,11 @@ export interface RootPlace {
   readonly maps: Maps | undefined;
   /** The user namespace is there when the root is mounted, for the kernel to map owners through. */
   readonly mappable: boolean;
+  /** A program may serve its files: nothing in the container sees it. */
+  readonly servable?: boolean | undefined;
+  readonly note?: ContainerNote | undefined;
+  /** Called before something is unpacked; where it throws, nothing is. */
+  readonly refuse?: (() => void) | undefined;
   readonly cancel: Cancel | undefined;
 }
 
@@ -50,55 +88,104 @@ export interface ImageRoot {
 
 export interface UnpackedImage {
   readonly root: ImageRoot;
+  readonly identity: ImageIdentity;
   readonly config: ImageConfig;
   release(): Promise<void>;
 }
 
 export interface UnpackRequest {
-  readonly path: string;
+  readonly image: string;
+  readonly pull: PullPolicy;
   readonly id: string;
   readonly userns: CommonOptions['userns'];
   readonly images: ImagePort;
   readonly cancel: Cancel | undefined;
-  /** Throws where an image of this configuration is not wanted; nothing has been made by then. Gives the plan without it. */
-  readonly refuse: (config: ImageConfig) => Plan;
+  /**
+   * Tells of the container before its root file system is there. Throws where an image of this configuration is not wanted;
+   * nothing has been made by then.
+   */
+  readonly foresee: (config: ImageConfig) => Foreseen;
+}
+
+/** What is known of a container before its root file system is there. */
+export interface Foreseen {
+  /** CLONE_NEW* flags of its plan. */
+  readonly flags: number;
+  readonly note: ContainerNote;
+  /** Throws where it could not be made, whatever is in the image: to be asked before something is unpacked for it. */
+  readonly refuse: () => void;
 }
 
 /** Unpacks an image into a root file system of its own, which goes when it is released, or when this process dies. */
 export async function unpackImage(host: Host, facts: Facts, request: UnpackRequest): Promise<UnpackedImage> {
-  const { path, id, images, cancel } = request;
+  const { id, images, cancel, pull } = request;
   const undo = new Undo();
   const patience = { deadlineMs: frameDeadlineMs, cancel };
   try {
-    const image = await images.open(path);
+    const parent = `${host.environment.dataDirectory}/containers`;
+    const opening = openPrivate(host, parent, 'a place for root file systems');
+    const close = async (): Promise<void> => (await opening.catch(() => undefined))?.close();
+    undo.add(close);
+    // It may fail while nobody waits for it yet.
+    opening.catch(() => undefined);
+    const image = await images.open(request.image, { environment: host.environment, pull, cancel });
     undo.add(() => image.close());
-    const plan = request.refuse(image.config);
+    const cleanup = { trees: [{ directory: 0, name: id }], cgroups: [] };
     const maps = ownerMaps(request.userns, facts);
     const flags = maps === undefined ? 0 : namespaceFlags.user;
-    const parent = `${host.environment.dataDirectory}/containers`;
-    await makeDirectories(host, parent);
-    const { dataDirectory } = host.environment;
-    for (const path of [dataDirectory, parent]) await mustBePrivate(host, path, 'a place for root file systems');
-    const handle = await host.files.open(parent, 'directory');
-    try {
-      const cleanup = { trees: [{ directory: 0, name: id }], cgroups: [] };
-      const keeper = await startKeeper(host, { cleanup, directories: [handle], maps, flags }, patience);
-      undo.add(() => keeper.release());
-    } finally {
-      handle.close();
-    }
+    const directories = [await opening];
+    // It starts while it is found out whether it is needed.
+    const keeping = startKeeper(host, { cleanup, directories, maps, flags }, patience);
+    undo.add(async () => (await keeping.catch(() => undefined))?.release());
+    const { flags: created, note, refuse } = request.foresee(image.config);
+    await keeping;
+    await close();
     await host.files.makeDirectory(`${parent}/${id}`, 0o700);
     const containerIds = containerMaps(request.userns, facts);
-    const mappable = !facts.privileged || containerIds === undefined || (plan.flags & namespaceFlags.user) !== 0;
-    const root = await image.makeRoot({ host, facts, id, maps: containerIds, mappable, cancel });
+    const mappable = !facts.privileged || containerIds === undefined || (created & namespaceFlags.user) !== 0;
+    const owned = containerIds === undefined || (created & namespaceFlags.user) !== 0;
+    const servable = owned && (created & namespaceFlags.pid) !== 0;
+    const root = await image.makeRoot({
+      host,
+      facts,
+      id,
+      maps: containerIds,
+      mappable,
+      servable,
+      note,
+      refuse,
+      cancel,
+    });
+    // What the container needs is noted by now; images that it does not need may go.
+    await image.close();
     const release = async (): Promise<void> => {
       const [first, ...others] = await undo.run();
       if (first !== undefined) throw withReleaseErrors(first, others);
     };
-    return { root, config: image.config, release };
+    return { root, identity: image.identity, config: image.config, release };
   } catch (error) {
     throw withReleaseErrors(error, await undo.run());
   }
+}
+
+async function openPrivate(host: Host, path: string, what: string): Promise<Handle> {
+  await privateDirectory(host, path, what);
+  return host.files.open(path, 'directory');
+}
+
+/** The id maps that containers have whose options say nothing of them, and those of their layers on disk. */
+export const usualMaps = (facts: Facts) => ({
+  container: containerMaps(undefined, facts),
+  stored: ownerMaps(undefined, facts),
+});
+
+/** Makes a directory below that for data, where it is not there; nobody else may have put something into either. */
+export async function privateDirectory(host: Host, path: string, what: string): Promise<void> {
+  const both = [host.environment.dataDirectory, path];
+  const found = await Promise.all(both.map((each) => host.files.isPrivate(each).catch(() => false)));
+  if (found.every((isPrivate) => isPrivate)) return;
+  await makeDirectories(host, path);
+  for (const each of both) await mustBePrivate(host, each, what);
 }
 
 /** Each with mode 0700: nobody else is to reach a set-user-id program of an image. */

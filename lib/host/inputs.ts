@@ -1,10 +1,11 @@
 import { RuntsError } from '../errors.ts';
 import type { Facts } from '../plan/facts.ts';
 import { helperForMounts } from '../plan/helper.ts';
-import { type Input, type Maps, type Plan, tags } from '../plan/plan.ts';
+import { type FuseInput, type Input, type Maps, type Plan, tags } from '../plan/plan.ts';
 import { namespaceFlags } from '../spec/names.ts';
 import { bounded, type Patience } from './bounded.ts';
 import { refused } from './failure.ts';
+import { startServer } from './fuse.ts';
 import type { Handle, Host } from './host.ts';
 import { writeMaps } from './maps.ts';
 import { closeHandles, runProgram } from './program.ts';
@@ -23,6 +24,8 @@ export interface InputSources {
   readonly facts?: Facts | undefined;
   /** The socket at which the container waits to be started; it stays the caller's to close. */
   readonly listener?: Handle | undefined;
+  /** Ends the programs that serve mounts, once the container has ended. */
+  readonly servers?: Undo | undefined;
 }
 
 /** Opens what the init receives, in the order of the segment's inputs. What is opened here is released by `undo`. */
@@ -38,17 +41,50 @@ export async function openInputs(
   const mounts: MountInput[] = [];
   for (const input of plan.inputs) {
     if (input.kind === 'mount') mounts.push(input);
+    else if (input.kind === 'fuse') mounts.push(...served(input));
     else if (input.kind === 'stdio') opened.set(input.register, stream(sources.stdio, input.stream));
     else if (input.kind === 'listener') opened.set(input.register, listener(sources));
     else if (input.kind === 'inherited') opened.set(input.register, inherited(host, input.fd, input.origin, undo));
     else opened.set(input.register, await openNamespace(ports, input.path, input.origin, undo));
   }
   if (mounts.length > 0) await cloneMounts(host, mounts, sources, patience, opened, undo);
+  for (const input of plan.inputs) {
+    if (input.kind !== 'fuse') continue;
+    opened.set(input.register, await serverOf(host, input, sources, patience, opened, undo));
+  }
   return plan.segment.inputs.map((register) => {
     const handle = opened.get(register);
     if (handle === undefined) throw new RuntsError('ERR_INTERNAL', `the plan says nothing about its input ${register}`);
     return handle;
   });
+}
+
+/** What has to be cloned of the host for a server. */
+function served({ register, shared, layers, origin }: FuseInput): MountInput[] {
+  if (!shared) return [];
+  const source = layers.data;
+  return [{ kind: 'mount', register: layersOf(register), source, recursive: false, idmap: true, origin }];
+}
+
+const layersOf = (register: string) => `${register} layers`;
+
+async function serverOf(
+  host: Host,
+  input: FuseInput,
+  { pid, facts, servers }: InputSources,
+  patience: Patience,
+  opened: ReadonlyMap<string, Handle>,
+  undo: Undo,
+): Promise<Handle> {
+  if (servers === undefined || facts === undefined) {
+    throw new RuntsError('ERR_INTERNAL', 'a container whose files are served, and nobody to end the server');
+  }
+  const path = `/proc/${pid}/ns/user`;
+  const user = input.mapped ? await openNamespace(bounded(host, patience), path, input.origin, undo) : undefined;
+  const layers = opened.get(layersOf(input.register));
+  const mount = await startServer(host, { input, user, layers, facts }, patience, servers);
+  undo.add(() => mount.close());
+  return mount;
 }
 
 function stream(stdio: Stdio | undefined, number: 0 | 1 | 2): Handle {

@@ -14,6 +14,8 @@ import { Undo, withReleaseErrors } from './undo.ts';
 export interface Keeper {
   /** Cleans up now. Every call waits for the same work. */
   release(): Promise<void>;
+  /** Ends it before it has done anything: what it kept stays. */
+  dismiss(): Promise<void>;
 }
 
 export interface KeeperRequest {
@@ -28,6 +30,8 @@ export interface KeeperRequest {
 
 /** How long the removal of a tree may take: a large one on a slow disk. */
 const removalMs = 600_000;
+
+const sigkill = 9;
 
 /** Starts a keeper; from now on what it keeps goes when we do. */
 export async function startKeeper(host: Host, request: KeeperRequest, patience: Patience): Promise<Keeper> {
@@ -66,6 +70,13 @@ export async function startKeeper(host: Host, request: KeeperRequest, patience: 
     return {
       release() {
         released ??= cleanUp();
+        return released;
+      },
+      dismiss() {
+        released ??= (async () => {
+          host.processes.signal(session.process, sigkill);
+          await undo.run();
+        })();
         return released;
       },
     };

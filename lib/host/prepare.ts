@@ -1,10 +1,11 @@
 import { specError } from '../errors.ts';
-import { type ContainerRequest, planContainer } from '../plan/container.ts';
+import { type ContainerRequest, planContainer, planFlags } from '../plan/container.ts';
 import type { Facts } from '../plan/facts.ts';
 import { containerMaps, isMapped } from '../plan/keeper.ts';
 import type { Plan } from '../plan/plan.ts';
 import { defaultProfile } from '../seccomp/default.ts';
 import { checkOptions } from '../spec/check-options.ts';
+import { containerConfig } from '../spec/container-config.ts';
 import { defaultCapabilities } from '../spec/defaults.ts';
 import { boundingSet, type SpecContext, specFromOptions, stopSignal } from '../spec/from-options.ts';
 import type { ImageConfig } from '../spec/image-config.ts';
@@ -17,10 +18,11 @@ import { readBundle } from './bundle.ts';
 import type { Cancel } from './cancel.ts';
 import { errnoOf, refused } from './failure.ts';
 import type { Host } from './host.ts';
-import { type ImagePort, type ImageRoot, unpackImage } from './image.ts';
+import { type ImageIdentity, type ImagePort, type ImageRoot, unpackImage } from './image.ts';
 import { lookUp } from './lookups.ts';
 import { usableDirectory, usableRoot } from './rootfs.ts';
 import { Undo, withReleaseErrors } from './undo.ts';
+import { holdVolumes, standVolume, type VolumePort, wantedVolumes, withImageVolumes } from './volumes.ts';
 
 export type { ImagePort } from './image.ts';
 
@@ -31,12 +33,21 @@ export interface PrepareRequest {
   /** Pipes are ours to give to the container's user; what the caller brought is not. */
   readonly ownStdio: boolean;
   readonly images: ImagePort;
+  readonly volumes?: VolumePort | undefined;
   readonly cancel?: Cancel | undefined;
 }
 
 /** With what the host was asked about the options. */
 interface Asked extends PrepareRequest {
   readonly devices: SpecContext['devices'];
+  /** What there is for each volume, where they are held. */
+  readonly mounts?: SpecContext['volumes'];
+}
+
+/** The image of a container, and what became of it on disk. */
+export interface PreparedImage extends ImageIdentity {
+  readonly config: ImageConfig;
+  readonly root: ImageRoot;
 }
 
 /** A container that could be made: its plan, and what there is on disk for it. */
@@ -47,8 +58,15 @@ export interface Prepared {
   /** By number. */
   readonly stopSignal: number;
   readonly terminal: boolean;
+  /** What it was made of, where that is an image. */
+  readonly image?: PreparedImage | undefined;
   /** Removes what was unpacked. The container must have ended. */
-  release(): Promise<void>;
+  release(options?: ReleaseOptions): Promise<void>;
+}
+
+export interface ReleaseOptions {
+  /** Volumes that nobody has named stay too. */
+  readonly keepVolumes?: boolean | undefined;
 }
 
 /** What this host refuses while it is only looked at is told as everything else that it refuses. */
@@ -70,17 +88,23 @@ export async function prepare(host: Host, facts: Facts, request: PrepareRequest)
   try {
     const devices = await asked(limitedDevices(host, request.options));
     const source = await asked(openSource(host, facts, { ...request, devices }, undo));
-    const user = await asked(findUser(host, facts, request.options, source));
-    const spec = specified(host, facts, { ...request, devices }, source, user);
+    const options = withImageVolumes(request.options, source.image, request.volumes);
+    const held = await asked(holdVolumes(facts, { ...request, options }, source));
+    const releases = { keepVolumes: false };
+    undo.add(() => held?.release({ keep: releases.keepVolumes }));
+    const user = await asked(findUser(host, facts, options, source));
+    const spec = specified(host, facts, { ...request, options, devices, mounts: held?.mounts }, source, user);
     const lookups = await asked(lookUp(host, spec, source.directory));
-    const plan = planned(spec, facts, request, source, lookups);
+    const plan = planContainer(requested(spec, request, source, lookups), facts);
     return {
       spec,
       plan,
       command: spec.process?.args ?? [],
       stopSignal: stopSignal(request.options, source.image),
       terminal: spec.process?.terminal === true,
-      release: async () => {
+      image: preparedImage(source),
+      release: async ({ keepVolumes = false } = {}) => {
+        releases.keepVolumes = keepVolumes;
         const [first, ...others] = await undo.run();
         if (first !== undefined) throw withReleaseErrors(first, others);
       },
@@ -90,16 +114,21 @@ export async function prepare(host: Host, facts: Facts, request: PrepareRequest)
   }
 }
 
+function preparedImage({ identity, image, made }: Source): PreparedImage | undefined {
+  if (identity === undefined || image === undefined || made === undefined) return undefined;
+  return { ...identity, config: image, root: made };
+}
+
 function specified(
   host: Host,
   facts: Facts,
-  { options, id, devices }: Asked,
+  { options, id, devices, mounts: volumes }: Asked,
   { image, bundle, root }: Source,
   user: ResolvedUser | undefined,
 ): Spec {
   const { cwd } = host.environment;
   const seccomp = defaultSeccomp(facts, options);
-  return withHome(specFromOptions(options, { image, bundle, root, id, user, cwd, seccomp, devices }), user);
+  return withHome(specFromOptions(options, { image, bundle, root, id, user, cwd, volumes, seccomp, devices }), user);
 }
 
 /** The numbers of the block devices whose rates are limited; what is none is told by path. */
@@ -112,17 +141,16 @@ async function limitedDevices(host: Host, { limits }: CommonOptions): Promise<Sp
   return found;
 }
 
-function planned(
+function requested(
   spec: Spec,
-  facts: Facts,
   { options, id, ownStdio }: PrepareRequest,
   source: Source,
   lookups: Lookups,
-): Plan {
+): ContainerRequest {
   const { bundle, directory } = source;
   // In a bundle, as the OCI has it, the command itself is process 1; with the library a reaper is.
   const reap = options.init ?? bundle === undefined;
-  const request: ContainerRequest = {
+  return {
     id,
     spec,
     bundle: directory,
@@ -133,7 +161,6 @@ function planned(
     deathSignal: !reap,
     lookups,
   };
-  return planContainer(request, facts);
 }
 
 /** A device node of an image is not to lead to a device of the host. */
@@ -149,6 +176,7 @@ interface Source {
   /** Made of an image. */
   readonly made?: ImageRoot;
   readonly image?: ImageConfig;
+  readonly identity?: ImageIdentity;
   readonly bundle?: Spec;
   /** What a bundle's relative paths are below. */
   readonly directory?: string;
@@ -166,19 +194,27 @@ async function openSource(host: Host, facts: Facts, request: Asked, undo: Undo):
     const root = bundle.root.path.startsWith('/') ? bundle.root.path : `${path}/${bundle.root.path}`;
     return { root: await usableRoot(host, root, 'root file system', '/root/path'), bundle, directory: path };
   }
-  const path = absolute(host, options.image);
-  const { spec: _edit, ...unedited } = options;
-  // Unpacking takes long, and no command, or a limit that cannot be set, can be told before: by a plan that is not used.
+  const { spec: _edit, ...rest } = options;
   // The caller's own edit of the specification is left out, for it is to be called once.
-  const refuse = (image: ImageConfig): Plan => {
+  const foresee = (image: ImageConfig) => {
     stopSignal(options, image);
     const stand = { root: '/image', image };
-    const spec = specified(host, facts, { ...request, options: unedited }, stand, undefined);
-    return planned(spec, facts, request, stand, nothingFound);
+    const unedited = withImageVolumes(rest as ContainerOptions, image, request.volumes);
+    const mounts = Object.fromEntries(wantedVolumes(unedited).map(({ name }) => [name, standVolume]));
+    const spec = specified(host, facts, { ...request, options: unedited, mounts }, stand, undefined);
+    const note = {
+      command: spec.process?.args ?? [],
+      config: containerConfig(options, image),
+      mountPoints: (spec.mounts ?? []).map(({ destination }) => destination),
+    };
+    const foreseen = requested(spec, request, stand, nothingFound);
+    // Unpacking takes long, and no command, or a limit that cannot be set, can be told before: by a plan that is not used.
+    return { flags: planFlags(foreseen, facts), note, refuse: () => void planContainer(foreseen, facts) };
   };
-  const unpacked = await unpackImage(host, facts, { path, id, userns: options.userns, images, cancel, refuse });
+  const { image, pull = 'missing', userns } = options;
+  const unpacked = await unpackImage(host, facts, { image, pull, id, userns, images, cancel, foresee });
   undo.add(() => unpacked.release());
-  return { root: unpacked.root.path, made: unpacked.root, image: unpacked.config };
+  return { root: unpacked.root.path, made: unpacked.root, image: unpacked.config, identity: unpacked.identity };
 }
 
 const absolute = ({ environment }: Host, path: string) => (path.startsWith('/') ? path : `${environment.cwd}/${path}`);

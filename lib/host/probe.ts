@@ -1,8 +1,9 @@
 import type { CgroupFacts, Facts, IdRange } from '../plan/facts.ts';
 import { parseSubordinate } from '../spec/users.ts';
+import { errnoOf, refused } from './failure.ts';
 import type { Environment, Host } from './host.ts';
 
-/** What this host can do. Whatever cannot be read is taken for missing; nothing here fails. */
+/** What this host can do. Whatever cannot be read is taken for missing, but where we are short of what it takes to read. */
 export async function probeFacts(host: Host): Promise<Facts> {
   const { kernel, arch, uid, gid, privileged } = host.environment;
   const mountinfo = textOf(host, '/proc/self/mountinfo');
@@ -26,9 +27,15 @@ export async function probeFacts(host: Host): Promise<Facts> {
   };
 }
 
+const shortOf = ['EMFILE', 'ENFILE', 'ENOMEM'];
+
 /** The text of a file; empty where it cannot be read. */
 export async function textOf(host: Host, path: string): Promise<string> {
-  return host.files.read(path).catch(() => '');
+  return host.files.read(path).catch((error: unknown) => {
+    // It is there all the same: whatever came of taking it for missing would name a wrong reason.
+    if (shortOf.includes(errnoOf(error) ?? '')) throw refused(error, { at: 'state', doing: `read ${path}` });
+    return '';
+  });
 }
 
 // ---- ids ---------------------------------------------------------------------------------------------------------------

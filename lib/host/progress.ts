@@ -27,7 +27,9 @@ export type Milestone = Exclude<Frame, { kind: 'trace' | 'handle' | 'forked' | '
  */
 export async function nextMilestone(channel: Channel, progress: Progress): Promise<Milestone | undefined> {
   for (;;) {
-    const received = await channel.receive();
+    const received = await channel.receive(hookTimeMs(progress)).catch((error: unknown) => {
+      throw heldUp(error, progress);
+    });
     if (received === undefined) return undefined;
     const { frame, handle } = received;
     switch (frame.kind) {
@@ -46,6 +48,35 @@ export async function nextMilestone(channel: Channel, progress: Progress): Promi
   }
 }
 
+/** The hooks that an init runs, each with the time that it was promised; 0 where it was promised none. */
+function hooksOf({ segment }: Progress): readonly { readonly path: string; readonly timeoutMs: number }[] {
+  return segment.ops.flatMap(({ op, operands }) => {
+    if (op !== 'hook') return [];
+    const { path, timeout } = operands as { readonly path: string; readonly timeout: number };
+    return [{ path, timeoutMs: timeout }];
+  });
+}
+
+/** Three weeks: longer than that, less the deadline itself, timers may not count. */
+const hookTimeMsMax = 0x7000_0000;
+
+const hookTimeMs = (progress: Progress) =>
+  Math.min(
+    hooksOf(progress).reduce((sum, { timeoutMs }) => sum + timeoutMs, 0),
+    hookTimeMsMax,
+  );
+
+/** An init that does not answer: a hook without a time of its own, where there is one, is the usual reason. */
+function heldUp(error: unknown, progress: Progress): unknown {
+  const endless = hooksOf(progress).filter(({ timeoutMs }) => timeoutMs === 0);
+  if (!RuntsError.is(error) || error.code !== 'ERR_TIMEOUT' || endless.length === 0) return error;
+  const paths = [...new Set(endless.map(({ path }) => path))].join(', ');
+  return new RuntsError('ERR_TIMEOUT', error.message, {
+    hint: `A createContainer or startContainer hook may not have ended (${paths}): give it a \`timeout\`, and that is waited for.`,
+    cause: error,
+  });
+}
+
 function keep(handles: Map<number, Handle>, tag: number, handle: Handle): void {
   if (handles.has(tag)) {
     handle.close();
@@ -60,10 +91,15 @@ export async function deliver(host: Host, channel: Channel, progress: Progress, 
     await sent;
   } catch (error) {
     if (RuntsError.is(error)) throw error;
-    host.processes.signal(channel.session.process, 9);
-    while ((await nextMilestone(channel, progress)) !== undefined);
+    await lastWords(host, channel, progress);
     throw refused(error, { at: 'spawn', doing: 'reach the init', facts: progress.facts });
   }
+}
+
+/** Throws what an init said that is given up, where it said anything. */
+export async function lastWords(host: Host, channel: Channel, progress: Progress): Promise<void> {
+  host.processes.signal(channel.session.process, 9);
+  while ((await nextMilestone(channel, progress)) !== undefined);
 }
 
 /** The error for a channel that ended before its time. */

@@ -1,5 +1,4 @@
 import { RuntsError } from '../errors.ts';
-import { normalizePath } from '../spec/paths.ts';
 import { errnoOf } from './failure.ts';
 import type { Host } from './host.ts';
 import { messageOf } from './undo.ts';
@@ -40,15 +39,26 @@ export async function usableRoot(host: Host, path: string, what: string, origin:
 /** More than the kernel follows. */
 const linksMax = 40;
 
-/** Where a path leads by the links at its end. */
+/** Where a path leads by the links on the way, as the kernel goes it: `..` is above where a link has led. */
 async function linkedTo(host: Host, path: string): Promise<string> {
-  let at = normalizePath(path);
-  for (let i = 0; i < linksMax; i++) {
-    const link = at === '/' ? undefined : await host.files.readLink(at);
-    if (link === undefined) break;
-    at = normalizePath(link.startsWith('/') ? link : `${at}/../${link}`);
+  const ahead = path.split('/').reverse();
+  let at: readonly string[] = [];
+  let links = 0;
+  for (let name = ahead.pop(); name !== undefined; name = ahead.pop()) {
+    if (name === '' || name === '.') continue;
+    if (name === '..') {
+      at = at.slice(0, -1);
+      continue;
+    }
+    const link = await host.files.readLink(`/${[...at, name].join('/')}`);
+    if (link === undefined || ++links > linksMax) {
+      at = [...at, name];
+      continue;
+    }
+    if (link.startsWith('/')) at = [];
+    ahead.push(...link.split('/').reverse());
   }
-  return at;
+  return `/${at.join('/')}`;
 }
 
 /** The first directory on the way to a path that we may not enter. */

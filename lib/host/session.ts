@@ -44,10 +44,13 @@ export class Channel {
     return this.#last;
   }
 
-  /** The next frame; undefined when the channel has ended. Trace frames are passed on and not given. */
-  async receive(): Promise<Received | undefined> {
+  /**
+   * The next frame; undefined when the channel has ended. Trace frames are passed on and not given. What the init runs
+   * meanwhile may have been promised more time than it itself has.
+   */
+  async receive(moreMs = 0): Promise<Received | undefined> {
     for (;;) {
-      const message = await this.#wait(nextMessage(this.session), 'waiting for the init', closeAll);
+      const message = await this.#wait(nextMessage(this.session), 'waiting for the init', closeAll, moreMs);
       if (message === undefined) return undefined;
       const { frame, handle } = open(message);
       this.#last = named(frame);
@@ -74,11 +77,12 @@ export class Channel {
     await this.#wait(this.session.send(goMessage(tag), handles), 'letting the init go on');
   }
 
-  async #wait<T>(work: Promise<T>, doing: string, late?: (value: T) => unknown): Promise<T> {
+  async #wait<T>(work: Promise<T>, doing: string, late?: (value: T) => unknown, moreMs = 0): Promise<T> {
     const { clock, processes } = this.#host;
     const { cancel } = this.#options;
     try {
-      return await within(work, { clock, deadlineMs: this.#deadlineMs, cancel, doing, ...(late && { late }) });
+      const deadlineMs = this.#deadlineMs + moreMs;
+      return await within(work, { clock, deadlineMs, cancel, doing, ...(late && { late }) });
     } catch (error) {
       if (!RuntsError.is(error) || error.code !== 'ERR_TIMEOUT') throw error;
       processes.signal(this.session.process, 9);

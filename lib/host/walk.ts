@@ -1,3 +1,4 @@
+import { RuntsError } from '../errors.ts';
 import type { Facts } from '../plan/facts.ts';
 import { type Plan, tags } from '../plan/plan.ts';
 import { encode } from '../program/encode.ts';
@@ -7,7 +8,7 @@ import { errnoOf, refused } from './failure.ts';
 import type { Handle, Host, Session, SpawnRequest } from './host.ts';
 import { type InputSources, openInputs } from './inputs.ts';
 import { writeMaps } from './maps.ts';
-import { deliver, died, nextMilestone, type Progress, unexpected } from './progress.ts';
+import { deliver, died, lastWords, nextMilestone, type Progress, unexpected } from './progress.ts';
 import { Channel, endSession } from './session.ts';
 import { Undo } from './undo.ts';
 
@@ -73,10 +74,16 @@ export async function beginWalk(host: Host, request: WalkRequest, undo: Undo): P
   const session = await spawn(ports, request);
   undo.add(() => endSession(host, session, deadlineMs));
   await request.born?.(session);
-  if (plan.maps !== undefined && !hasMapsSync(plan)) await writeMaps(ports, session.pid, plan.maps);
 
   const channel = new Channel(host, session, { deadlineMs, cancel, trace });
   const progress = { segment: plan.segment, inputs: plan.inputs, facts, handles, arrived: request.arrived };
+  if (plan.maps !== undefined && !hasMapsSync(plan)) {
+    await writeMaps(ports, session.pid, plan.maps).catch(async (error: unknown) => {
+      // It has no maps any more where it has ended, and may have said why.
+      if (RuntsError.is(error) && isGone(error.cause)) await lastWords(host, channel, progress);
+      throw error;
+    });
+  }
   const inputs = new Undo();
   undo.add(() => inputs.run());
   const registers = await openInputs(host, plan, { ...sources, facts, pid: session.pid }, patience, inputs);
@@ -85,6 +92,8 @@ export async function beginWalk(host: Host, request: WalkRequest, undo: Undo): P
   await inputs.run();
   return { session, channel, progress };
 }
+
+const isGone = (error: unknown) => ['ENOENT', 'ESRCH'].includes(errnoOf(error) ?? '');
 
 /** The answer at `tags.maps`: where the init makes its user namespace itself, it asks for the maps. */
 export function writeLater(ports: Host, { maps }: Plan): (session: Session) => Promise<undefined> {

@@ -1,6 +1,7 @@
 import { RuntsError } from '../errors.ts';
 import type { Facts, IdRange } from '../plan/facts.ts';
 import type { IdMap, Maps } from '../plan/plan.ts';
+import { idMapLinesMax } from '../spec/id-maps.ts';
 import type { IdMapping } from '../spec/types.ts';
 
 /** How many ids a container gets where there is a choice: all that fit in 16 bits, `nobody` (65534) among them. */
@@ -87,22 +88,12 @@ function rangeOfRoot(ranges: readonly IdRange[], available: readonly IdRange[] |
 function nestedMaps({ uid, gid, available }: Facts): Maps {
   const map = (own: number, ranges: readonly IdRange[]) => [
     { container: 0, host: own, size: 1 },
-    ...consecutive(ranges.flatMap((range) => without(range, own))),
+    ...consecutive(ranges, own),
   ];
   const uids = map(uid, available?.uids ?? []);
   const gids = map(gid, available?.gids ?? []);
   // Who has one group only has most likely been denied setgroups(2), and passes that on.
   return { uids, gids, setgroups: gids.length > 1 ? 'allow' : 'deny', by: 'write', origin: 'default: id maps' };
-}
-
-/** A range as the parts of it on both sides of an id. */
-function without({ start, count }: IdRange, id: number): IdRange[] {
-  if (id < start || id >= start + count) return [{ start, count }];
-  const parts = [
-    { start, count: id - start },
-    { start: id + 1, count: start + count - id - 1 },
-  ];
-  return parts.filter((part) => part.count > 0);
 }
 
 function userMaps(facts: Facts): Maps {
@@ -113,25 +104,46 @@ function userMaps(facts: Facts): Maps {
   }
   const { uids, gids } = facts.subordinate;
   return {
-    uids: [own(facts.uid), ...consecutive(uids)],
-    gids: [own(facts.gid), ...consecutive(gids)],
+    uids: [own(facts.uid), ...consecutive(uids, facts.uid)],
+    gids: [own(facts.gid), ...consecutive(gids, facts.gid)],
     setgroups: 'allow',
     by: 'newuidmap',
     origin,
   };
 }
 
-/** Ids from 1 on, taken from the ranges in turn. */
-function consecutive(ranges: readonly IdRange[]): IdMap[] {
+/** Ids from 1 on, taken from the ranges in turn: what the kernel takes beside a line of one's own id. */
+function consecutive(ranges: readonly IdRange[], own: number): IdMap[] {
   const maps: IdMap[] = [];
   let container = 1;
-  for (const { start, count } of ranges) {
+  for (const { start, count } of disjoint(ranges, own).slice(0, idMapLinesMax - 1)) {
     const size = Math.min(count, idsWanted - container);
     if (size <= 0) break;
     maps.push({ container, host: start, size });
     container += size;
   }
   return maps;
+}
+
+/** Ranges without what an earlier one has, or is one's own: /etc/subuid may name a user twice, and the kernel no id. */
+function disjoint(ranges: readonly IdRange[], own: number): IdRange[] {
+  const taken: IdRange[] = [{ start: own, count: 1 }];
+  for (const range of ranges) {
+    const same = taken.filter((other) => overlap(range, other));
+    taken.push(...same.reduce((parts, other) => parts.flatMap((part) => without(part, other)), [range]));
+  }
+  return taken.slice(1);
+}
+
+const overlap = (a: IdRange, b: IdRange) => a.start < b.start + b.count && b.start < a.start + a.count;
+
+/** The parts of a range before and after another one. */
+function without(range: IdRange, other: IdRange): IdRange[] {
+  if (!overlap(range, other)) return [range];
+  const otherEnd = other.start + other.count;
+  const before = { start: range.start, count: other.start - range.start };
+  const after = { start: otherEnd, count: range.start + range.count - otherEnd };
+  return [before, after].filter(({ count }) => count > 0);
 }
 
 /** Whether an id inside stands for one outside. */

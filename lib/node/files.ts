@@ -70,20 +70,8 @@ export const files: Files = {
   },
 
   async replace(path, text, mode = 0o600) {
-    const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
-    const file = await fs.open(temporary, 'wx', mode);
-    try {
-      try {
-        await file.writeFile(text);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      await fs.rename(temporary, path);
-    } catch (error) {
-      await fs.unlink(temporary).catch(() => undefined);
-      throw error;
-    }
+    const isThere = (await unless(nowhere, fs.lstat(path))) !== undefined;
+    if (isThere || !(await makeWhole(path, text, mode))) await exchange(path, text, mode);
     await syncDirectory(dirname(path));
   },
 
@@ -179,6 +167,48 @@ function strictText(bytes: Buffer, path: string): string {
       hint: 'JSON is UTF-8: write it again in that encoding.',
       cause: error,
     });
+  }
+}
+
+// No constant of Node's.
+const unnamed = 0o20000000 | constants.O_DIRECTORY;
+
+/**
+ * Makes a file where there is none. It has no name before it is whole (O_TMPFILE): whoever is killed meanwhile leaves nothing.
+ * False where the name is taken, or that cannot be done here.
+ */
+async function makeWhole(path: string, text: string, mode: number): Promise<boolean> {
+  const file = await fs.open(dirname(path), unnamed | constants.O_WRONLY, mode).catch(() => undefined);
+  if (file === undefined) return false;
+  return fill(file, text, () => {
+    const handle = orThrow(native.duplicate(file.fd), path);
+    const refused = native.linkFile(handle, path);
+    handle.close();
+    return refused === undefined;
+  });
+}
+
+/** In the place of another, which is there until the rename. */
+async function exchange(path: string, text: string, mode: number): Promise<void> {
+  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+  const file = await fs.open(temporary, 'wx', mode);
+  try {
+    await fill(file, text);
+    await fs.rename(temporary, path);
+  } catch (error) {
+    await fs.unlink(temporary).catch(() => undefined);
+    throw error;
+  }
+}
+
+/** Writes what a file is to hold, to the disk, and closes it; what is done before that has its result given back. */
+async function fill(file: fs.FileHandle, text: string, then: () => boolean = () => true): Promise<boolean> {
+  try {
+    await file.writeFile(text);
+    await file.sync();
+    return then();
+  } finally {
+    await file.close();
   }
 }
 

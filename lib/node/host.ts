@@ -39,6 +39,7 @@ function environment(): Environment {
   const uid = process.geteuid?.() ?? 0;
   const newuidmap = findProgram('newuidmap');
   const newgidmap = findProgram('newgidmap');
+  const fuseOverlayfs = findProgram('fuse-overlayfs');
   return {
     uid,
     gid: process.getegid?.() ?? 0,
@@ -52,7 +53,11 @@ function environment(): Environment {
     runtimeDirectory: process.env['XDG_RUNTIME_DIR'] || `/run/user/${uid}`,
     stateDirectory: stateDirectory({ uid, env: process.env }),
     dataDirectory: dataDirectory({ uid, env: process.env }),
-    programs: { ...(newuidmap !== undefined && { newuidmap }), ...(newgidmap !== undefined && { newgidmap }) },
+    programs: {
+      ...(newuidmap !== undefined && { newuidmap }),
+      ...(newgidmap !== undefined && { newgidmap }),
+      ...(fuseOverlayfs !== undefined && { fuseOverlayfs }),
+    },
   };
 }
 

@@ -138,6 +138,8 @@ export interface Native {
    * attached before, on a thread of the pool. The detail of a failure is the command of bpf(2).
    */
   filterDevices(cgroup: NativeHandle, program: Uint8Array): Promise<Failure | undefined> | Failure;
+  /** Gives a file without a name (O_TMPFILE) one; EEXIST where it is taken. */
+  linkFile(file: NativeHandle, path: string): Failure | undefined;
   /** Whether we have CAP_SYS_ADMIN over our mount namespace. */
   isPrivileged(): boolean;
 

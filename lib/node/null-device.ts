@@ -1,5 +1,8 @@
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { RuntsError } from '../errors.ts';
+import { withheld } from '../hints.ts';
 import type { Handle } from '../host/host.ts';
+import { errnoName } from '../program/errno.ts';
 import { isFailure, orThrow } from './failure.ts';
 import { type NativeHandle, native } from './native.ts';
 
@@ -19,13 +22,12 @@ export function passedOn(fd: number): Handle {
 
 /** The null device, to be read from or written to, and nothing else. */
 export function nullDevice(flags: number): Handle {
-  const mount = readonlyMount();
-  try {
-    return opened(mount === undefined ? path : `/proc/self/fd/${mount.fd}`, flags);
-  } finally {
-    mount?.close();
-  }
+  kept ??= readonlyMount();
+  return opened(kept === undefined ? path : `/proc/self/fd/${kept.fd}`, flags);
 }
+
+/** Made once: to let go of a mount, a thread waits until every processor has taken notice. */
+let kept: NativeHandle | undefined;
 
 /** Undefined where we may not clone mounts, and so are not who owns the device. */
 function readonlyMount(): NativeHandle | undefined {
@@ -34,7 +36,14 @@ function readonlyMount(): NativeHandle | undefined {
   const refused = native.mountAttributes(mount, untouchable, 0, 0, false);
   if (refused === undefined) return mount;
   mount.close();
-  return orThrow<never>(refused, path);
+  const errno = errnoName(refused.errno);
+  throw new RuntsError(
+    'ERR_SETUP',
+    `cannot give ${path} to a container so that it cannot be changed: ${errno} in mount_setattr`,
+    {
+      hint: withheld('mount_setattr'),
+    },
+  );
 }
 
 function opened(from: string, flags: number): Handle {

@@ -2,11 +2,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { promises as fs } from 'node:fs';
 import { constants } from 'node:os';
 import { isAbsolute } from 'node:path';
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { RuntsError } from '../errors.ts';
 import type { RunOptions, RunResult } from '../host/host.ts';
 import { errnoNumber } from '../program/errno.ts';
 import { systemError } from './failure.ts';
+import { openHandle } from './handle.ts';
+import { openStdio } from './stdio.ts';
 
 const outputBytesMax = 64 * 1024;
 /** How long what a program left running may keep its output open after the end of the program itself. */
@@ -19,20 +21,27 @@ export async function run(file: string, args: readonly string[], options: RunOpt
   if (!isAbsolute(file))
     throw new RuntsError('ERR_SPEC', `${JSON.stringify(file)} is not an absolute path of a program`);
   const { cwd = '/', environment = [], name = file, input = '' } = options;
-  const env = environmentOf(environment);
-  const child = spawn(file, [...args], { argv0: name, env, cwd, stdio: 'pipe', detached: true });
-  // Heard from the beginning: what cannot be started says so a moment later, and has no streams where descriptors ran out.
-  const ended = end(child);
-  const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)];
-  give(child, input);
-  const limits = limit(child, options);
+  // Pipes of our own: of those that Node makes it forgets our ends where it finds no descriptors left to start the program.
+  const pipes = await openStdio({ stdin: 'pipe', stdout: 'pipe', stderr: 'pipe' });
+  let limits: Limits | undefined;
   try {
+    const env = environmentOf(environment);
+    const stdio = pipes.handles.map((handle) => openHandle(handle).fd);
+    const child = spawn(file, [...args], { argv0: name, env, cwd, stdio, detached: true });
+    // Heard from the beginning: what cannot be started says so a moment later.
+    const ended = exit(child);
+    for (const handle of pipes.handles) handle.close();
+    const [stdout, stderr] = [collect(pipes.stdout), collect(pipes.stderr)];
+    give(pipes.stdin, input);
+    limits = limit(child, options);
     const code = await ended;
-    return { code, timedOut: limits.timedOut(), stdout: stdout(), stderr: stderr() };
+    await whole([stdout, stderr]);
+    return { code, timedOut: limits.timedOut(), stdout: stdout.text(), stderr: stderr.text() };
   } catch (error) {
     throw await missingDirectory(error, cwd);
   } finally {
-    limits.release();
+    limits?.release();
+    pipes.close();
   }
 }
 
@@ -42,24 +51,30 @@ function environmentOf(entries: readonly string[]): Record<string, string> {
   return Object.fromEntries(pairs.map(([entry, equals]) => [entry.slice(0, equals), entry.slice(equals + 1)]));
 }
 
-/** The exit code, once the output is whole too; what the program left running is not waited for much longer. */
-function end(child: ChildProcess): Promise<number> {
+function exit(child: ChildProcess): Promise<number> {
   return new Promise((resolve, reject) => {
     child.once('error', reject);
-    child.once('exit', (code, signal) => {
-      const done = () => {
-        clearTimeout(linger);
-        for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.destroy();
-        resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal]));
-      };
-      const linger = setTimeout(done, lingerMs);
-      child.once('close', done);
-    });
+    child.once('exit', (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
   });
 }
 
+/** What the program left running may have the output open still, and is not waited for much longer. */
+async function whole(outputs: readonly Output[]): Promise<void> {
+  let linger: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    linger = setTimeout(resolve, lingerMs);
+  });
+  await Promise.race([Promise.all(outputs.map(({ ended }) => ended)), late]);
+  clearTimeout(linger);
+}
+
+interface Limits {
+  timedOut(): boolean;
+  release(): void;
+}
+
 /** Kills all of its session's first group at the end of its time, or when nobody wants its result any more. */
-function limit(child: ChildProcess, { timeoutMs, cancel }: RunOptions) {
+function limit(child: ChildProcess, { timeoutMs, cancel }: RunOptions): Limits {
   let timedOut = false;
   // Until it is collected its number is nobody else's.
   const kill = (): void => {
@@ -97,12 +112,18 @@ async function missingDirectory(error: unknown, cwd: string): Promise<unknown> {
 }
 
 /** A program need not read its input: what is left of it is nobody's error. */
-function give(child: ChildProcess, input: string): void {
-  child.stdin?.on('error', () => undefined);
-  child.stdin?.end(input);
+function give(stdin: Writable | undefined, input: string): void {
+  stdin?.on('error', () => undefined);
+  stdin?.end(input);
 }
 
-function collect(stream: Readable | null | undefined): () => string {
+interface Output {
+  /** Fulfilled at its end. */
+  readonly ended: Promise<void>;
+  text(): string;
+}
+
+function collect(stream: Readable | undefined): Output {
   const chunks: Buffer[] = [];
   let room = outputBytesMax;
   // What cannot be read of its output is lost; its exit code is what counts.
@@ -111,5 +132,8 @@ function collect(stream: Readable | null | undefined): () => string {
     if (room > 0) chunks.push(chunk.subarray(0, room));
     room -= chunk.length;
   });
-  return () => Buffer.concat(chunks).toString();
+  const ended = new Promise<void>((resolve) => {
+    stream?.once('close', () => resolve());
+  });
+  return { ended, text: () => Buffer.concat(chunks).toString() };
 }

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { appendFileSync, readFileSync, writeSync } from 'node:fs';
 import { constants } from 'node:os';
 import { basename, join } from 'node:path';
@@ -6,6 +7,7 @@ import type { Terminal, World } from '../cli/world.ts';
 import { RuntsError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import type { ImagePort } from '../host/image.ts';
+import type { VolumePort } from '../host/volumes.ts';
 import { observed } from './debug.ts';
 import { createHost } from './host.ts';
 import { native, packageRoot } from './native.ts';
@@ -16,15 +18,20 @@ import { openTerminal } from './terminal.ts';
 export function createWorld(): World {
   let host: Host | undefined;
   let hear: ((line: string) => void) | undefined;
-  return {
+  const world: World = {
     get host() {
       host ??= hear === undefined ? createHost() : observed(createHost(), hear);
       return host;
     },
-    images,
+    images: imagesOf(() => world),
     async imageVerbs() {
       const { imageVerbs } = await import('../images/verbs.ts');
-      return imageVerbs(this.host.environment.dataDirectory);
+      return imageVerbs(world.host);
+    },
+    volumes: volumesOf(() => world),
+    async volumeVerbs() {
+      const { volumeVerbs } = await import('../volumes/verbs.ts');
+      return volumeVerbs(world.host);
     },
     name: basename(process.argv[1] ?? 'runts').replace(/\.js$/, ''),
     get version() {
@@ -44,15 +51,28 @@ export function createWorld(): World {
     terminal,
     onSignal,
   };
+  return world;
 }
 
-/** Archives want compression, digests and streams, which take longer to load than a container to start. */
-const images: ImagePort = {
-  async open(path) {
-    const { imageArchives } = await import('../images/port.ts');
-    return imageArchives.open(path);
+/** Archives and registries want compression, digests and streams, which take longer to load than a container to start. */
+const imagesOf = (world: () => World): ImagePort => ({
+  async open(image, options) {
+    const { shownImages } = await import('../images/verbs.ts');
+    const { host, printError, terminal } = world();
+    // The standard output is the command's.
+    const show = { print: printError, style: terminal.errors ? 'bars' : 'lines', size: terminal.size } as const;
+    return shownImages(host, show).open(image, options);
   },
-};
+});
+
+/** They are loaded when a container has some. */
+const volumesOf = (world: () => World): VolumePort => ({
+  newName: () => randomBytes(32).toString('hex'),
+  async open(request) {
+    const { commandLinePort } = await import('../volumes/verbs.ts');
+    return commandLinePort(world().host).open(request);
+  },
+});
 
 /** Of a checkout; a package that was installed has none. */
 function commit(): string | undefined {

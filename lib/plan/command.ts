@@ -5,8 +5,16 @@ import { execute, type Start } from '../process/exec.ts';
 import { runHooks } from '../process/hooks.ts';
 import { identity } from '../process/identity.ts';
 import { setFirstRlimits, setLastRlimits, setRlimits } from '../process/limits.ts';
-import { resetAffinity, setAffinity, setMemoryPolicy, setPersonality, setScheduling } from '../process/schedule.ts';
+import {
+  isInherited,
+  resetAffinity,
+  setAffinity,
+  setMemoryPolicy,
+  setPersonality,
+  setScheduling,
+} from '../process/schedule.ts';
 import { newKeyring, ownStdio, type Stdio, setStdio, startSession, type Terminal } from '../process/stdio.ts';
+import { letsJoin } from '../seccomp/joins.ts';
 import type { Hook, Linux, Process } from '../spec/types.ts';
 import { addInput, type Draft } from './draft.ts';
 import type { Facts } from './facts.ts';
@@ -41,7 +49,12 @@ export interface Command {
 /** By whoever connects to the container's socket, or by the host, at its last sync point. */
 export type CommandStart =
   | { readonly kind: 'socket'; readonly hooks: readonly Hook[] }
-  | { readonly kind: 'channel'; readonly tag: number };
+  | {
+      readonly kind: 'channel';
+      readonly tag: number;
+      /** The last step into the container, to be taken as late as it can be. */
+      readonly fork?: (() => void) | undefined;
+    };
 
 /** Everything between the place where a command runs and its exec. */
 export function addCommand(draft: Draft, facts: Facts, command: Command): void {
@@ -56,9 +69,11 @@ export function addCommand(draft: Draft, facts: Facts, command: Command): void {
     hint: subordinateHint,
   });
   const stdio = streams ?? { stdin: terminal!.slave, stdout: terminal!.slave, stderr: terminal!.slave };
-  startSession(ops);
+  const arrive = arrival(draft, facts, command);
+  // A session is led by who makes it, and ends with its leader.
+  if (arrive === undefined) startSession(ops, terminal);
   if (command.newKeyring) newKeyring(ops, command.id);
-  setStdio(ops, stdio, terminal);
+  setStdio(ops, stdio);
   if (terminal !== undefined || command.ownStdio) ownStdio(ops, stdio, terminal, who);
   setScheduling(ops, process);
   setMemoryPolicy(ops, linux.memoryPolicy);
@@ -82,8 +97,26 @@ export function addCommand(draft: Draft, facts: Facts, command: Command): void {
     filter: seccompFilter(linux.seccomp, facts.arch),
     cwd: process.cwd,
     descriptors: inherited(draft, command.preserveFds),
-    start: start && lastWord(draft, process, start),
+    start: start && { ...lastWord(draft, process, start), arrive },
   });
+}
+
+/** Forks now or, where that can be, when all is done that takes more rights than the command has. */
+function arrival({ ops }: Draft, facts: Facts, { start, terminal, process, linux }: Command): Start['arrive'] {
+  if (start?.kind !== 'channel' || start.fork === undefined) return undefined;
+  const { fork } = start;
+  const filter = seccompFilter(linux.seccomp, facts.arch);
+  const filtered = filter !== undefined && filter.notify === undefined && letsJoin(filter.filter, facts.arch);
+  const privileged = filter !== undefined && process.noNewPrivileges !== true;
+  if ((privileged && !filtered) || !isInherited(process.scheduler)) {
+    fork();
+    return undefined;
+  }
+  const join = () => {
+    fork();
+    startSession(ops, terminal);
+  };
+  return { filtered, fork: join };
 }
 
 function inherited(draft: Draft, count: number): string[] {

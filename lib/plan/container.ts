@@ -27,6 +27,7 @@ import { addCommand } from './command.ts';
 import { filtersDevices, planCgroup } from './container-cgroup.ts';
 import { addInput } from './draft.ts';
 import type { Facts } from './facts.ts';
+import { fuseRoot } from './fuse.ts';
 import { netDevicesOf } from './network.ts';
 import { type CgroupPlan, type Plan, tags } from './plan.ts';
 import { checkPlan } from './rules.ts';
@@ -114,6 +115,9 @@ export function planContainer(request: ContainerRequest, facts: Facts): Plan {
   return finish(scene);
 }
 
+/** CLONE_NEW* flags of the plan that a configuration compiles into: known long before the rest of it. */
+export const planFlags = (request: ContainerRequest, facts: Facts): number => setScene(request, facts).shape.flags;
+
 function buildRoot(scene: Scene): Site {
   const { request, facts, shape, maps, receives, draft } = scene;
   const warn = (origin: string, message: string) => void draft.warnings.push({ origin, message });
@@ -137,7 +141,10 @@ function buildRoot(scene: Scene): Site {
   if (request.root.kind === 'host') {
     return { ...bare, root: hostRoot(bare, { readonly: request.spec.root.readonly === true }) };
   }
-  if (request.root.kind === 'overlay') return { ...bare, root: overlayRoot(bare, request.root.layers) };
+  if (request.root.kind === 'overlay') {
+    const { layers } = request.root;
+    return { ...bare, root: layers.server ? fuseRoot(draft, bare, layers, shape.user) : overlayRoot(bare, layers) };
+  }
   const { path, nodev } = request.root;
   // Hooks that mount something into the root file system do it where the bundle has it; and what is to be moved over the
   // old root cannot stand there.

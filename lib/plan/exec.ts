@@ -63,6 +63,7 @@ export function planExec(request: ExecRequest, facts: Facts): Plan {
   const root = rootOfContainer(draft);
   const terminal = stdio === undefined ? addTerminal(draft, request, root) : undefined;
   makeWorkingDirectory(draft, process, root);
+  const forks = namespaces.has('pid') || namespaces.has('time');
   const files = commandFiles(process.args, process.env ?? []);
   ops.op('find', { files }, '/process/args/0');
   addCommand(draft, facts, {
@@ -80,7 +81,7 @@ export function planExec(request: ExecRequest, facts: Facts): Plan {
     cpus: spec.linux.resources?.cpu?.cpus,
     later: true,
     deathSignal: undefined,
-    start: { kind: 'channel', tag: tags.start },
+    start: { kind: 'channel', tag: tags.start, fork: forks ? () => ops.op('fork', {}, 'exec: namespaces') : undefined },
   });
   return finish(draft);
 }
@@ -109,7 +110,6 @@ function joinAll(draft: Draft, { pid, namespaces }: ExecRequest): void {
   ops.op('undumpable', {}, 'default: no attaching');
   ops.op('join', { namespaces: others.map(input), user }, origin);
   if (user !== undefined) ops.op('become_root', {}, origin);
-  if (namespaces.has('pid') || namespaces.has('time')) ops.op('fork', {}, origin);
 }
 
 /** The root of the mount namespace, which setns(2) has made ours. */

@@ -1,5 +1,6 @@
 import type { Property } from '../cgroups/scope.ts';
 import type { Op } from '../program/ops.ts';
+import type { LayersServer, OverlayLayers } from '../rootfs/overlay-root.ts';
 import type { NamespaceType } from '../spec/names.ts';
 import type { IntelRdt } from '../spec/types.ts';
 import type { NetDeviceMove } from './network.ts';
@@ -51,7 +52,23 @@ export type Input =
   /** The socket at which the container waits to be started. */
   | { readonly kind: 'listener'; readonly register: string; readonly origin: string }
   /** A descriptor of the caller's that the command gets, too. */
-  | { readonly kind: 'inherited'; readonly register: string; readonly fd: number; readonly origin: string };
+  | { readonly kind: 'inherited'; readonly register: string; readonly fd: number; readonly origin: string }
+  | FuseInput;
+
+/** A mount of layers whose files a program serves, which runs as long as the container does. */
+export interface FuseInput {
+  readonly kind: 'fuse';
+  readonly register: string;
+  readonly layers: OverlayLayers;
+  readonly server: LayersServer;
+  /** It is made in the container's user namespace. */
+  readonly mapped: boolean;
+  /** The layers have the ids of the host: the server gets them through a mount that maps owners. */
+  readonly shared: boolean;
+  /** Of the mount: MOUNT_ATTR_*. */
+  readonly attributes: number;
+  readonly origin: string;
+}
 
 /** One write to a control file of cgroup v2. */
 export interface CgroupWrite {

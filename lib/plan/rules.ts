@@ -138,6 +138,11 @@ export const planRules: readonly PlanRule[] = [
     of: 'container',
     holds: (plan) => !has(plan, 'await_start') || letsGoFirst(plan),
   },
+  {
+    name: 'who joins a PID namespace leads a session there',
+    of: 'exec',
+    holds: (plan) => !has(plan, 'fork') || ascending([first(plan, 'fork'), first(plan, 'new_session')]),
+  },
   { name: 'a later command that waits holds nothing of the host', of: 'exec', holds: letsGoFirst },
   { name: 'a created container waits only to be started', of: 'container', holds: createdIsAll },
   { name: 'hooks hear the state, and run in the root that they are for', of: 'container', holds: hooksAreInPlace },
@@ -150,6 +155,11 @@ export const planRules: readonly PlanRule[] = [
     name: 'what the host opens is what the program expects',
     of: 'any',
     holds: (plan) => plan.inputs.map(({ register }) => register).join() === plan.segment.inputs.join(),
+  },
+  {
+    name: 'a program that serves files is out of sight of the container',
+    of: 'container',
+    holds: (plan) => (plan.flags & namespaceFlags.pid) !== 0 || plan.inputs.every(({ kind }) => kind !== 'fuse'),
   },
   { name: 'every register is filled and used', of: 'any', holds: registersAreUsed },
   {
@@ -189,17 +199,34 @@ const withFilterAndHooks: ReadonlySet<OpName> = new Set<OpName>([
   'rlimit',
 ]);
 
+/** What is left to who joins a container, once it can be seen there. */
+const arrival: ReadonlySet<OpName> = new Set<OpName>([
+  'fork',
+  'new_session',
+  'controlling_terminal',
+  'keep_only',
+  'sync',
+  'descriptors',
+  'close_from',
+  'rlimit',
+  'exec',
+]);
+
+/** Who is about to join a container may have its filter before, if that lets it. */
+const arrivesFiltered = (plan: Plan): boolean => plan.segment.ops[filterAt(plan) + 1]?.op === 'fork';
+
 function filterIsInPlace(plan: Plan): boolean {
   const filter = filterAt(plan);
   if (filter === -1) return true;
   if (!has(plan, 'no_new_privs')) return filter < first(plan, 'ids');
   // A hook of the container is a program of the image's, maybe: what binds the command binds it, too.
   const hook = plan.segment.ops.findIndex(isLateHook);
-  const allowed = hook === -1 ? withFilter : withFilterAndHooks;
+  const bare = arrivesFiltered(plan) ? arrival : withFilter;
+  const allowed = hook === -1 ? bare : withFilterAndHooks;
   return (
     first(plan, 'no_new_privs') < filter &&
     (hook === -1 || (first(plan, 'await_start') < filter && filter < hook)) &&
-    plan.segment.ops.slice(filter).every(({ op }) => allowed.has(op))
+    plan.segment.ops.slice(filter + 1).every(({ op }) => allowed.has(op))
   );
 }
 

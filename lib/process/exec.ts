@@ -33,6 +33,8 @@ export interface Filter {
 }
 
 export interface Start {
+  /** Goes on in the PID namespace of the container, where its processes see us: once there is nothing that they could take. */
+  readonly arrive?: { readonly fork: () => void; readonly filtered: boolean } | undefined;
   /** Says that all is made, and waits, with no more registers open than these and its own. */
   readonly wait: (kept: readonly string[]) => unknown;
   /** Hooks run as the command's user, and with its capabilities. */
@@ -51,6 +53,8 @@ export interface Start {
  *   much: such a command waits before;
  * - the bounding set is reduced while there is CAP_SETPCAP; groups before ids, ids before capabilities;
  * - a change of ids forgets the death signal;
+ * - who joins a PID namespace arrives there last, with no right that the command has not: CAP_SYS_PTRACE in the user
+ *   namespace that we are in is over us, too, undumpable or not;
  * - descriptors are closed first, unless the start or a hook still needs one.
  */
 export function execute(ops: Builder, execution: Execution): void {
@@ -68,7 +72,8 @@ export function execute(ops: Builder, execution: Execution): void {
   ops.op('capabilities', { effective, permitted, inheritable, ambient }, '/process/capabilities');
   arriveAgain(ops, execution);
   if (deathSignal !== undefined) ops.op('death_signal', { signal: deathSignal }, 'default: death signal');
-  if (early) runLateHooks(ops, execution);
+  if (start?.arrive !== undefined) arriveLast(ops, execution, start, start.arrive);
+  else if (early) runLateHooks(ops, execution);
   else startLate(ops, execution);
   ops.op('exec', { files, argv, env }, '/process/args');
 }
@@ -100,7 +105,7 @@ function arriveAgain(ops: Builder, { identity, cwd }: Execution): void {
 
 /** A filter is about to come, and what can be done before it is done before it. */
 function startEarly(ops: Builder, { start, descriptors }: Execution): void {
-  if (start === undefined) return;
+  if (start === undefined || start.arrive !== undefined) return;
   start.wait(descriptors);
   if (start.hooks === undefined) setDescriptors(ops, descriptors);
   start.rest();
@@ -124,6 +129,22 @@ function startLate(ops: Builder, { start, descriptors, filter }: Execution): voi
   setDescriptors(ops, descriptors);
   start.rest();
   if (last) installFilter(ops, filter);
+}
+
+/** A filter that was not needed before the ids, and lets us arrive, comes before we do. */
+function arriveLast(
+  ops: Builder,
+  execution: Execution,
+  start: Start,
+  { fork, filtered }: NonNullable<Start['arrive']>,
+) {
+  const { descriptors, filter, noNewPrivileges } = execution;
+  if (noNewPrivileges && filtered) installFilter(ops, filter);
+  fork();
+  start.wait(descriptors);
+  setDescriptors(ops, descriptors);
+  start.rest();
+  if (noNewPrivileges && !filtered) installFilter(ops, filter);
 }
 
 function setDescriptors(ops: Builder, descriptors: readonly string[]): void {

@@ -51,6 +51,10 @@ export function setScheduling(ops: Builder, { scheduler, ioPriority }: Process):
   if (ioPriority !== undefined) setIoPriority(ops, ioPriority);
 }
 
+/** Whether a child has it from its parent: one with a deadline may have none, and what is reset on fork it has not. */
+export const isInherited = (scheduler: Scheduler | undefined): boolean =>
+  scheduler?.policy !== 'SCHED_DEADLINE' && !(scheduler?.flags ?? []).includes('SCHED_FLAG_RESET_ON_FORK');
+
 function setScheduler(ops: Builder, asked: Scheduler): void {
   const origin = '/process/scheduler';
   const { nice = 0, priority = 0, flags = [], runtime = 0, deadline = 0, period = 0 } = asked;

@@ -58,8 +58,9 @@ export function openTerminal(ops: Builder, { devpts, console, size, plain }: Ter
 }
 
 /** A session of processes of the command's own: without, it could push input into the caller's terminal (CVE-2017-5226). */
-export function startSession(ops: Builder): void {
+export function startSession(ops: Builder, terminal: Terminal | undefined): void {
   ops.op('new_session', {}, 'default: session');
+  if (terminal !== undefined) ops.op('controlling_terminal', { src: terminal.slave }, '/process/terminal');
 }
 
 /**
@@ -72,8 +73,7 @@ export function newKeyring(ops: Builder, id: string): void {
 }
 
 /** Gives the command its descriptors 0 to 2. */
-export function setStdio(ops: Builder, stdio: Stdio, terminal: Terminal | undefined): void {
-  if (terminal !== undefined) ops.op('controlling_terminal', { src: terminal.slave }, '/process/terminal');
+export function setStdio(ops: Builder, stdio: Stdio): void {
   ops.op('stdio', { ...stdio }, 'default: stdio');
 }
 

@@ -134,7 +134,7 @@ export const ops = {
     operands: { root: input, path: text, mode, content: bytes },
   },
   node: {
-    doc: 'Makes a device node or a fifo, with owner; type is S_IFCHR, S_IFBLK or S_IFIFO. One that is there already is left as it is; EEXIST when there is anything else.',
+    doc: 'Makes a device node or a fifo, with owner; type is S_IFCHR, S_IFBLK or S_IFIFO. One that is there already is left as it is; EEXIST when there is anything else; EBUSY when that is an empty file, as a device may be mounted on.',
     operands: { root: input, path: text, mode: int(0o177777n), major: int(), minor: int(), uid: int(), gid: int() },
   },
   write: {
@@ -344,6 +344,10 @@ export const ops = {
   },
   unpack: {
     doc: 'Makes files, directories, links and nodes below a directory, as a stream of records says (lib/layers/records.ts): the layers of images. Their names are resolved inside the directory, through its own links only. ENODATA: the stream ended before its last record.',
+    operands: { src: input, root: input },
+  },
+  read_tree: {
+    doc: 'Tells what is in directories below a directory, and what their regular files contain, as questions on a stream ask (lib/layers/tree-reader.ts): what a container has changed. No link is followed. ENODATA: the stream ended without a last question.',
     operands: { src: input, root: input },
   },
 } as const satisfies Record<string, OpRow>;

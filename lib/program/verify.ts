@@ -20,7 +20,7 @@
 //     must = all ones, may = all zeros. At the start slot 0 has must = may = { 0 .. inputs - 1 }.
 //     flow(j, must', may'): must[j mod 16] &= must'; may[j mod 16] |= may'.
 //     `landing` = the furthest op that a skip leads to so far, at first 0.
-//     State of the order: pivoted, filtered, unprivileged (no_new_privs has run).
+//     State of the order: reaped, pivoted, filtered, unprivileged (no_new_privs has run).
 //
 //     For each op i:
 //      1. code < kOpCount                                                                         opcode
@@ -28,6 +28,7 @@
 //      3. order (with `landing` of the ops before this one):
 //          barrier ops: landing <= i and on_error == FAIL                                        barrier
 //          end ops: if and only if i == ops - 1                                                      end
+//          once op reap is behind: not reap, fork or await_start                                    reap
 //          host ops: not pivoted                                                                   pivot
 //          op pivot, op move_root: not pivoted; then pivoted                                       pivot
 //          any op while filtered: among `afterFilter`, or, if the filter came without no_new_privs before it, among
@@ -75,6 +76,7 @@ export type Reason =
   | 'condition'
   | 'barrier'
   | 'end'
+  | 'reap'
   | 'pivot'
   | 'seccomp'
   | 'slot'
@@ -91,7 +93,12 @@ export interface Refusal {
   readonly reason: Reason;
 }
 
-/** What may still run once a filter is installed, which may deny it: the hooks that it is to bind, and what follows them. */
+/** What a reaper cannot follow: it knows one child, and the channel that they have in common. */
+const notUnderReaper: ReadonlySet<OpName> = new Set(['reap', 'fork', 'await_start'] as const);
+/**
+ * What may still run once a filter is installed, which may deny it: the hooks that it is to bind, and what follows them; and
+ * the last steps of who joins a container, where the filter was seen to let them.
+ */
 const afterFilter: ReadonlySet<OpName> = new Set([
   'seccomp',
   'listener',
@@ -102,6 +109,11 @@ const afterFilter: ReadonlySet<OpName> = new Set([
   'descriptors',
   'close_from',
   'rlimit',
+  'fork',
+  'new_session',
+  'controlling_terminal',
+  'keep_only',
+  'sync',
 ] as const);
 /** Without no_new_privs a filter needs CAP_SYS_ADMIN, so it goes before the ops that give capabilities up. */
 const afterEarlyFilter: ReadonlySet<OpName> = new Set([
@@ -180,6 +192,7 @@ interface State {
   readonly data: number;
   readonly ring: readonly Known[];
   landing: number;
+  reaped: boolean;
   pivoted: boolean;
   unprivileged: boolean;
   allowed: 'all' | 'afterFilter' | 'afterEarlyFilter';
@@ -203,6 +216,7 @@ function start(view: DataView): State {
     data: view.getUint32(headerAt.data, true),
     ring: known,
     landing: 0,
+    reaped: false,
     pivoted: false,
     unprivileged: false,
     allowed: 'all',
@@ -244,6 +258,8 @@ function orderReason(state: State, i: number, layout: Layout, skips: boolean): R
   const { name } = layout;
   if (layout.barrier && (state.landing > i || skips)) return 'barrier';
   if (layout.end !== (i === state.ops - 1)) return 'end';
+  if (state.reaped && notUnderReaper.has(name)) return 'reap';
+  if (name === 'reap') state.reaped = true;
   const pivots = name === 'pivot' || name === 'move_root';
   if (state.pivoted && (layout.host || pivots)) return 'pivot';
   if (pivots) state.pivoted = true;

@@ -32,8 +32,8 @@ export function addDevices(site: Site, devices: readonly Device[]): void {
   const listed = new Set(devices.map(({ path }) => path));
   for (const [path, major, minor] of standardDevices) {
     const device: Device = { type: 'c', path, major, minor };
-    // EEXIST: the image has something else there, and it is covered.
-    if (!listed.has(path)) addNode(site, device, path, 'default: /dev', ['EPERM', 'EEXIST']);
+    // EEXIST, EBUSY: the image has something else there, and it is covered.
+    if (!listed.has(path)) addNode(site, device, path, standard, ['EPERM', 'EEXIST', 'EBUSY']);
   }
   devices.forEach((device, i) => {
     const origin = `/linux/devices/${i}`;
@@ -43,13 +43,25 @@ export function addDevices(site: Site, devices: readonly Device[]): void {
   });
 }
 
+const standard = 'default: /dev';
+
+/**
+ * Nobody makes a node in a user namespace, but what else is at its path is told to who tries. Only what a clone is attached to is
+ * no harm: a file that an earlier container has left.
+ */
+function refuseOthers(site: Site, device: Device, origin: string): void {
+  site.ops.op('node', nodeOperands(site, device), origin, { unless: ['EPERM', 'EACCES', 'EROFS', 'EBUSY'] });
+}
+
 /** Nodes of our own open something only as root of the host, and only on mounts without nodev. */
 const canMake = (site: Site) => !site.own.has('user') && site.forced === 0;
 
 /** `source`: where the host has this device; EPERM: in a nested container not even root makes nodes. */
 function addNode(site: Site, device: Device, source: string | undefined, origin: string, unless: string[]): void {
   if (!canMake(site)) {
-    cloneDevice(site, device, source ?? missing(device, origin), origin);
+    const shown = source ?? missing(device, origin);
+    if (origin !== standard && site.own.has('user')) refuseOthers(site, device, origin);
+    cloneDevice(site, device, shown, origin);
   } else if (source === undefined) {
     site.ops.op('node', nodeOperands(site, device), origin);
   } else {

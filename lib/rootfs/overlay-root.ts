@@ -9,12 +9,22 @@ const origin = '/root/path';
 export interface OverlayLayers {
   /** The directory of the host that has all of them in it, on one file system. */
   readonly data: string;
-  /** Below it, the directory that the names of layers are relative to: so they are short, for the kernel takes 255 bytes. */
+  /** Below it, the directory that all other names are relative to: so they are short, for the kernel takes 255 bytes. */
   readonly base: string;
-  /** The topmost first; each is one component, and may be a link to another place in `data`. */
+  /** The topmost first; each may be a link to another place in `data`. */
   readonly lower: readonly string[];
   readonly upper: string;
   readonly work: string;
+  /** Who makes them one; the kernel itself unless given. */
+  readonly server?: LayersServer | undefined;
+}
+
+/** A program that serves the files of a mount (fuse-overlayfs). */
+export interface LayersServer {
+  /** Absolute, and found where only root of the host writes to. */
+  readonly program: string;
+  /** An empty directory for its mount, relative to `base`. */
+  readonly place: string;
 }
 
 /** A single option of fsconfig(2), its terminating NUL included. */

@@ -96,21 +96,26 @@ const mountTarget: Check = (value, path, report) => {
   if (isString(value) && normalizePath(value as string) === '/') report(path, 'must not be the root');
 };
 
+/** Docker's names of volumes. */
+const volumeName = text(
+  /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}$/,
+  'must be made of letters, digits, "_", "." and "-", beginning with a letter or digit',
+);
+
 const mountKinds: Readonly<Record<string, Check>> = {
   bind: closed({ type: fine, source: required(someText), target: required(mountTarget), ...readonlyFlag }, 'key'),
   volume: closed(
     {
       type: fine,
-      source: required(
-        either(
-          [
-            [isString, judged(containerIdFault)],
-            [isObject, named],
-          ],
-          'the name of a volume',
-        ),
+      source: either(
+        [
+          [isString, volumeName],
+          [isObject, named],
+        ],
+        'the name of a volume',
       ),
       target: required(mountTarget),
+      copy: boolean,
       ...readonlyFlag,
     },
     'key',
@@ -220,6 +225,7 @@ export const optionChecks = {
     '"none", "host", "private" or a network',
   ),
   limits,
+  storage: closed({ size: required(bytes(1)) }, 'key'),
   capabilities: closed({ add: list(capability), drop: list(capability) }, 'key'),
   seccomp: either(
     [

@@ -1,5 +1,5 @@
 import type { Issue } from '../errors.ts';
-import { anyText, fine, isObject, issuesOf, list, object, record } from './shape.ts';
+import { anyText, fine, integer, isObject, issuesOf, list, object, record } from './shape.ts';
 
 /** The `config` of an image: what its maker wants to be run, and how. Empty and null are as good as absent. */
 export interface ImageConfig {
@@ -12,9 +12,23 @@ export interface ImageConfig {
   readonly ExposedPorts?: Readonly<Record<string, unknown>> | undefined;
   readonly Volumes?: Readonly<Record<string, unknown>> | undefined;
   readonly Labels?: Readonly<Record<string, string>> | undefined;
+  readonly Healthcheck?: Healthcheck | undefined;
+}
+
+/** How the image's maker would find out whether a container works; nothing here runs it. */
+export interface Healthcheck {
+  /** `["NONE"]`, `["CMD", …]` or `["CMD-SHELL", text]`; empty: as the image below has it. */
+  readonly Test?: readonly string[] | undefined;
+  /** In nanoseconds, as are the other times. */
+  readonly Interval?: number | undefined;
+  readonly Timeout?: number | undefined;
+  readonly StartPeriod?: number | undefined;
+  readonly StartInterval?: number | undefined;
+  readonly Retries?: number | undefined;
 }
 
 const texts = list(anyText);
+const count = integer(0, Number.MAX_SAFE_INTEGER);
 
 const fields = {
   Env: texts,
@@ -26,6 +40,10 @@ const fields = {
   ExposedPorts: record(fine),
   Volumes: record(fine),
   Labels: record(anyText),
+  Healthcheck: object({
+    Test: texts,
+    ...{ Interval: count, Timeout: count, StartPeriod: count, StartInterval: count, Retries: count },
+  }),
 } as const;
 
 /** An image's `config`, reduced to the fields above, or everything that is wrong with it. */

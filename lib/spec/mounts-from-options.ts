@@ -5,8 +5,16 @@ import { hasOwn } from './own.ts';
 import { pointerOf } from './pointer.ts';
 import type { Draft, Mount } from './types.ts';
 
-/** Where each volume lies on the host, by name. */
-export type Volumes = Readonly<Record<string, string>>;
+/** What is to be mounted for a volume: a directory of the host, or a new file system in memory. */
+export interface VolumeMount {
+  readonly type: 'bind' | 'tmpfs';
+  readonly source: string;
+  /** Beside those that every volume has. */
+  readonly options: readonly string[];
+}
+
+/** What there is for each volume, by name. */
+export type Volumes = Readonly<Record<string, VolumeMount>>;
 
 /** What the sources of mounts are relative to, or names of. */
 export interface MountContext {
@@ -18,25 +26,31 @@ export interface MountContext {
 export function specMounts(mounts: readonly MountOption[], context: MountContext, issues: Issue[]): Draft<Mount>[] {
   return mounts.flatMap((mount, i) => {
     if (mount.type === 'tmpfs') return [tmpfs(mount)];
-    const source = mount.type === 'bind' ? bindSource(mount.source, context) : volumeSource(mount.source, context);
-    if (source !== undefined) return [bind(source, mount)];
-    const name = typeof mount.source === 'string' ? mount.source : mount.source.name;
+    if (mount.type === 'bind') return [bind(bindSource(mount.source, context), mount)];
+    const name = volumeName(mount) ?? '';
+    const found = context.volumes !== undefined && hasOwn(context.volumes, name) ? context.volumes[name] : undefined;
+    if (found !== undefined) return [volume(found, mount)];
     issues.push({ path: pointerOf('mounts', i, 'source'), message: `there is no volume ${JSON.stringify(name)}` });
     return [];
   });
 }
 
-function bindSource(source: string, { cwd }: MountContext): string {
-  return source.startsWith('/') || cwd === undefined ? source : `${cwd}/${source}`;
+type VolumeOption = Extract<MountOption, { type: 'volume' }>;
+
+/** Undefined for a volume that nobody has named. */
+export const volumeName = ({ source }: VolumeOption): string | undefined =>
+  typeof source === 'object' ? source.name : source;
+
+function volume({ type, source, options }: VolumeMount, mount: VolumeOption): Draft<Mount> {
+  if (type === 'bind') {
+    const made = bind(source, mount);
+    return { ...made, options: [...(made.options ?? []), ...options] };
+  }
+  return { destination: mount.target, type, source, options: [...options, ...(mount.readonly === true ? ['ro'] : [])] };
 }
 
-function volumeSource(
-  source: Extract<MountOption, { type: 'volume' }>['source'],
-  context: MountContext,
-): string | undefined {
-  const { volumes = {} } = context;
-  const name = typeof source === 'string' ? source : source.name;
-  return hasOwn(volumes, name) ? volumes[name] : undefined;
+function bindSource(source: string, { cwd }: MountContext): string {
+  return source.startsWith('/') || cwd === undefined ? source : `${cwd}/${source}`;
 }
 
 function bind(source: string, mount: Extract<MountOption, { type: 'bind' | 'volume' }>): Draft<Mount> {

@@ -23,16 +23,10 @@ const notYet: readonly NotYet[] = [
     hint: "Use network: 'none' (the default: a network with nothing but lo), or 'host'.",
   },
   {
-    path: '/mounts',
-    asked: ({ mounts = [] }) => mounts.some(({ type }) => type === 'volume'),
-    what: 'there are no volumes yet',
-    hint: 'Use a bind mount, or a tmpfs.',
-  },
-  {
-    path: '/pull',
-    asked: (options) => options.image !== undefined && options.pull === 'always',
-    what: 'nothing can be pulled from a registry yet',
-    hint: 'Give the path of an archive: docker save, or an OCI archive or layout.',
+    path: '/storage',
+    asked: ({ storage }) => storage !== undefined,
+    what: 'what a container writes to its root file system cannot be limited yet',
+    hint: 'It will take root and project quotas (xfs, or ext4 with the feature project, mounted with prjquota). Now: readonly: true and a tmpfs with a size where it writes, or a data directory on a file system of its own.',
   },
 ];
 

@@ -44,6 +44,8 @@ export interface CommonOptions {
   readonly ports?: readonly Port[];
   readonly network?: 'none' | 'host' | 'private' | Named;
   readonly limits?: Limits;
+  /** How much the container may write to its root file system. */
+  readonly storage?: { readonly size: Bytes };
   readonly capabilities?: { readonly add?: readonly Capability[]; readonly drop?: readonly Capability[] };
   readonly seccomp?: 'default' | 'unconfined' | SeccompProfile;
   /** Default `true`: no program gains by its set-user-id bit or file capabilities. */
@@ -81,7 +83,15 @@ export interface RunOptions {
 /** Something to see at `target` in the container. */
 export type MountOption =
   | { readonly type: 'bind'; readonly source: string; readonly target: string; readonly readonly?: boolean }
-  | { readonly type: 'volume'; readonly source: string | Named; readonly target: string; readonly readonly?: boolean }
+  | {
+      readonly type: 'volume';
+      /** Its name, or the volume; without, a new one that goes with the container. One that is not there is made. */
+      readonly source?: string | Named;
+      readonly target: string;
+      readonly readonly?: boolean;
+      /** Default `true`: an empty volume gets what the image has at the target. */
+      readonly copy?: boolean;
+    }
   | { readonly type: 'tmpfs'; readonly target: string; readonly size?: Bytes; readonly mode?: number };
 
 /** What the container may use at most. */

@@ -15,6 +15,7 @@ namespace runts {
 namespace {
 
 enum { kFailed = 125 };  // as docker run says it: the runtime failed, not the command
+constexpr uint32_t kNoOp = ~0u;  // before there is a program
 
 [[noreturn]] void fail(const Failure& failure) {
   Frame frame = frame_of(failure);
@@ -29,7 +30,8 @@ enum { kFailed = 125 };  // as docker run says it: the runtime failed, not the c
 
 [[noreturn]] void serve() {
   // Nothing is inherited but 0-2, which are the null device, and the channel.
-  if (sys(__NR_close_range, kFirstChannel + 1, ~0u, 0) < 0) leave(kFailed);
+  long closed = sys(__NR_close_range, kFirstChannel + 1, ~0u, 0);
+  if (closed < 0) fail(Failure{kNoOp, 0, static_cast<int>(-closed), Where{kStepCloseRange, ""}});
   (void)sys(__NR_fcntl, kFirstChannel, F_SETFD, FD_CLOEXEC);
   (void)sys(__NR_umask, 0);  // modes in programs are exact
   (void)sys(__NR_prctl, PR_SET_NAME, "runts-init");  // and not that of a memory file

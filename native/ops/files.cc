@@ -39,6 +39,13 @@ int make_file(Where& at, int root, const char* path, uint32_t mode, const void* 
 
 namespace {
 
+// What a container before us may have left where it had a device: the file that one was mounted on.
+bool is_mount_point(int dir, const char* name) {
+  struct statx st;
+  if (sys(__NR_statx, dir, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE | STATX_SIZE, &st) < 0) return false;
+  return (st.stx_mode & kTypeBits) == kRegular && st.stx_size == 0;
+}
+
 bool is_node(int dir, const char* name, const Node& node) {
   struct statx st;
   if (sys(__NR_statx, dir, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &st) < 0) return false;
@@ -59,6 +66,7 @@ int make_node(Where& at, int root, const char* path, const Node& node) {
   long made = sys(__NR_mknodat, parent.get(), last, node.mode, device);
   // What is there already, and is the same, is left as it is.
   if (made == -EEXIST && is_node(parent.get(), last, node)) return 0;
+  if (made == -EEXIST && is_mount_point(parent.get(), last)) made = -EBUSY;
   int r = check(at, kStepMknodat, path, made);
   if (r < 0) return r;
   return check(at, kStepFchownat,

@@ -15,14 +15,17 @@ namespace {
 
 // Whether it is the ptmx of a devpts, whatever the container has mounted or made there. Looked at before it is opened: to
 // open a device can have effects.
-bool is_ptmx(int fd) {
+int expect_ptmx(Where& at, int fd) {
   struct {  // the head of struct statfs is one word on 64-bit: f_type
     uint64_t type, rest[31];
   } fs;
   struct statx st;
-  if (sys(__NR_fstatfs, fd, &fs) < 0 || fs.type != DEVPTS_SUPER_MAGIC) return false;
-  if (sys(__NR_statx, fd, "", AT_EMPTY_PATH, STATX_TYPE, &st) < 0) return false;
-  return (st.stx_mode & kTypeBits) == kCharacter && st.stx_rdev_major == 5 && st.stx_rdev_minor == 2;
+  int r = check(at, kStepFstat, sys(__NR_fstatfs, fd, &fs));
+  if (r >= 0) r = check(at, kStepFstat, sys(__NR_statx, fd, "", AT_EMPTY_PATH, STATX_TYPE, &st));
+  if (r < 0) return r;
+  bool is_character = (st.stx_mode & kTypeBits) == kCharacter;
+  bool is_ptmx = fs.type == DEVPTS_SUPER_MAGIC && is_character && st.stx_rdev_major == 5 && st.stx_rdev_minor == 2;
+  return is_ptmx ? 0 : check(at, kStepOpenat2, -ENOTTY);
 }
 
 }  // namespace
@@ -30,12 +33,13 @@ bool is_ptmx(int fd) {
 int open_pty(Where& at, int devpts, int* master, int* slave) {
   Fd seen(open_below(at, devpts, "ptmx", O_PATH | O_NOFOLLOW, 0, kNoMounts));
   if (!seen.ok()) return seen.get();
-  if (!is_ptmx(seen.get())) return check(at, kStepOpenat2, -ENOTTY);
+  int r = expect_ptmx(at, seen.get());
+  if (r < 0) return r;
   Fd opened(open_below(at, devpts, "ptmx", O_RDWR | O_NOCTTY | O_NOFOLLOW, 0, kNoMounts));
   if (!opened.ok()) return opened.get();
-  if (!is_ptmx(opened.get())) return check(at, kStepOpenat2, -ENOTTY);
+  if ((r = expect_ptmx(at, opened.get())) < 0) return r;
   int unlocked = 0;
-  int r = check(at, kStepIoctl, sys(__NR_ioctl, opened.get(), TIOCSPTLCK, &unlocked));
+  r = check(at, kStepIoctl, sys(__NR_ioctl, opened.get(), TIOCSPTLCK, &unlocked));
   if (r < 0) return r;
   int peer = check(at, kStepIoctl, sys(__NR_ioctl, opened.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
   if (peer < 0) return peer;

@@ -5,7 +5,7 @@
 namespace runts {
 
 // A hash of this table: a program that was encoded with another one is refused.
-constexpr uint64_t kSchema = 0xa3542f8544e63e09ull;
+constexpr uint64_t kSchema = 0xf7fd1894a77766b2ull;
 
 enum Kind : uint8_t { kKindNone, kKindInt, kKindFlags, kKindIn, kKindMaybe, kKindOut, kKindText, kKindTexts, kKindBytes, kKindIns };
 
@@ -88,7 +88,8 @@ enum Opcode : uint16_t {
   kOpPlainOutput = 75,
   kOpChdirAgain = 76,
   kOpUnpack = 77,
-  kOpCount = 78,
+  kOpReadTree = 78,
+  kOpCount = 79,
 };
 
 // Which system call of an op failed.
@@ -380,6 +381,9 @@ struct slots_chdir_again {
 struct slots_unpack {
   enum : int { src_ = 0, root_ = 1 };
 };
+struct slots_read_tree {
+  enum : int { src_ = 0, root_ = 1 };
+};
 
 // Few values are shared by many operands, so that an operand is two bytes in the init.
 inline constexpr uint64_t kMaxima[] = {
@@ -496,6 +500,7 @@ inline constexpr OpInfo kOps[kOpCount] = {
     {0, 0, 0, {{kKindIn, 0}}},  // plain_output
     {0, 0, 0, {{kKindText, 0}}},  // chdir_again
     {0, 0, 0, {{kKindIn, 0}, {kKindIn, 0}}},  // unpack
+    {0, 0, 0, {{kKindIn, 0}, {kKindIn, 0}}},  // read_tree
 };
 
 // For tests and tools; the init sends numbers.
@@ -579,6 +584,7 @@ inline constexpr const char* kOpNames[kOpCount] = {
     "plain_output",
     "chdir_again",
     "unpack",
+    "read_tree",
 };
 inline constexpr const char* kStepNames[kStepCount] = {
     "op",

@@ -15,6 +15,7 @@
 #include "../ops/root.h"
 #include "../ops/schedule.h"
 #include "../ops/terminal.h"
+#include "../ops/tree.h"
 #include "../ops/unpack.h"
 #include "commands.h"
 #include "link.h"
@@ -273,6 +274,7 @@ int run_op(Where& at, const Op& op, const uint8_t* data) {
     }
     case kOpCopyTree: return copy_tree(at, o.fd(slots_copy_tree::src_), o.fd(slots_copy_tree::dst_));
     case kOpUnpack: return unpack(at, o.fd(slots_unpack::src_), o.fd(slots_unpack::root_));
+    case kOpReadTree: return read_tree(at, o.fd(slots_read_tree::src_), o.fd(slots_read_tree::root_));
     case kOpReconfigure: return run_reconfigure(at, o);
     case kOpNetDevice: {
       using s = slots_net_device;

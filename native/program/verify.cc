@@ -23,10 +23,15 @@ struct Known {
 };
 
 // What may still run once a filter is installed, which may deny anything else: the hooks that it is to bind, and what
-// follows them.
+// follows them; and the last steps of who joins a container, where the filter was seen to let them.
+bool arrives(uint16_t code) {
+  return code == kOpFork || code == kOpNewSession || code == kOpControllingTerminal || code == kOpKeepOnly ||
+         code == kOpSync;
+}
+
 bool after_filter(uint16_t code) {
   return code == kOpSeccomp || code == kOpListener || code == kOpSendHandle || code == kOpExec || code == kOpHalt ||
-         code == kOpHook || code == kOpDescriptors || code == kOpCloseFrom || code == kOpRlimit;
+         code == kOpHook || code == kOpDescriptors || code == kOpCloseFrom || code == kOpRlimit || arrives(code);
 }
 
 // Without no_new_privs a filter needs CAP_SYS_ADMIN, so it goes before the ops that give capabilities up.
@@ -35,6 +40,9 @@ bool after_early_filter(uint16_t code) {
          code == kOpNoNewPrivs || code == kOpDeathSignal || code == kOpChdir || code == kOpChdirAgain ||
          code == kOpFind;
 }
+
+// What a reaper cannot follow: it knows one child, and the channel that they have in common.
+bool not_under_reaper(uint16_t code) { return code == kOpReap || code == kOpFork || code == kOpAwaitStart; }
 
 class Verifier {
  public:
@@ -98,6 +106,8 @@ class Verifier {
   const char* check_order(uint32_t i, const Op& op, const OpInfo& info) {
     if (info.barrier && (landing_ > i || op.on_error != kOnErrorFail)) return "barrier";
     if (static_cast<bool>(info.end) != (i + 1 == header_->ops)) return "end";
+    if (reaped_ && not_under_reaper(op.code)) return "reap";
+    reaped_ = reaped_ || op.code == kOpReap;
     bool pivots = op.code == kOpPivot || op.code == kOpMoveRoot;
     if (pivoted_ && (info.host || pivots)) return "pivot";
     pivoted_ = pivoted_ || pivots;
@@ -190,7 +200,7 @@ class Verifier {
   const uint8_t* data_ = nullptr;
   Known ring_[kRing], before_, after_;
   uint32_t landing_ = 0;  // the furthest op that a skip leads to
-  bool pivoted_ = false, filtered_ = false, unprivileged_ = false;
+  bool reaped_ = false, pivoted_ = false, filtered_ = false, unprivileged_ = false;
 };
 
 }  // namespace

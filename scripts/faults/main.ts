@@ -5,15 +5,18 @@
 //   --only PREFIX,…    these scenarios
 //   --acts fail,kill,init,killhost,deny
 //   --every            each call with every errno that it can give, and not with one of them
+//   --distinct         of calls of one kind about the same thing, the first and the last
 //   --sample SECONDS   a part of them, chosen by --seed NUMBER
 //   --workers N        how many at once; 2 unless given
 //   --points FILE      these points, as JSON, and no others
 //   --log FILE         every point and what came of it, a line each
+//   --resume           not the points that the log has already
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   appendFileSync,
   chmodSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -39,11 +42,13 @@ const { values } = parseArgs({
     only: { type: 'string', default: '' },
     acts: { type: 'string', default: 'fail,kill,init,killhost,deny' },
     every: { type: 'boolean', default: false },
+    distinct: { type: 'boolean', default: false },
     sample: { type: 'string' },
     seed: { type: 'string', default: '1' },
     workers: { type: 'string', default: '2' },
     points: { type: 'string' },
     log: { type: 'string' },
+    resume: { type: 'boolean', default: false },
     // Of a worker, which runs in namespaces of its own.
     worker: { type: 'string' },
     directory: { type: 'string' },
@@ -128,14 +133,17 @@ async function work(own: string, index: number): Promise<void> {
   try {
     // Once, so that whatever is made only the first time is there.
     await place.errand('run', '--bundle', place.bundle('plain', 'true'), place.id);
+    await place.useLibrary();
     const all = await chosen(trial, user);
     if (index === 0) console.log(`${all.length} points as ${values.user}`);
-    const mine = all.filter((_, i) => i % workers === index);
+    const mine = rest(all.filter((_, i) => i % workers === index));
     // What there is to choose from takes its time to be found out.
     const deadline = values.sample === undefined ? Number.POSITIVE_INFINITY : Date.now() + Number(values.sample) * 1000;
     for (const [scenario, point] of mine) {
       if (Date.now() > deadline) break;
-      const verdict = await trial.run(scenario, point);
+      let verdict = await trial.run(scenario, point);
+      // A hang is one the next time, too; a machine that is busy, or stands still, hangs anywhere.
+      if (hangs(verdict)) verdict = await trial.run(scenario, point);
       points++;
       if (!verdict.reached) unreached++;
       if (verdict.problems.length > 0) failures.push(verdict);
@@ -146,6 +154,8 @@ async function work(own: string, index: number): Promise<void> {
     writeFileSync(join(own, 'summary'), JSON.stringify({ points, unreached, failures }));
   }
 }
+
+const hangs = ({ problems }: Verdict) => problems.some((problem) => problem.startsWith('did not end'));
 
 type Choice = readonly [Scenario, Point];
 
@@ -166,6 +176,16 @@ async function chosen(trial: Trial, user: User): Promise<Choice[]> {
   for (const scenario of some)
     points.push(...(await pointsOf(trial, scenario)).map((point): Choice => [scenario, point]));
   return shuffled(points, Number(values.seed));
+}
+
+/** Those that are not in the log. */
+function rest(points: readonly Choice[]): readonly Choice[] {
+  if (!values.resume || values.log === undefined || !existsSync(values.log)) return points;
+  const lines = readFileSync(values.log, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '');
+  const done = new Set(lines.map((line) => JSON.stringify((JSON.parse(line) as Verdict).point)));
+  return points.filter(([, point]) => !done.has(JSON.stringify(point)));
 }
 
 async function pointsOf(trial: Trial, { name: scenario, ...rest }: Scenario): Promise<Point[]> {
@@ -190,15 +210,26 @@ async function pointsOf(trial: Trial, { name: scenario, ...rest }: Scenario): Pr
 
 /** Each call fails with one errno, the next of the same kind with the next one: or, if that is asked for, with every one. */
 function failures(scenario: string, scope: Scope, listed: Traced['listed']): Point[] {
+  const calls = listed.filter((call) => call.scope === scope);
+  const chosen = values.distinct ? distinct(calls) : undefined;
   const seen = new Map<number, number>();
-  return listed
-    .filter((call) => call.scope === scope)
-    .flatMap(({ number }, i) => {
-      const before = seen.get(number) ?? 0;
-      seen.set(number, before + 1);
-      const all = errnosOf(number).map((_, variant): Point => ({ scenario, act: 'fail', scope, at: i + 1, variant }));
-      return values.every ? all : all.filter(({ variant }) => variant === before % all.length);
-    });
+  return calls.flatMap(({ number }, i) => {
+    const before = seen.get(number) ?? 0;
+    seen.set(number, before + 1);
+    if (chosen?.has(i) === false) return [];
+    const all = errnosOf(number).map((_, variant): Point => ({ scenario, act: 'fail', scope, at: i + 1, variant }));
+    return values.every ? all : all.filter(({ variant }) => variant === before % all.length);
+  });
+}
+
+/** The places of the first and the last of those calls that are of one kind and about the same thing, whatever its number. */
+function distinct(calls: Traced['listed']): ReadonlySet<number> {
+  const kinds = new Map<string, { first: number; last: number }>();
+  for (const [i, { number, subject }] of calls.entries()) {
+    const kind = `${number} ${subject.replaceAll(/[0-9a-f]{12}|\d+/g, '#')}`;
+    kinds.set(kind, { first: kinds.get(kind)?.first ?? i, last: i });
+  }
+  return new Set([...kinds.values()].flatMap(({ first, last }) => [first, last]));
 }
 
 /** Each of the newer calls refused, one by one and all together, as a kernel and as a filter refuses them. */

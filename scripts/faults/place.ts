@@ -1,4 +1,4 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync,
@@ -15,13 +15,14 @@ import {
 } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { exampleSpec } from '../../lib/spec/example.ts';
-import type { User } from './traced.ts';
+import { programs, type User } from './traced.ts';
 
 const busybox = '/bin/busybox';
-const programs = ['sh', 'true', 'false', 'sleep', 'cat', 'echo'];
+const applets = ['sh', 'true', 'false', 'sleep', 'cat', 'echo'];
 /** How long a command that nothing happens to may take. */
 const patienceMs = 20_000;
 
@@ -69,7 +70,7 @@ export class Place {
     for (const name of ['bin', 'etc', 'proc', 'sys', 'dev', 'tmp', 'root']) this.#directory(join('rootfs', name));
     copyFileSync(busybox, join(this.path, 'rootfs/bin/busybox'));
     chmodSync(join(this.path, 'rootfs/bin/busybox'), 0o755);
-    for (const name of programs) symlinkSync('busybox', join(this.path, 'rootfs/bin', name));
+    for (const name of applets) symlinkSync('busybox', join(this.path, 'rootfs/bin', name));
     for (const shape of ['plain', 'userns', 'terminal'] as const) {
       this.#bundle(shape, 'sleep', ['sleep', '1000']);
       this.#bundle(shape, 'true', ['true']);
@@ -106,6 +107,23 @@ export class Place {
     await Promise.allSettled(all);
     if (result.code < 0) await this.#dismiss();
     return result;
+  }
+
+  /** The arguments of the program that uses the library. */
+  get library(): readonly string[] {
+    return ['rootfs', 'library', 'library-state'].map((name) => join(this.path, name));
+  }
+
+  /** Runs a container by the library to which nothing happens; what went wrong. */
+  async useLibrary(): Promise<string[]> {
+    const child = spawn(process.execPath, [programs.library, ...this.library], {
+      ...this.user,
+      env: this.environment,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    const said = text(child.stderr);
+    const [code] = await once(child, 'exit');
+    return code === 0 ? [] : [`the library afterwards: ${code} ${await said}`];
   }
 
   /** What there is that nobody here knows of: processes, mounts, cgroups, files. */

@@ -4,7 +4,7 @@ import { errnoName } from '../../lib/program/errno.ts';
 import { failing, killing, nameOf } from './calls.ts';
 import type { Here, Place } from './place.ts';
 import { misbehaviour, type Scenario } from './scenarios.ts';
-import { type Act, type Scope, type Traced, type Tracing, traced } from './traced.ts';
+import { type Act, programs, type Scope, type Traced, type Tracing, traced } from './traced.ts';
 
 /** One fault: in which command, at which of its calls, and what happens there. */
 export interface Point {
@@ -44,9 +44,9 @@ export class Trial {
     await this.#before(scenario);
     const calls = changers ? killing : failing;
     const orders = { act: 'list', scope: 'host', at: 0, variant: 0, calls, changers, denied: [] } as const;
-    const result = await traced(this.#tracing, orders, ['--root', this.#place.root, ...scenario.command(this.#place)]);
+    const result = await traced(this.#tracing, orders, this.#command(scenario));
     await this.#clear();
-    if (result.code !== 0) throw new Error(`${scenario.name} fails by itself: ${JSON.stringify(result)}`);
+    if (result.code !== 0) throw new Error(`${scenario.name} fails by itself with ${result.code}: ${result.stderr}`);
     return result;
   }
 
@@ -60,9 +60,11 @@ export class Trial {
     const { act, scope, at, variant, denied = [] } = point;
     const changers = act !== 'fail';
     const calls = denied.length > 0 ? [] : changers ? killing : failing;
-    const args = ['--root', place.root, ...scenario.command(place)];
-    const result = await traced(this.#tracing, { act, scope, at, variant, calls, changers, denied }, args);
+    const orders = { act, scope, at, variant, calls, changers, denied };
+    const result = await traced(this.#tracing, orders, this.#command(scenario));
     problems.push(...(await this.#judged(scenario, point, result, before)));
+    // What a process left that was killed goes when the next one has its turn.
+    if (scenario.library) problems.push(...(await place.useLibrary()));
     problems.push(...(await this.#cleared(before)));
     const { hit } = result;
     const what = hit
@@ -76,6 +78,11 @@ export class Trial {
       problems,
       ms: Date.now() - start,
     };
+  }
+
+  #command(scenario: Scenario): readonly string[] {
+    const args = scenario.command(this.#place);
+    return scenario.library ? [programs.library, ...args] : [programs.commandLine, '--root', this.#place.root, ...args];
   }
 
   async #judged(scenario: Scenario, { act, scope, denied }: Point, result: Traced, before: Here): Promise<string[]> {

@@ -8,6 +8,8 @@ export interface Scenario {
   readonly ordinary: boolean;
   readonly before: (place: Place) => readonly (readonly string[])[];
   readonly command: (place: Place) => readonly string[];
+  /** Not the command line, but a program that uses the library, with these arguments. */
+  readonly library?: true;
   /** What `state` says after a success; undefined where there is no container then. */
   readonly after?: readonly string[] | undefined;
   /** A failure leaves nothing, even before `delete --force`. */
@@ -77,6 +79,14 @@ export const scenarios: readonly Scenario[] = [
     atomic: true,
   },
   {
+    name: 'library',
+    ordinary: true,
+    before: () => [],
+    command: (place) => place.library,
+    library: true,
+    atomic: true,
+  },
+  {
     name: 'exec',
     ordinary: true,
     before: running,
@@ -87,7 +97,10 @@ export const scenarios: readonly Scenario[] = [
     name: 'exec-detached',
     ordinary: true,
     before: running,
-    command: (place) => ['exec', '-d', '-t', '--console-socket', place.consoleSocket, place.id, 'sleep', '1000'],
+    command: ({ consoleSocket, pidFile, id }) => [
+      ...['exec', '-d', '-t', '--console-socket', consoleSocket, '--pid-file', pidFile],
+      ...[id, 'sleep', '1000'],
+    ],
     after: ['running'],
   },
   {

@@ -66,13 +66,19 @@ export interface Tracing {
   readonly environment: Readonly<Record<string, string>>;
 }
 
-/** Runs the command line under the tracer. */
-export async function traced(tracing: Tracing, orders: Orders, args: readonly string[]): Promise<Traced> {
+/** What Node runs: the command line, or a program of its own. */
+export const programs = {
+  commandLine: join(checkout, 'bin/runts.js'),
+  library: join(checkout, 'dist/scripts/faults/library.js'),
+} as const;
+
+/** Runs a program under the tracer, with these arguments. */
+export async function traced(tracing: Tracing, orders: Orders, [program, ...args]: readonly string[]): Promise<Traced> {
   const at = (name: string) => join(tracing.directory, name);
   const [stdout, stderr] = [openSync(at('stdout'), 'w'), openSync(at('stderr'), 'w')];
   try {
     const { uid, gid } = tracing.user;
-    const node = [process.execPath, '--v8-pool-size=0', join(checkout, 'bin/runts.js')];
+    const node = [process.execPath, '--v8-pool-size=0', program ?? programs.commandLine];
     const child = spawn(tracing.tracer, [at('report'), `${limitS}`, `${uid}`, `${gid}`, ...node, ...args], {
       env: { ...tracing.environment, UV_THREADPOOL_SIZE: '1' },
       stdio: ['pipe', stdout, stderr],

@@ -62,10 +62,16 @@ const fixtureUnder = (filter: Uint8Array, name: string) =>
   fixture(name, { before: [op('no_new_privs', {}), op('seccomp', { filter, flags: 0n })] });
 
 const clone3 = 435;
+const execveat = process.arch === 'x64' ? 322 : 281;
 const memfdCreate = process.arch === 'x64' ? 319 : 279;
 
 testIf('userns')('where clone3 is hidden, clone makes the init', async () => {
   const result = await fixtureUnder(refusing(clone3, 38), 'ordinary-user');
+  expect(result).toMatchObject({ frames: [{ kind: 'done' }], exit: { code: 0 } });
+});
+
+testIf('userns')('where execveat is hidden, the init is executed by its place in procfs', async () => {
+  const result = await fixtureUnder(refusing(execveat, 38), 'ordinary-user');
   expect(result).toMatchObject({ frames: [{ kind: 'done' }], exit: { code: 0 } });
 });
 

@@ -1,5 +1,15 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  watch,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -43,6 +53,19 @@ test('below a root only a regular file of a sane size is read', async () => {
   expect(await files.readBelow(at('odd'), 'directory', 1000)).toBe(undefined);
   await expect(files.readBelow(at('odd'), 'large', 1000)).rejects.toThrow('larger than the 1000 bytes');
   expect(await files.readBelow('/proc', 'version', 1000)).toMatch(/^Linux/);
+});
+
+test('a file that is new has no name before it is whole: whoever is killed meanwhile leaves nothing', async () => {
+  const names = new Set<string | null>();
+  mkdirSync(at('watched'));
+  const watcher = watch(at('watched'), (_, name) => names.add(name));
+  await files.replace(at('watched/fresh'), 'text');
+  writeFileSync(at('watched/later'), '');
+  await expect.poll(() => names.has('later')).toBe(true);
+  watcher.close();
+  // What the kernel says of a file without a name is the number of its inode.
+  expect([...names].filter((name) => !name?.startsWith('#'))).toEqual(['fresh', 'later']);
+  expect(readFileSync(at('watched/fresh'), 'utf8')).toBe('text');
 });
 
 test('a write neither makes nor empties a file; a replacement is all or nothing', async () => {

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { patience } from '../support/patience.ts';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
@@ -19,7 +20,7 @@ export interface FixtureOptions {
 /** Runs a file of fixtures/ in a node of its own, and gives what it printed last, as JSON; what it said when it failed. */
 export async function runFixture(
   name: string,
-  { flags = [], uid, timeoutMs = 25_000, descriptors = [] }: FixtureOptions = {},
+  { flags = [], uid, timeoutMs = 25_000 * patience, descriptors = [] }: FixtureOptions = {},
 ): Promise<unknown> {
   const args = [...flags, '--import', here('../support/typescript.mjs'), here(`fixtures/${name}.ts`)];
   const ids = uid === undefined ? {} : { uid, gid: uid };

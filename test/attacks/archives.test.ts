@@ -2,6 +2,7 @@
 // than to be unpacked.
 import fs from 'node:fs';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { expect } from 'vitest';
 import { createRuntime } from '../../lib/index.ts';
 import {
@@ -100,6 +101,23 @@ for (const [what, make] of Object.entries(layers)) {
     expect(fs.readdirSync(host.path).sort()).toEqual(['inner', 'passwd', 'secret']);
   });
 }
+
+test('volumes that an image declares at links make and change nothing where those lead', async () => {
+  const host = canary();
+  const links = tar(link('l', host.path), link('m', `${host.path}/inner`), link('n', `${up}${host.path.slice(1)}/new`));
+  const config = { Env: ['PATH=/bin'], Volumes: { '/l': {}, '/l/made': {}, '/m/a/b': {}, '/n': {}, '/../x': {} } };
+  const { output, refused } = await consequences(write(dockerFiles({ layers: [base, links], config })));
+  expect(output).not.toContain('secret of the host');
+  expect(output.endsWith('ran\n') ? 'ran' : refused).toMatch(/^(ran|ERR_IMAGE)$/);
+  expect(host.changes()).toEqual([]);
+  expect(fs.readdirSync(host.path).sort()).toEqual(['inner', 'passwd', 'secret']);
+});
+
+test('a layer that is compressed again and again is not unpacked, whatever it would come to', async () => {
+  const many = Array.from({ length: 4 }).reduce<Buffer>((bytes) => gzipSync(bytes), Buffer.alloc(64 * 1024 ** 2));
+  const { output, refused } = await consequences(write(dockerFiles({ layers: [base, many] })));
+  expect({ output, refused }).toEqual({ output: '', refused: 'ERR_IMAGE' });
+});
 
 test('devices of a layer open nothing', async () => {
   const nodes = [

@@ -20,7 +20,9 @@ import {
   payload,
   smallRoot,
   userNamespaces,
+  withoutUserns,
 } from '../support/attack.ts';
+import { can } from '../support/requires.ts';
 
 const inner = attackIf('busybox');
 
@@ -68,10 +70,56 @@ for (const [how, edit] of userNamespaces) {
   });
 }
 
+// Without a user namespace, CAP_SYS_PTRACE is over every process that it sees: what it sees must have nothing to take.
+for (const noNewPrivileges of [true, false]) {
+  const how = noNewPrivileges ? 'with no_new_privs' : 'without no_new_privs';
+  attackIf('root', 'busybox')(`what joins a container has no rights but those of the container: ${how}`, async () => {
+    const edit = (spec: BundleSpec) => {
+      withoutUserns(spec);
+      spec.process.noNewPrivileges = noNewPrivileges;
+    };
+    expect(await joined(tracing(edit), 'rights')).toEqual([]);
+  });
+}
+
 // Who may trace every process of a user namespace has no right over one that comes from outside of it.
 inner('nor can who may trace every process of its user namespace', async () => {
   expect(await joined(tracing(() => {}))).toEqual([]);
 });
+
+for (const [how, edit] of userNamespaces) {
+  inner(
+    `a container that is made in the PID namespace of another cannot be looked into, nor traced, from there: ${how}`,
+    async () => {
+      const first = new Lifecycle();
+      const { shown, ended } = await first.run(armedRoot(), ['attack', 'watch', '/tmp/stop'], edit);
+      await eventually(() => shown().includes('watching'), 'the attack to begin');
+      const path = `/proc/${first.pid}/ns/pid`;
+      await eventually(async () => {
+        const other = new Lifecycle('guest');
+        await other.create(armedRoot(), ['true'], (spec) => {
+          edit(spec);
+          const { linux } = spec;
+          linux.namespaces = linux.namespaces.map((each) => (each.type === 'pid' ? { ...each, path } : each));
+          // They share what owns the PID namespace, or root of one would be nobody in the other.
+          if (how === 'in a user namespace') {
+            const user = `/proc/${first.pid}/ns/user`;
+            linux.namespaces = linux.namespaces.map((each) => (each.type === 'user' ? { ...each, path: user } : each));
+            delete linux.uidMappings;
+            delete linux.gidMappings;
+            // Of an ordinary user without subordinate ids it has no group of terminals.
+            for (const mount of spec.mounts ?? [])
+              mount.options = mount.options?.filter((option) => option !== 'gid=5') ?? [];
+          }
+        });
+        await other.delete();
+        return outcomeOf(shown()).control.filter((line) => line === 'saw').length >= 3;
+      }, 'the attack to see some');
+      await first.exec({ args: ['sh', '-c', '> /tmp/stop'] });
+      expect(outcomeOf(await ended()).won).toEqual([]);
+    },
+  );
+}
 
 // ---- descriptors and directories ---------------------------------------------------------------------------------------
 
@@ -99,6 +147,18 @@ for (const [how, edit] of userNamespaces) {
     for (let fd = 0; fd < 12; fd++) programs.push(`/proc/self/fd/${fd}/bin/id`);
     for (const program of programs) {
       const { output, refused } = await attempted(() => container.exec({ args: [program] }));
+      expect({ program, output, refused }).toEqual({ program, output: '', refused: 'ERR_EXEC' });
+    }
+  });
+
+  inner(`nor is a magic link a way to the command of a container: ${how}`, async () => {
+    const links = ['self/exe', '1/exe', 'thread-self/exe', 'self/root/bin/id', 'self/cwd/bin/id', 'self/fd/3/bin/id'];
+    for (const program of links.map((link) => `/proc/${link}`)) {
+      const container = new Lifecycle();
+      const { output, refused } = await attempted(async () => {
+        const { ended } = await container.run(armedRoot(), [program], edit);
+        return `ran ${await ended()}`;
+      });
       expect({ program, output, refused }).toEqual({ program, output: '', refused: 'ERR_EXEC' });
     }
   });
@@ -153,7 +213,8 @@ for (const [how, edit] of userNamespaces) {
     expect(outcomeOf(await container.exec({ args: ['attack', 'privileges'], capabilities })).won).toEqual([]);
     // Nothing that was not asked for: no capability at all, and no group of ours.
     const status = await container.exec({ args: ['cat', '/proc/self/status'], user: { uid: 0, gid: 0 } });
-    expect(status).toMatch(/^Groups:\s*$/m);
+    // With a single id nobody may set groups, and those of whoever calls stay.
+    if (isRoot || can('subuids') === true) expect(status).toMatch(/^Groups:\s*$/m);
     for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb']) {
       expect(status).toMatch(new RegExp(`^${set}:\\s*0{16}$`, 'm'));
     }

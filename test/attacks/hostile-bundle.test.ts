@@ -187,7 +187,7 @@ for (const [how, edit] of userNamespaces) {
         await consequences(root, all(edit, imagesDev, tty, cwd('/tmp/link/new')));
       }
     }
-  });
+  }, 120_000);
 }
 
 // ---- later commands ----------------------------------------------------------------------------------------------------
@@ -217,5 +217,5 @@ for (const [how, edit] of userNamespaces) {
       await container.delete();
       expect(host.changes()).toEqual([]);
     }
-  });
+  }, 120_000);
 }

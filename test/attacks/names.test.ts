@@ -35,6 +35,7 @@ const noParameters = [
   'kernel.core_pattern',
   'kernel/core_pattern',
   'vm.swappiness',
+  'vm.compact_memory',
   'net.ipv4../../kernel.core_pattern',
   'net/../kernel/core_pattern',
   'net/ipv4/../../kernel/core_pattern',

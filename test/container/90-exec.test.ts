@@ -169,3 +169,16 @@ test('many at once leave no descriptor behind', async () => {
   expect(results.map(({ stdout }) => stdout)).toEqual(Array.from({ length: 20 }, (_, i) => `${i}\n`));
   expect(await until(() => open() <= before, 10_000)).toBe(true);
 });
+
+test('a command in a container that goes away is told so, or ends with it', async () => {
+  for (let ms = 20; ms < 60; ms += 2) {
+    const container = await createContainer({ host: true, command: ['sleep', `0.0${ms}`] });
+    await container.start();
+    for (let ended = false; !ended; ) {
+      const outcome = await container.exec(['true'], { reject: false }).catch((error: unknown) => error);
+      ended = outcome instanceof Error;
+      if (ended) expect(outcome).toMatchObject({ code: 'ERR_STATE' });
+    }
+    await container.remove();
+  }
+});

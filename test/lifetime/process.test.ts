@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect } from 'vitest';
 import { descendants, isAlive, until } from '../support/look.ts';
+import { patience } from '../support/patience.ts';
 import { testIf } from '../support/requires.ts';
 import { busyboxRoot, type TemporaryDirectory, temporaryDirectory } from '../support/rootfs.ts';
 import { Fixture } from './fixture.ts';
@@ -10,7 +11,7 @@ import { Fixture } from './fixture.ts';
 const test = testIf('userns');
 
 /** A worker of our sources loads slowly, the more so on a busy machine. */
-const slowMs = 90_000;
+const slowMs = 90_000 * patience;
 
 let directory: TemporaryDirectory;
 beforeEach(() => {

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bin, type Ended } from '../cli/runts.ts';
 import { Fixture } from '../lifetime/fixture.ts';
 import { complaint, goodConfig, Place } from '../malformed/place.ts';
+import { Lifecycle, smallRoot } from '../support/attack.ts';
 import type { Look } from '../support/look.ts';
 import { testIf } from '../support/requires.ts';
 
@@ -24,7 +25,11 @@ afterAll(() => place.remove());
 /** A line of shell in the bundle, in which $RUNTS is the command line on our state directory. */
 function shell(
   script: string,
-  { wrap = [], env = process.env }: { wrap?: string[]; env?: NodeJS.ProcessEnv } = {},
+  {
+    wrap = [],
+    env = process.env,
+    timeoutMs = 25_000,
+  }: { wrap?: string[]; env?: NodeJS.ProcessEnv; timeoutMs?: number } = {},
 ): Ended {
   const [file, ...args] = [...wrap, '/bin/sh', '-c', script.replaceAll('$RUNTS', command)];
   const { status, signal, stdout, stderr } = spawnSync(file!, args, {
@@ -32,7 +37,7 @@ function shell(
     env,
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: 25_000,
+    timeout: timeoutMs,
   });
   return { code: status, signal, stdout, stderr };
 }
@@ -94,6 +99,32 @@ describe('disks', () => {
     expect(complaint(on('ro'))).toMatch(/EROFS.*--root/);
   });
 
+  testIf('root', 'busybox')('a data directory that is full: an error each time, and what is there stays whole', () => {
+    const script = `mount -t tmpfs -o mode=700,size=6m none ${disk} || exit 77
+mkdir root; cp /bin/busybox root/; tar -cf small.tar -C root .; head -c 12000000 /dev/urandom > root/big; tar -cf big.tar -C root .
+export XDG_DATA_HOME=${disk}
+says() { "${process.execPath}" "${bin}" "$@" 2>&1 >/dev/null | sed "s/^/$1: /"; }
+says import big.tar big:1
+find ${disk} -size +1 -type f
+says import small.tar small:1
+says run --image small:1 -- /busybox true
+dd if=/dev/zero of=${disk}/rest bs=4k 2>/dev/null
+says run --image small:1 -- /busybox true
+says tag small:1 other:1
+rm ${disk}/rest
+says run --image small:1 -- /busybox true
+"${process.execPath}" "${bin}" images --format '{{.Repository}}'
+rm -r root small.tar big.tar`;
+    const { stdout } = shell(script, { wrap: namespace });
+    const lines = stdout.trim().split('\n');
+    expect(lines.filter((line) => !line.includes('hint: '))).toEqual([
+      expect.stringMatching(/^import: .*ENOSPC/),
+      expect.stringMatching(/^run: .*ENOSPC/),
+      expect.stringMatching(/^tag: .*ENOSPC/),
+      'small',
+    ]);
+  });
+
   testIf('root')('a little more than that is enough', () => {
     expect(on('size=256k')).toMatchObject(worked);
   });
@@ -125,6 +156,57 @@ describe('namespaces', () => {
     expect(said).toMatch(/max_user_namespaces|ENOSPC/);
     expect(place.left()).toEqual([]);
   });
+});
+
+describe('processes', () => {
+  const above = ['/sys/fs/cgroup/pids', '/sys/fs/cgroup'].find((path) => existsSync(join(path, 'cgroup.procs')));
+  const cgroup = join(above ?? '', `runts-limits-${process.pid}`);
+  const max = join(cgroup, 'pids.max');
+  afterAll(() => {
+    if (existsSync(cgroup)) rmdirSync(cgroup);
+  });
+
+  testIf('root')('a cgroup that takes hardly more than Node itself', () => {
+    if (above === undefined) return;
+    mkdirSync(cgroup);
+    // Without the controller nobody can be bounded; some machine of the tests has it.
+    if (!existsSync(max)) return;
+    for (let most = 11; most < 20; most += 2) {
+      writeFileSync(max, `${most}`);
+      const outcome = shell(`echo $$ >${cgroup}/cgroup.procs && exec $RUNTS run ${id()}`);
+      // Node says of its own threads what it says.
+      const isNode = outcome.signal !== null || /pthread_create|Aborted|node::|libuv/.test(outcome.stderr);
+      if (outcome.code !== 0 && !isNode) expect(complaint(outcome)).toMatch(/EAGAIN.*pids\.max/);
+      expect(place.left()).toEqual([]);
+    }
+    writeFileSync(max, 'max');
+    expect(shell(`echo $$ >${cgroup}/cgroup.procs && exec $RUNTS run ${id()}`)).toEqual(worked);
+  });
+
+  testIf('userns')(
+    'thirty of the command line at once',
+    () => {
+      const all = Array.from({ length: 30 }, () => `$RUNTS run ${id()} & pids="$pids $!";`).join(' ');
+      const outcome = shell(`${all} for pid in $pids; do wait $pid || echo failed; done`, { timeoutMs: 90_000 });
+      expect(outcome).toEqual(worked);
+      expect(place.left()).toEqual([]);
+    },
+    100_000,
+  );
+});
+
+testIf('userns', 'busybox')('a terminal that there are no more of', async () => {
+  const container = new Lifecycle();
+  await container.run(smallRoot(), ['sleep', '1000'], (spec) => {
+    spec.process.terminal = true;
+    const devpts = spec.mounts?.find(({ type }) => type === 'devpts') as { options: string[] };
+    devpts.options = [...devpts.options, 'max=1'];
+  });
+  await expect(container.exec({ args: ['true'], terminal: true })).rejects.toMatchObject({
+    message: expect.stringContaining('ENOSPC'),
+    hint: expect.stringContaining('limit on pseudo-terminals'),
+  });
+  expect(await container.exec({ args: ['sh', '-c', 'echo well'] })).toBe('well\n');
 });
 
 describe('surroundings', () => {

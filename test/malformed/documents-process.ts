@@ -18,6 +18,11 @@ export const processDocuments: readonly DocumentCase[] = [
   row('the root of the host by dots', '/root/path', (c) => (c.root.path = '/tmp/..')),
   row('the root of the host by slashes', '/root/path', (c) => (c.root.path = '///.')),
   row('the root of the host by a relative path', '/root/path', (c) => (c.root.path = '../../../../../../../../..')),
+  row(
+    'the root of the host above where a link leads',
+    '/root/path',
+    (c) => (c.root.path = '/proc/self/task/../root/usr/..'),
+  ),
   row('the root of the host through /proc', '/root/path', (c) => (c.root.path = '/proc/self/root')),
   row('a root that is not there', '/root/path', (c) => (c.root.path = '/nosuch')),
   row('a root that is a file', '/root/path', (c) => (c.root.path = '/etc/passwd')),

@@ -88,7 +88,7 @@ describe('a device', () => {
     expect(await at.shell(stat('/opt/x'), edit)).toBe('character special file 1:3 666\n');
     const put = (path: string) => {
       mkdirSync(join(path, 'opt'));
-      writeFileSync(join(path, 'opt/x'), '');
+      writeFileSync(join(path, 'opt/x'), 'x');
     };
     await expect(at.shell('true', edit, put)).rejects.toMatchObject({
       ...{ code: 'ERR_SETUP', origin: '/linux/devices/0', message: expect.stringContaining('EEXIST') },

@@ -135,3 +135,63 @@ test.each(['createRuntime', 'createContainer', 'startContainer'])(
     await place.runts(['delete', '-f', 'slow']);
   },
 );
+
+/** A hook that says that it runs, in a file, and then takes forever; what it started has the same word. */
+const endless = (word: string) =>
+  shell(`sleep ${word} & echo running >> ${log}; exec sleep ${word}`, { env: ['PATH=/bin:/usr/bin'] });
+const running = () => eventually(() => lines().includes('running'), 'the hook to run');
+
+test.each([
+  ['create', 'prestart', 'SIGTERM', 143],
+  ['create', 'createRuntime', 'SIGINT', 130],
+  ['create', 'createContainer', 'SIGTERM', 143],
+  ['run', 'createRuntime', 'SIGTERM', 143],
+] as const)(
+  '%s that is interrupted while a %s hook runs ends it by %s, and leaves nothing',
+  async (verb, kind, signal, code) => {
+    const word = `4${code}${verb.length}${kind.length}`;
+    const bundle = place.bundle('true', (config) => {
+      config.hooks = { [kind]: [endless(word)], poststop: [shell(`echo poststop >> ${log}`)] };
+    });
+    const runts = place.start([verb, '-b', bundle, 'interrupted']);
+    await running();
+    runts.child.kill(signal);
+    expect((await runts.ended).code).toBe(code);
+    await eventually(() => processesWith(word).length === 0, 'the hook to be gone');
+    expect(lines()).toEqual(['running', 'poststop']);
+    expect(place.left()).not.toContain('interrupted');
+  },
+);
+
+test.each(['start', 'run'])(
+  '%s that is interrupted while a poststart hook runs ends hook and container',
+  async (verb) => {
+    const word = `45${verb.length}`;
+    const bundle = place.bundle(`exec sleep ${word}`, (config) => {
+      config.hooks = { poststart: [endless(word)] };
+    });
+    if (verb === 'start') await place.ok('create', '-b', bundle, 'poststarting');
+    const runts = place.start(verb === 'start' ? [verb, 'poststarting'] : [verb, '-b', bundle, 'poststarting']);
+    await running();
+    runts.child.kill('SIGTERM');
+    expect(await runts.ended).toMatchObject({ code: 1, stderr: expect.stringContaining('poststart hook #0') });
+    await eventually(() => processesWith(word).length === 0, 'hook and command to be gone');
+    if (verb === 'start') await place.ok('delete', 'poststarting');
+    expect(place.left()).not.toContain('poststarting');
+  },
+);
+
+test('delete that is interrupted while a poststop hook runs ends the hook, and has deleted', async () => {
+  const word = '4601';
+  const bundle = place.bundle('true', (config) => {
+    config.hooks = { poststop: [endless(word), shell(`echo second >> ${log}`)] };
+  });
+  await place.ok('create', '-b', bundle, 'poststopping');
+  const runts = place.start(['delete', 'poststopping']);
+  await running();
+  runts.child.kill('SIGTERM');
+  expect(await runts.ended).toMatchObject({ code: 0, stderr: expect.stringContaining('poststop hook #0') });
+  await eventually(() => processesWith(word).length === 0, 'the hook to be gone');
+  expect(lines()).toEqual(['running']);
+  expect(place.left()).not.toContain('poststopping');
+});

@@ -72,6 +72,14 @@ testIf('root')('node makes devices and fifos with their owner', async () => {
   expect(await fail([opened(root, path), node('c', character, 1, 3)])).toBe('node mknodat EEXIST c');
 });
 
+test('node tells an empty file, on which a device may be mounted, from anything else', async () => {
+  const path = directory();
+  writeFileSync(join(path, 'empty'), '');
+  writeFileSync(join(path, 'full'), 'x');
+  expect(await fail([opened(root, path), node('empty', character, 1, 3)])).toBe('node mknodat EBUSY empty');
+  expect(await fail([opened(root, path), node('full', character, 1, 3)])).toBe('node mknodat EEXIST full');
+});
+
 testIf('root')('a device number that does not fit is refused, not another device', async () => {
   const start = opened(root, directory());
   expect(await fail([start, node('c', character, 0x1000, 0)])).toBe('node mknodat EINVAL c');

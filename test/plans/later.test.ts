@@ -210,12 +210,10 @@ describe('a later command', () => {
       close  src=procfs  ; default: procfs
       undumpable  ; default: no attaching
       join  namespaces=[mount3 pid4]  ; exec: namespaces
-      fork  ; exec: namespaces
       open  dst=root5 path=/  ; exec: root
       directory  root=root5 path=work mode=0755 [unless EROFS,EACCES]  ; /process/cwd
       chdir  path=/work  ; /process/cwd
       find  files=[/bin/true]  ; /process/args/0
-      new_session  ; default: session
       new_keyring  name=_ses.demo [unless ENOSYS,EPERM,EDQUOT]  ; default: keyring
       stdio  stdin=stdin0 stdout=stdout1 stderr=stderr2  ; default: stdio
       affinity  cpus=<1 bytes>  ; /process/execCPUAffinity/final
@@ -224,6 +222,8 @@ describe('a later command', () => {
       bounding  capabilities=none  ; /process/capabilities/bounding
       ids  uid=0 gid=0 groups=<0 bytes>  ; /process/user
       capabilities  effective=none permitted=none inheritable=none ambient=none  ; /process/capabilities
+      fork  ; exec: namespaces
+      new_session  ; default: session
       keep_only  registers=[]  ; default: start
       sync  tag=1  ; default: start
       close_from  fd=3  ; default: descriptors
@@ -245,8 +245,7 @@ describe('a later command', () => {
       "  inputs  stdin0 stdout1 stderr2 user3 mount4 time5
       undumpable  ; default: no attaching
       join  namespaces=[mount4 time5] user=user3  ; exec: namespaces
-      become_root  ; exec: namespaces
-      fork  ; exec: namespaces"
+      become_root  ; exec: namespaces"
     `);
     expect(all.filter((row) => row.startsWith('ids')).join('\n')).toMatchInlineSnapshot(`
       "ids  uid=0 gid=0 groups=<0 bytes> [unless EPERM] [skip 1]  ; /process/user
@@ -261,8 +260,8 @@ describe('a later command', () => {
       pty  master=master4 slave=slave5 devpts=devpts2  ; /process/terminal
       window  src=slave5 columns=80 rows=24  ; /process/consoleSize
       send_handle  src=master4 tag=2  ; /process/terminal
-      controlling_terminal  src=slave5  ; /process/terminal
-      stdio  stdin=slave5 stdout=slave5 stderr=slave5  ; default: stdio"
+      stdio  stdin=slave5 stdout=slave5 stderr=slave5  ; default: stdio
+      controlling_terminal  src=slave5  ; /process/terminal"
     `);
   });
 

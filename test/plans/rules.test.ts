@@ -9,7 +9,7 @@ import { encode } from '../../lib/program/encode.ts';
 import type { Op, OpName } from '../../lib/program/ops.ts';
 import { verify } from '../../lib/program/verify.ts';
 import { defaultProfile } from '../../lib/seccomp/default.ts';
-import { capabilityNames, type NamespaceType, namespaceTypes } from '../../lib/spec/names.ts';
+import { capabilityNames, type NamespaceType, namespaceFlags, namespaceTypes } from '../../lib/spec/names.ts';
 import { type DraftSpec, facts, request } from './requests.ts';
 
 const name = fc.stringMatching(/^[a-z]{1,6}$/);
@@ -196,6 +196,14 @@ const later = planContainer(
   facts('rootless'),
 );
 
+const server = { program: '/usr/bin/fuse-overlayfs', place: '../merged' };
+const layers = { data: '/data', base: 'containers/a/lower', lower: ['0'], upper: '../upper', work: '../work', server };
+const withServer = planContainer(
+  request(() => undefined, { root: { kind: 'overlay', layers } }),
+  facts('rootless'),
+);
+const served: Plan = { ...withServer, flags: withServer.flags & ~namespaceFlags.pid };
+
 const { spec } = request();
 const execed = planExec(
   {
@@ -236,6 +244,7 @@ test.each<[string, Plan, PlanKind?]>([
   ['a created container waits', edited(later, (ops) => swapped(ops, 'umask', 'close_from'))],
   ['a created container holds nothing', edited(later, (ops) => ops.filter(({ op }) => op !== 'keep_only'))],
   ['a later command that waits', edited(execed, (ops) => swapped(ops, 'keep_only', 'umask')), 'exec'],
+  ['who joins a PID namespace', edited(execed, (ops) => swapped(ops, 'fork', 'new_session')), 'exec'],
   ['hooks hear the state', edited(later, hookOfHost)],
   ['hooks hear the state', edited(later, (ops) => swapped(ops, 'hook', 'pivot'))],
   ['nobody in a namespace', edited(execed, (ops) => swapped(ops, 'undumpable', 'join')), 'exec'],
@@ -244,19 +253,21 @@ test.each<[string, Plan, PlanKind?]>([
     edited(execed, (ops) => [...ops.slice(0, -1), openOfHost, ...ops.slice(-1)]),
     'exec',
   ],
+  ['a program that serves files', served],
   ['the command is found in the container', edited(execed, (ops) => swapped(ops, 'find', 'join')), 'exec'],
 ])('a plan that breaks it is caught: %s', (rule, plan, kind = 'container') => {
   expect(brokenRules(plan, kind).some((name) => name.startsWith(rule))).toBe(true);
 });
 
-test('plans of all three kinds are good before they are broken', () => {
-  expect([brokenRules(good, 'container'), brokenRules(later, 'container'), brokenRules(execed, 'exec')]).toEqual([
-    [],
-    [],
-    [],
-  ]);
+test('plans of all kinds are good before they are broken', () => {
+  expect([
+    brokenRules(good, 'container'),
+    brokenRules(later, 'container'),
+    brokenRules(execed, 'exec'),
+    brokenRules(withServer, 'container'),
+  ]).toEqual([[], [], [], []]);
 });
 
 test('every rule has a test above', () => {
-  expect(planRules.length).toBe(21);
+  expect(planRules.length).toBe(23);
 });

@@ -7,6 +7,7 @@ import { multiplexed } from '../../lib/seccomp/multiplexed.ts';
 import type { Action, Architecture, Condition, Rule, SeccompProfile } from '../../lib/seccomp/profile.ts';
 import { actions, operators } from '../../lib/seccomp/profile.ts';
 import { type Abi, syscallNumbers } from '../../lib/seccomp/syscalls.ts';
+import { runsAt } from '../properties/runs.ts';
 import { simulate } from '../support/bpf.ts';
 import { buildLibseccomp, type Libseccomp } from './libseccomp.ts';
 
@@ -216,7 +217,7 @@ describe.skipIf(reason !== undefined)(
           const profile: SeccompProfile = { defaultAction: 'SCMP_ACT_ERRNO', architectures, syscalls: all.flat() };
           expect(differences(profile, 'x64', abisOf.x64)).toEqual([]);
         }),
-        { seed: 20260601, numRuns: 100 },
+        runsAt(20, 100),
       );
     });
   },

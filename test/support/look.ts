@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
+import { patience } from './patience.ts';
 
 /** What of the host a container may change, as this process sees it. Every list is sorted. */
 export interface Look {
@@ -75,7 +76,7 @@ export function descendants(of: number | 'self' = 'self'): number[] {
 
 /** Waits until something holds; false when it still does not after a while. */
 export async function until(holds: () => boolean, withinMs: number): Promise<boolean> {
-  for (const giveUp = Date.now() + withinMs; !holds(); await sleep(5)) {
+  for (const giveUp = Date.now() + withinMs * patience; !holds(); await sleep(5)) {
     if (Date.now() > giveUp) return false;
   }
   return true;

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
 import { test } from 'vitest';
 
 /** What a test may need of the machine: true, or why it is not there. */
@@ -15,12 +15,20 @@ const features = {
   cc: () => runs('cc') || 'needs a C compiler',
   git: () => runs('git') || 'needs git',
   skopeo: () => runs('skopeo') || 'needs skopeo',
+  attr: () => runs('setfattr') || 'needs attr',
+  zstd: () => runs('zstd') || 'needs zstd',
   umoci: () => runs('umoci') || 'needs umoci',
   podman: () => runs('podman') || 'needs podman',
+  fuse: () =>
+    (runs('fuse-overlayfs') && existsSync('/dev/fuse') && (statSync('/dev/fuse').mode & 0o6) === 0o6) ||
+    'needs fuse-overlayfs, and a /dev/fuse that everybody may use',
   buildah: () => runs('buildah') || 'needs buildah',
   'docker-registry': () => runs('docker-registry') || 'needs docker-registry',
   openssl: () => runs('openssl') || 'needs openssl',
   htpasswd: () => runs('htpasswd') || 'needs htpasswd (apache2-utils)',
+  dockerd: () => (runs('dockerd') && runs('docker')) || 'needs docker.io',
+  rclone: () =>
+    (runs('rclone') && existsSync('/dev/fuse') && runs('fusermount3')) || 'needs rclone, fuse3 and /dev/fuse',
   containerd: () => (runs('containerd') && runs('ctr')) || 'needs containerd',
   busybox: () => existsSync('/bin/busybox') || 'needs busybox-static',
   'cgroup2:cpu': () => hasController('cpu'),

@@ -7,7 +7,8 @@ import { type Prepared, prepare } from '../../lib/host/prepare.ts';
 import { probeFacts } from '../../lib/host/probe.ts';
 import { remove } from '../../lib/host/remove.ts';
 import { start } from '../../lib/host/start.ts';
-import { imageArchives } from '../../lib/images/port.ts';
+import { Images } from '../../lib/images/images.ts';
+import { imagePort } from '../../lib/images/port.ts';
 import { createHost } from '../../lib/node/host.ts';
 import { openStdio } from '../../lib/node/stdio.ts';
 import type { Facts } from '../../lib/plan/facts.ts';
@@ -149,7 +150,8 @@ async function failing(request: Request, id: string, failAt: number | undefined,
 
 function prepared(request: Request, id: string): Promise<Prepared> {
   const options = { ...request(), ...placed(id) } as ContainerOptions;
-  return prepare(host, facts, { options, id, ownStdio: true, images: imageArchives });
+  const images = imagePort(new Images({ directory: host.environment.dataDirectory }));
+  return prepare(host, facts, { options, id, ownStdio: true, images });
 }
 
 interface Expected {

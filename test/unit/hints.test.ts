@@ -67,3 +67,30 @@ test('what hides a part of /proc is named', () => {
   const hidden = { ...facts, hiddenProc: ['/proc/keys', '/proc/sys'] };
   expect(hint('fsmount', 'EPERM', { operands: { fstype: 'proc' }, facts: hidden })).toContain('/proc/keys, /proc/sys');
 });
+
+test.each([
+  ['attach', 'ENOSYS', 'openat2', '', 'openat2 is in Linux since 5.6'],
+  ['find', 'ENOSYS', 'faccessat', '/bin/sh', 'faccessat2 is in Linux since 5.8'],
+  ['find', 'EPERM', 'openat2', '/bin/sh', 'openat2 is in Linux since 5.6'],
+  ['state', 'EPERM', 'open', 'memfd', 'memfd_create is in Linux since 3.17'],
+  ['spawn', 'EPERM', 'close_range', '', 'close_range is in Linux since 5.9'],
+] as const)(
+  'at %s, %s in the step %s is the word of a kernel or a filter without the call',
+  (at, errno, step, detail, part) => {
+    expect(hint(at, errno, { step, detail })).toContain(part);
+    expect(hint(at, errno, { step, detail })).toContain('the seccomp profile of the container');
+  },
+);
+
+test('root that is refused what it has the capability for is told of a filter, and others of what they lack', () => {
+  const proc = { operands: { fstype: 'proc' }, step: 'fsmount' };
+  expect(hint('fsmount', 'EPERM', { ...proc, facts: { ...facts, privileged: true } })).toContain(
+    'filter that refuses fsmount',
+  );
+  expect(hint('fsmount', 'EPERM', { ...proc, facts })).toContain('/proc is partly hidden');
+  const hiddenProc = ['/proc/kcore'];
+  expect(hint('fsmount', 'EPERM', { ...proc, facts: { ...facts, privileged: true, hiddenProc } })).toContain(
+    '/proc/kcore',
+  );
+  expect(hint('spawn', 'EPERM', { step: 'clone', facts: { ...facts, privileged: true } })).toContain('refuses clone3');
+});

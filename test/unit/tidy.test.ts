@@ -60,11 +60,12 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   // ---- the line: everything above runs in plain ES2020 ----
   layers: [...leaf, 'host'],
   images: [...leaf, 'host', 'node', 'layers'],
+  volumes: [...leaf, 'plan', 'host', 'node', 'layers'],
   node: [...leaf, 'hints', 'host'],
   container: [...leaf, 'plan', 'host', 'node', 'images'],
-  runtime: [...leaf, 'plan', 'host', 'node', 'container'],
+  runtime: [...leaf, 'plan', 'host', 'node', 'images', 'volumes', 'container'],
   unsafe: [...leaf, 'host', 'node'],
-  index: [...leaf, 'host', 'container', 'runtime'],
+  index: [...leaf, 'host', 'images', 'volumes', 'container', 'runtime'],
 };
 const core = [...leaf, 'hints', 'dbus', ...policies, 'plan', 'host', 'cli'];
 /** Words that every layer speaks: types without code. */
@@ -198,6 +199,10 @@ const testedElsewhere: readonly (readonly [start: string, folder: string, why: s
   ['lib/host/image.ts', 'test/container', 'an image becomes a container, and goes with it'],
   ['lib/images/port.ts', 'test/container', 'it joins images to containers'],
   ['lib/images/verbs.ts', 'test/cli', 'it joins images to the command line'],
+  ['lib/host/volumes.ts', 'test/volumes', 'volumes become mounts of a container'],
+  ['lib/volumes/port.ts', 'test/volumes', 'volumes become mounts of a container'],
+  ['lib/volumes/verbs.ts', 'test/cli', 'it joins volumes to the command line'],
+  ['lib/layers/copy-directory.ts', 'test/volumes', 'what is copied is the first content of a volume'],
   ['lib/host/exec.ts', 'test/container', 'a command needs a container to join'],
   ['lib/container/', 'test/container', 'through the public entry, as users do'],
   ['lib/runtime.ts', 'test/container', 'through the public entry, as users do'],

@@ -1,4 +1,5 @@
 import type { Command } from '../command.ts';
+import { underSignals } from '../signals.ts';
 import { onlyId } from './common.ts';
 import { createRequest, makeFlags } from './make.ts';
 
@@ -16,13 +17,15 @@ Its command waits for \`start\`. A command with a terminal (process.terminal) ne
       import('../../host/oci/create.ts'),
       import('../../host/probe.ts'),
     ]);
-    const request = await createRequest(parsed, context, id, true);
-    try {
-      const made = await make(host, await probeFacts(host), request);
-      made.release();
-    } finally {
-      for (const handle of request.stdio ?? []) handle.close();
-    }
-    return 0;
+    return underSignals(context.world, async (signals) => {
+      const request = await createRequest(parsed, context, id, true, signals);
+      try {
+        const made = await make(host, await probeFacts(host), request);
+        made.release();
+      } finally {
+        for (const handle of request.stdio ?? []) handle.close();
+      }
+      return 0;
+    });
   },
 };

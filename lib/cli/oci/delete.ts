@@ -1,5 +1,6 @@
 import type { Command } from '../command.ts';
 import { isOn } from '../parse.ts';
+import { interruptible } from '../signals.ts';
 import { wrongCount } from './common.ts';
 
 /** `runts delete`. */
@@ -17,7 +18,11 @@ hooks run.`,
     const [id, ...more] = parsed.rest;
     if (id === undefined || more.length > 0) throw wrongCount('delete', 'exactly 1 argument(s): ID', parsed.rest);
     const { removeContainer } = await import('../../host/oci/delete.ts');
-    const options = { force: isOn(parsed, 'force'), warn: (message: string) => log.warn(message) };
+    const options = {
+      force: isOn(parsed, 'force'),
+      warn: (message: string) => log.warn(message),
+      interruptible: interruptible(world),
+    };
     const ids = isOn(parsed, 'regex') ? await (await import('./match.ts')).everyMatch(world.host, root, id) : [id];
     for (const each of ids) await removeContainer(world.host, root, each, options);
     return 0;

@@ -6,6 +6,7 @@ import type { Process } from '../../spec/types.ts';
 import type { Context } from '../command.ts';
 import { type Flags, isOn, type Parsed, textOf } from '../parse.ts';
 import { absolute } from '../paths.ts';
+import { interruptible } from '../signals.ts';
 import { count } from './common.ts';
 import { inherited, withInherited } from './inherited.ts';
 
@@ -108,6 +109,7 @@ export async function createRequest(
     plainOutput: consoleSocket === undefined && !world.terminal.output,
     warn,
     cancel,
+    interruptible: interruptible(world),
   };
 }
 

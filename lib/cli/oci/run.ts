@@ -3,7 +3,7 @@ import { messageOf } from '../../host/undo.ts';
 import type { Command, Context } from '../command.ts';
 import { isOn } from '../parse.ts';
 import { dockerFlags, runSynopsis, runText, sourceFlags } from '../run-words.ts';
-import { type Signals, underSignals } from '../signals.ts';
+import { interruptible, type Signals, underSignals } from '../signals.ts';
 import { attend, joined } from './attend.ts';
 import { onlyId } from './common.ts';
 import { createRequest, makeFlags } from './make.ts';
@@ -63,7 +63,7 @@ async function go(
   try {
     signals.hold();
     return await joined(made.console, world, async (shown) => {
-      await start(world.host, root, id, { warn });
+      await start(world.host, root, id, { warn, interruptible: interruptible(world) });
       began = true;
       stays = detach || keep;
       if (detach) return 0;
@@ -92,7 +92,8 @@ async function clear(
   { world, root, warn }: Pick<Context, 'world' | 'root'> & { readonly warn: (message: string) => void },
 ): Promise<void> {
   const { removeContainer } = await import('../../host/oci/delete.ts');
-  const remove = () => removeContainer(world.host, root, id, { force: true, warn });
+  const remove = () =>
+    removeContainer(world.host, root, id, { force: true, warn, interruptible: interruptible(world) });
   try {
     // Nobody is going to come for it: what went wrong for a moment only is tried again.
     await remove().catch(remove);

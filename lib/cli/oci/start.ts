@@ -1,4 +1,5 @@
 import type { Command } from '../command.ts';
+import { interruptible } from '../signals.ts';
 import { onlyId } from './common.ts';
 
 /** `runts start`. */
@@ -11,7 +12,10 @@ export const start: Command = {
   async main(parsed, { world, root, log }) {
     const id = onlyId('start', parsed);
     const oci = await import('../../host/oci/start.ts');
-    await oci.start(world.host, root, id, { warn: (message) => log.warn(message) });
+    await oci.start(world.host, root, id, {
+      warn: (message) => log.warn(message),
+      interruptible: interruptible(world),
+    });
     return 0;
   },
 };

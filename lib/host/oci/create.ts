@@ -5,7 +5,7 @@ import { type Plan, tags } from '../../plan/plan.ts';
 import { encodeUtf8 } from '../../program/utf8.ts';
 import type { Spec } from '../../spec/types.ts';
 import { bounded } from '../bounded.ts';
-import { type Cancel, throwIfCanceled } from '../cancel.ts';
+import { type Cancel, type Interruptible, throwIfCanceled } from '../cancel.ts';
 import type { CgroupRecord } from '../cgroups/cgroup.ts';
 import { errnoOf, refused } from '../failure.ts';
 import type { Exit, Handle, Host, Session } from '../host.ts';
@@ -58,6 +58,8 @@ export interface CreateRequest {
   readonly plainOutput?: boolean | undefined;
   readonly warn: (message: string) => void;
   readonly cancel?: Cancel | undefined;
+  /** For the hooks that follow a create that failed or was canceled. */
+  readonly interruptible?: Interruptible | undefined;
   readonly deadlineMs?: number | undefined;
 }
 
@@ -200,7 +202,7 @@ class Making {
   }
 
   async run(first: Record): Promise<Made> {
-    const { deadlineMs, cancel, stdio, spec, warn } = this.#request;
+    const { deadlineMs, cancel, stdio, spec, warn, interruptible } = this.#request;
     const patience = { deadlineMs, cancel };
     const host = bounded(this.#host, patience);
     this.#undo.add(() => closeHandles(this.#handles));
@@ -220,7 +222,7 @@ class Making {
     // They follow the end of the process, also where a create fails after it began.
     this.#undo.add(async () => {
       if (record.process === undefined) return;
-      await runLateHooks(this.#raw, 'poststop', spec.hooks, stateOf(record, 'stopped'), warn);
+      await runLateHooks(this.#raw, 'poststop', spec.hooks, stateOf(record, 'stopped'), { warn, interruptible });
     });
     try {
       const walk = await beginWalk(
@@ -272,7 +274,7 @@ class Making {
   }
 
   #answers(record: Record): Answers {
-    const { spec } = this.#request;
+    const { spec, cancel } = this.#request;
     const host = this.#host;
     const plan = this.#plan;
     const state = ({ pid }: Session) => ({ ...stateOf(record, 'creating'), pid });
@@ -288,8 +290,8 @@ class Making {
       [
         tags.hooks,
         async (session) => {
-          await runHooks(this.#raw, 'prestart', spec.hooks, state(session));
-          await runHooks(this.#raw, 'createRuntime', spec.hooks, state(session));
+          await runHooks(this.#raw, 'prestart', spec.hooks, state(session), cancel);
+          await runHooks(this.#raw, 'createRuntime', spec.hooks, state(session), cancel);
           return undefined;
         },
       ],

@@ -1,5 +1,6 @@
 import { RuntsError } from '../../errors.ts';
 import type { Hooks, Spec } from '../../spec/types.ts';
+import type { Interruptible } from '../cancel.ts';
 import type { CgroupRecord } from '../cgroups/cgroup.ts';
 import { openCgroup } from '../cgroups/open.ts';
 import type { Host } from '../host.ts';
@@ -18,13 +19,15 @@ export interface DeleteOptions {
   /** Also when it runs, or does not exist. */
   readonly force: boolean;
   readonly warn: (message: string) => void;
+  /** For its poststop hooks. */
+  readonly interruptible?: Interruptible | undefined;
 }
 
 /** Removes a container that has ended, or that was never started; with force, whatever is left of it. */
 export async function removeContainer(host: Host, root: string, id: string, options: DeleteOptions): Promise<void> {
   const gone = await operation(host, `delete container ${id}`, (ports) => remove(ports, root, id, options));
   // Once, whatever happens: the container is gone by now.
-  if (gone !== undefined) await runLateHooks(host, 'poststop', gone.hooks, gone.state, options.warn);
+  if (gone !== undefined) await runLateHooks(host, 'poststop', gone.hooks, gone.state, options);
 }
 
 /** What its last hooks want to know. */

@@ -33,6 +33,8 @@ export async function writePidFile(host: Host, path: string, pid: number): Promi
         hint: 'Name a file, or a name that is not there yet.',
       });
     }
+    // One that is made leaves nothing where we are killed meanwhile; one that is replaced leaves what was to be its text.
+    if (kind === 'file') await host.files.removeFile(path);
     await host.files.replace(path, `${pid}`);
   } catch (error) {
     if (RuntsError.is(error)) throw error;

@@ -2,6 +2,7 @@ import { RuntsError } from '../../errors.ts';
 import { errnoText } from '../../program/errno.ts';
 import { stringifyJson } from '../../spec/json.ts';
 import type { Hook, Hooks } from '../../spec/types.ts';
+import { type Cancel, canceled, type Interruptible, throwIfCanceled } from '../cancel.ts';
 import { errnoOf } from '../failure.ts';
 import type { Host, RunResult } from '../host.ts';
 import { messageOf } from '../undo.ts';
@@ -23,9 +24,18 @@ export function stateText({ ociVersion, id, pid, bundle, annotations }: State, s
   return stringifyJson({ ociVersion, id, status, ...(status !== 'stopped' && { pid }), bundle, annotations });
 }
 
-/** Runs the hooks of one kind in their order, in the bundle, with their own environment and nothing of ours. */
-export async function runHooks(host: Host, kind: HostHooks, hooks: Hooks | undefined, state: State): Promise<void> {
-  for (const [i, hook] of (hooks?.[kind] ?? []).entries()) await runHook(host, kind, i, hook, state);
+/**
+ * Runs the hooks of one kind in their order, in the bundle, with their own environment and nothing of ours. A cancellation
+ * kills the one that runs, with all of its group, and is the error.
+ */
+export async function runHooks(
+  host: Host,
+  kind: HostHooks,
+  hooks: Hooks | undefined,
+  state: State,
+  cancel?: Cancel,
+): Promise<void> {
+  for (const [i, hook] of (hooks?.[kind] ?? []).entries()) await runHook(host, kind, i, hook, state, cancel);
 }
 
 /** The same where a failure is told and changes nothing: what they follow has happened already. */
@@ -34,18 +44,36 @@ export async function runLateHooks(
   kind: HostHooks,
   hooks: Hooks | undefined,
   state: State,
-  warn: (message: string) => void,
+  { warn, interruptible = (work) => work() }: LateHooks,
 ): Promise<void> {
-  for (const [i, hook] of (hooks?.[kind] ?? []).entries()) {
-    await runHook(host, kind, i, hook, state).catch((error: unknown) => warn(messageOf(error)));
-  }
+  const late = hooks?.[kind] ?? [];
+  if (late.length === 0) return;
+  await interruptible(async (cancel) => {
+    for (const [i, hook] of late.entries()) {
+      await runHook(host, kind, i, hook, state, cancel).catch((error: unknown) => warn(messageOf(error)));
+    }
+  });
 }
 
-async function runHook(host: Host, kind: HostHooks, index: number, hook: Hook, state: State): Promise<void> {
+interface LateHooks {
+  readonly warn: (message: string) => void;
+  readonly interruptible?: Interruptible | undefined;
+}
+
+async function runHook(
+  host: Host,
+  kind: HostHooks,
+  index: number,
+  hook: Hook,
+  state: State,
+  cancel: Cancel | undefined,
+): Promise<void> {
   const { path, args = [], env = [], timeout } = hook;
   const origin = `/hooks/${kind}/${index}`;
   const failed = (why: string, cause?: unknown) =>
     new RuntsError('ERR_SETUP', `error running ${kind} hook #${index}: ${path}: ${why}`, { origin, cause });
+  const doing = `running ${kind} hook #${index}: ${path}`;
+  throwIfCanceled(cancel, doing);
   const result = await host.processes
     .run(path, args.slice(1), {
       name: args[0],
@@ -53,11 +81,13 @@ async function runHook(host: Host, kind: HostHooks, index: number, hook: Hook, s
       environment: env,
       cwd: state.bundle,
       timeoutMs: timeout === undefined ? undefined : timeout * 1000,
+      cancel,
     })
     .catch((error: unknown) => {
       const errno = errnoOf(error);
       throw failed(errno === undefined ? messageOf(error) : errnoText(errno), error);
     });
+  if (cancel?.aborted) throw canceled(cancel, doing);
   if (result.timedOut) throw failed(`it took longer than its ${timeout} s, and was killed`);
   if (result.code !== 0) throw failed(described(result));
 }

@@ -2,6 +2,7 @@ import { RuntsError } from '../../errors.ts';
 import { tags } from '../../plan/plan.ts';
 import { encodeUtf8 } from '../../program/utf8.ts';
 import type { Spec } from '../../spec/types.ts';
+import type { Interruptible } from '../cancel.ts';
 import { errnoOf, refused } from '../failure.ts';
 import type { Handle, Host } from '../host.ts';
 import { closeHandles } from '../program.ts';
@@ -20,6 +21,8 @@ import { type Entry, load, openLocked, saveRecord, theRecord } from './store.ts'
 
 export interface StartOptions {
   readonly warn: (message: string) => void;
+  /** For its poststart hooks. */
+  readonly interruptible?: Interruptible | undefined;
   readonly deadlineMs?: number | undefined;
 }
 
@@ -39,7 +42,7 @@ export function start(host: Host, root: string, id: string, options: StartOption
       const started = { ...record, started: true };
       await saveRecord(ports, entry, started);
       // Hooks have the time that their configuration gives them.
-      await runHooks(host, 'poststart', spec.hooks, stateOf(started, 'running')).catch(async (error: unknown) => {
+      await poststart(host, spec, started, options).catch(async (error: unknown) => {
         throw withReleaseErrors(error, await problems(endProcesses(ports, started)));
       });
     } finally {
@@ -47,6 +50,12 @@ export function start(host: Host, root: string, id: string, options: StartOption
     }
   };
   return operation(host, `start container ${id}`, work, deadlineMs);
+}
+
+async function poststart(host: Host, { hooks }: Spec, record: Record, options: StartOptions): Promise<void> {
+  if (!hooks?.poststart?.length) return;
+  const { interruptible = (work) => work() } = options;
+  await interruptible((cancel) => runHooks(host, 'poststart', hooks, stateOf(record, 'running'), cancel));
 }
 
 async function mustBeCreated(host: Host, entry: Entry, record: Record): Promise<void> {
@@ -89,6 +98,10 @@ async function execute(
       const channel = new Channel(host, session, { deadlineMs });
       await letGo(host, channel, progress, record, spec);
       await untilExecuted(channel, progress);
+    } catch (error) {
+      // Its init was killed; a hook that held it up is killed as well.
+      if (!RuntsError.is(error) || error.code !== 'ERR_TIMEOUT') throw error;
+      throw withReleaseErrors(error, await problems(endProcesses(host, record)));
     } finally {
       session.close();
     }

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { deviceProgram } from '../../../lib/cgroups/ebpf.ts';
 import type { DeviceRule } from '../../../lib/spec/types.ts';
+import { runs } from '../../properties/runs.ts';
 
 interface Asked {
   readonly type: 'b' | 'c';
@@ -87,7 +88,7 @@ describe('a device program', () => {
       fc.property(fc.array(rule, { maxLength: 8 }), asked, (rules, what) => {
         expect(run(deviceProgram(rules), what)).toBe(means(rules, what));
       }),
-      { numRuns: 2000 },
+      runs(2000),
     );
   });
 });

@@ -18,6 +18,7 @@ const table: [keyof typeof containerFlags, string[], object][] = [
   ['host', ['--host', 'true'], { host: true, command: ['true'] }],
   ['rootfs', ['--rootfs', 'dir', '--', 'sh', '-c', 'x'], { rootfs: 'dir', command: ['sh', '-c', 'x'] }],
   ['image', ['--image', 'a.tar'], { image: 'a.tar' }],
+  ['pull', ['--image', 'debian:12', '--pull', 'always'], { image: 'debian:12', pull: 'always' }],
   ['bundle', ['-b', 'dir', 'web'], { bundle: 'dir', name: 'web' }],
   ['interactive', ['--host', '-i', 'cat'], { host: true, command: ['cat'] }],
   ['tty', ['--host', '-t'], { host: true, tty: { columns: 91, rows: 27 } }],
@@ -29,12 +30,15 @@ const table: [keyof typeof containerFlags, string[], object][] = [
   ['entrypoint', ['--image', 'a', '--entrypoint', '/x', 'y'], { image: 'a', entrypoint: ['/x'], command: ['y'] }],
   [
     'volumes',
-    ['--host', '-v', '/a:/b', '-v', 'c:/d:ro'],
+    ['--host', '-v', '/a:/b', '-v', './c:/d:ro', '-v', 'data:/e', '-v', 'data.1:/f:ro,nocopy', '-v', '/g'],
     {
       host: true,
       mounts: [
         { type: 'bind', source: '/a', target: '/b', readonly: false },
-        { type: 'bind', source: 'c', target: '/d', readonly: true },
+        { type: 'bind', source: './c', target: '/d', readonly: true },
+        { type: 'volume', source: 'data', target: '/e', readonly: false, copy: true },
+        { type: 'volume', source: 'data.1', target: '/f', readonly: true, copy: false },
+        { type: 'volume', target: '/g', readonly: false, copy: true },
       ],
     },
   ],
@@ -76,12 +80,29 @@ test('the table has every option', () => {
 
 test('values that cannot be read are told, all at once', () => {
   expect(
-    mistakes('--host', '-e', 'A', '-e', '=b', '-v', '/a', '-v', '/a:/b:rx', '--tmpfs', '/a:mode=7', '--cpus', 'two'),
+    mistakes(
+      '--host',
+      '-e',
+      'A',
+      '-e',
+      '=b',
+      '-v',
+      ':/a',
+      '-v',
+      '/a:/b:rx',
+      '-v',
+      'a:/b:ro,rw',
+      '--tmpfs',
+      '/a:mode=7',
+      '--cpus',
+      'two',
+    ),
   ).toEqual([
     '--env wants NAME=VALUE, got "A"',
     '--env wants NAME=VALUE, got "=b"',
-    '--volume wants SRC:DST or SRC:DST:ro, got "/a"',
+    '--volume wants DST, NAME:DST or NAME:DST:ro,nocopy, got ":/a"',
     '--volume wants SRC:DST or SRC:DST:ro, got "/a:/b:rx"',
+    '--volume wants DST, NAME:DST or NAME:DST:ro,nocopy, got "a:/b:ro,rw"',
     '--tmpfs wants DST or DST:size=64m, got "/a:mode=7"',
     '--cpus wants a number, got "two"',
   ]);

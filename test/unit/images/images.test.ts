@@ -5,6 +5,7 @@ import { buffer } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { RuntsError } from '../../../lib/errors.ts';
+import { commitImage } from '../../../lib/images/commit.ts';
 import { Images } from '../../../lib/images/images.ts';
 import { parsePruneFilters } from '../../../lib/images/prune.ts';
 import * as archives from '../../support/archives.ts';
@@ -223,7 +224,8 @@ describe('import and commit', () => {
     const { images } = await temporaryImages();
     await load(images, saved(['a:1'], 'one'));
     const diff = Readable.from([layerOf('two')], { objectMode: false });
-    const made = await images.commit('a:1', diff, {
+    const store = await images.store();
+    const made = await commitImage(store, (await store.resolve('a:1'))!, diff, {
       reference: 'a:2',
       author: 'me',
       message: 'm',

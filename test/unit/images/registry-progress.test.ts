@@ -22,7 +22,7 @@ test('without a terminal each change is a line, and bytes are none', () => {
     news(a, 'done'),
   ].map(line);
   expect(text.join('')).toBe(
-    'bbbbbbbbbbbb: Already exists\naaaaaaaaaaaa: Retrying in 2 s (cut)\naaaaaaaaaaaa: Complete\n',
+    'bbbbbbbbbbbb: Already exists\naaaaaaaaaaaa: Retrying in 2 s (cut)\naaaaaaaaaaaa: Pull complete\n',
   );
 });
 
@@ -39,7 +39,7 @@ test('on a terminal each blob has a line, written over, with a bar that fits', (
   expect(bars.update(news(b, 'downloading', 1_100_000))).toBe('');
   now = 150;
   expect(bars.update(news(b, 'downloading', 4_000_000))).toMatch(/\[=+\] 4MB\/4MB/);
-  expect(bars.update(news(b, 'done', 4_000_000))).toContain('bbbbbbbbbbbb: Complete');
+  expect(bars.update(news(b, 'done', 4_000_000))).toContain('bbbbbbbbbbbb: Pull complete');
 });
 
 test('a terminal with fewer lines or columns than there are is not written past', () => {

@@ -171,6 +171,21 @@ describe('references', () => {
     expect(error).toMatchObject({ code: 'ERR_NOT_FOUND', message: expect.stringContaining('images') });
   });
 
+  test('a name that was asked for before leads to the image that has it now, also where another process gave it', async () => {
+    const store = await temporaryStore();
+    const [one, two] = [await putImage(store, 'one'), await putImage(store, 'two')];
+    const recalled = async () => (await store.recall('name'))?.descriptor.digest;
+    expect(await recalled()).toBeUndefined();
+    const others = await ImageStore.open(store.directory);
+    for (const target of [one, two, one, two]) {
+      await others.tag('name', target);
+      expect(await recalled()).toBe(target.digest);
+      expect(await recalled()).toBe(target.digest);
+    }
+    await others.untag('name');
+    expect(await recalled()).toBeUndefined();
+  });
+
   test('a name that gets another meaning leaves the image that had it without a name', async () => {
     const store = await temporaryStore();
     const [one, two] = [await putImage(store, 'one'), await putImage(store, 'two')];

@@ -26,6 +26,18 @@ test('subordinate ranges are used in turn, up to 65536 ids', () => {
   expect(maps.gids.reduce((sum, { size }) => sum + size, 0)).toBe(1001);
 });
 
+test('a range that is named twice, or has the user itself in it, is mapped once', () => {
+  const range = { start: 100000, count: 1000 };
+  const around = { start: 999, count: 3 };
+  const maps = idMaps({}, { ...rootless, subordinate: { uids: [range, around, range], gids: [range] } });
+  expect(maps.uids.map(({ container, host, size }) => [container, host, size])).toEqual([
+    [0, 1000, 1],
+    [1, 100000, 1000],
+    [1001, 999, 1],
+    [1002, 1001, 1],
+  ]);
+});
+
 test('root gives its containers a range that nobody has, never its own ids', () => {
   const { uids, gids, by } = idMaps({}, root);
   expect(by).toBe('write');

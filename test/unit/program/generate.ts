@@ -7,12 +7,13 @@ import type { Op } from '../../../lib/program/ops.ts';
 
 type Draw = fc.GeneratorValue;
 
-const ordered = new Set(['pivot', 'move_root', 'seccomp', 'listener', 'no_new_privs']);
+const ordered = new Set(['pivot', 'move_root', 'seccomp', 'listener', 'no_new_privs', 'reap']);
 const ordinary = layouts.filter((layout) => !layout.end && !ordered.has(layout.name));
 const fallible = ordinary.filter((layout) => !layout.barrier);
 const tails = [
   ['halt'],
   ['exec'],
+  ['reap', 'exec'],
   ['pivot', 'hostname', 'exec'],
   ['move_root', 'hostname', 'exec'],
   ['no_new_privs', 'listener', 'send_handle', 'exec'],

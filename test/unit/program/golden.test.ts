@@ -4,6 +4,7 @@ import { encode } from '../../../lib/program/encode.ts';
 import { explain } from '../../../lib/program/explain.ts';
 import { headerAt, layoutOf, opAt } from '../../../lib/program/layout.ts';
 import { wire } from '../../../lib/program/limits.ts';
+import type { OpName } from '../../../lib/program/ops.ts';
 import { type Reason, verify } from '../../../lib/program/verify.ts';
 import { small } from './small.ts';
 
@@ -59,6 +60,14 @@ const dataStart = 64 + 64 * small().ops.length;
 const little = (value: number, size: number) =>
   Array.from({ length: size }, (_, i) => Math.floor(value / 256 ** i) & 255);
 
+/** The first op becomes a reaper, and the next one another op. */
+const underReaper = (what: string, name: OpName): Patch => ({
+  what,
+  op: 1,
+  reason: 'reap',
+  at: wire.headerBytes,
+  bytes: [...little(layoutOf('reap')!.code, wire.opBytes), ...little(layoutOf(name)!.code, 2)],
+});
 const header = (what: string, reason: Reason, at: number, value: number, size = 4): Patch => ({
   what,
   op: -1,
@@ -138,6 +147,9 @@ const patches: readonly Patch[] = [
   ),
   record('an end before the end', join, 'end', opAt.code, 0, 2),
   record('no end at the end', exec, 'end', opAt.code, 1, 2),
+  underReaper('a second reaper', 'reap'),
+  underReaper('a fork under a reaper', 'fork'),
+  underReaper('a start that is waited for under a reaper', 'await_start'),
   record('a second pivot', file, 'pivot', opAt.code, at(pivot, opAt.code) & 0xffff, 2),
   record('a root moved after the pivot', file, 'pivot', opAt.code, layoutOf('move_root')!.code, 2),
   record('a host path after the pivot', file, 'pivot', opAt.code, at(attach, opAt.code) & 0xffff, 2),

@@ -207,12 +207,12 @@ describe('mounts', () => {
           { type: 'tmpfs', target: '/run', mode: 0o5 },
         ],
       },
-      { cwd: '/home/me', volumes: { db: '/volumes/db' } },
+      { cwd: '/home/me', volumes: { db: { type: 'bind', source: '/volumes/db', options: ['idmap'] } } },
     );
     expect(spec.mounts!.slice(7)).toEqual([
       { destination: '/x', type: 'bind', source: '/a', options: ['rbind', 'rprivate'] },
       { destination: '/y', type: 'bind', source: '/home/me/b', options: ['rbind', 'rprivate', 'rro'] },
-      { destination: '/db', type: 'bind', source: '/volumes/db', options: ['rbind', 'rprivate'] },
+      { destination: '/db', type: 'bind', source: '/volumes/db', options: ['rbind', 'rprivate', 'idmap'] },
       {
         destination: '/tmp',
         type: 'tmpfs',

@@ -1,0 +1,19 @@
+export interface StartOptions {
+  /** In milliseconds, for the command to be executed and for `ready`. The container is removed when it runs out. */
+  readonly timeout?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface StopOptions {
+  /** Default: the option `stopSignal`, or the image's, or SIGTERM. */
+  readonly signal?: string;
+  /** Milliseconds until SIGKILL. Default 10,000, as docker has it. */
+  readonly grace?: number;
+}
+
+export interface RemoveOptions {
+  /** Also one that runs. */
+  readonly force?: boolean;
+  /** Default `true`: with the volumes that nobody has named. */
+  readonly volumes?: boolean;
+}
