@@ -73,11 +73,3 @@ export function showName(name: string): string {
   const text = Buffer.from(name, 'latin1').toString('utf8');
   return JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}…` : text);
 }
-
-/** A byte string as JavaScript text, or undefined where it is not UTF-8. */
-export function utf8Name(name: string): string | undefined {
-  if (/^[\x00-\x7f]*$/.test(name)) return name;
-  const bytes = Buffer.from(name, 'latin1');
-  const text = bytes.toString('utf8');
-  return Buffer.from(text, 'utf8').equals(bytes) ? text : undefined;
-}

@@ -1,5 +1,24 @@
 import { open, readFile } from 'node:fs/promises';
-import type { Ownership, Skipped } from './ledger.ts';
+
+/** An owner that could not be given to a file, for somebody inside the user namespace to give. */
+export interface Ownership {
+  /** Relative to the root file system; `''` is the root itself. */
+  readonly path: string;
+  readonly uid: number;
+  readonly gid: number;
+  /** Permission bits: a change of owner clears set-user-id and set-group-id, so they are to be set again after it. */
+  readonly mode: number;
+}
+
+/** Something a layer has that was left out. */
+export interface Skipped {
+  readonly path: string;
+  /** Index of the layer, from 0. */
+  readonly layer: number;
+  readonly what: 'character device' | 'block device' | 'fifo' | 'link to a skipped entry' | 'xattrs' | 'owner';
+  /** With `xattrs`: their names. */
+  readonly names?: readonly string[];
+}
 
 /** A layer that is unpacked: what its directory `<layers>/<name>` says of itself, in `layer.json`. */
 export interface LayerFile {

@@ -1,5 +1,5 @@
-import { checkPlace, pathComponents, readEntryName, showName } from './entry-name.ts';
-import type { Ownership, Skipped } from './ledger.ts';
+import { checkPlace, pathComponents, readEntryName } from './entry-name.ts';
+import type { Ownership, Skipped } from './layer-file.ts';
 import { pathBytesMax } from './limits.ts';
 import type { Xattrs } from './pax.ts';
 import type { LayerRecord, RecordStream } from './records.ts';
@@ -333,6 +333,3 @@ const devices = {
   character: { what: 'character device', type: 0o020000 },
   block: { what: 'block device', type: 0o060000 },
 } as const;
-
-/** A name for a message about a record that could not be carried out. */
-export const shownName = (detail: string): string => showName(Buffer.from(detail, 'utf8').toString('latin1'));

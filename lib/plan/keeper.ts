@@ -31,30 +31,6 @@ export function keeperProgram({ trees, cgroups }: Cleanup, { mapped }: { readonl
   return p.segment();
 }
 
-/** An owner and a mode of an unpacked file, in the container's ids; the path is below the root file system. */
-export interface Ownership {
-  readonly path: string;
-  readonly uid: number;
-  readonly gid: number;
-  readonly mode: number | undefined;
-}
-
-/** Rows that fit in one program: two ops each. */
-export const ownershipRowsMax = 2000;
-
-/** Gives files their owners from inside the user namespace whose ids they are; the mode last, since chown clears set-id bits. */
-export function ownershipProgram(rows: readonly Ownership[]): Segment {
-  const p = new Builder();
-  const root = p.input('root');
-  p.op('become_root', {}, origin);
-  for (const { path, uid, gid, mode } of rows) {
-    p.op('chown', { root, path, uid, gid }, path);
-    if (mode !== undefined) p.op('chmod', { root, path, mode }, path);
-  }
-  p.op('halt', {}, origin);
-  return p.segment();
-}
-
 /** Where owners are to be given inside a user namespace, the maps of it; undefined where they are ours to give. */
 export function ownerMaps(userns: CommonOptions['userns'], facts: Facts): Maps | undefined {
   return facts.privileged ? undefined : containerMaps(userns, facts);

@@ -12,10 +12,3 @@ export function mergeEnv(...environments: readonly (readonly string[])[]): strin
   }
   return [...values.values()];
 }
-
-/** The value of a variable; undefined where it is not set. Of a name that stands twice, the last holds. */
-export function envValue(env: readonly string[], name: string): string | undefined {
-  let value: string | undefined;
-  for (const entry of env) if (entry.startsWith(`${name}=`)) value = entry.slice(name.length + 1);
-  return value;
-}

@@ -36,11 +36,6 @@ export type NamespaceType = keyof typeof namespaceFlags;
 /** All eight of them. */
 export const namespaceTypes = Object.keys(namespaceFlags) as readonly NamespaceType[];
 
-/** The namespace type of one CLONE_NEW* flag. */
-export function namespaceType(flag: number): NamespaceType | undefined {
-  return namespaceTypes.find((type) => namespaceFlags[type] === flag);
-}
-
 /** Names below `/proc/PID/ns`, where they differ from the specification's. */
 export const namespaceFiles: Readonly<Record<NamespaceType, string>> = {
   mount: 'mnt',

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { openArchive } from '../../lib/images/archive.ts';
-import { unpackLayers } from '../../lib/layers/unpack.ts';
+import { unpackLayers } from '../support/reference/unpack.ts';
 import { testIf } from '../support/requires.ts';
 import { isRoot, look, temporaryDirectory } from '../support/unpacked.ts';
 

@@ -8,10 +8,10 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { probeFacts } from '../../lib/host/probe.ts';
 import { LayerStore } from '../../lib/layers/store.ts';
-import { unpackLayers } from '../../lib/layers/unpack.ts';
 import { createHost } from '../../lib/node/host.ts';
 import { ownerMaps } from '../../lib/plan/keeper.ts';
 import { type Member, tar } from '../support/archives.ts';
+import { unpackLayers } from '../support/reference/unpack.ts';
 import { removeData } from '../support/remove-data.ts';
 import { testIf } from '../support/requires.ts';
 

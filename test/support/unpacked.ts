@@ -3,8 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { type LayerSource, type UnpackOptions, unpackLayers } from '../../lib/layers/unpack.ts';
 import { layer } from './archives.ts';
+import { type LayerSource, type UnpackOptions, unpackLayers } from './reference/unpack.ts';
 
 export const isRoot = process.getuid?.() === 0;
 

@@ -103,7 +103,6 @@ test('packages that lib imports are dependencies', () => {
 const entries: Readonly<Record<string, string>> = {
   'lib/index.ts': 'the package',
   'lib/unsafe.ts': 'the package: runts/unsafe',
-  'lib/layers/unpack.ts': 'layers applied in JavaScript alone: tests hold the native unpacker against it',
   'lib/program/decode.ts': 'reads a program back: tests hold the encoder against it',
 };
 

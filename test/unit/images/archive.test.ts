@@ -4,8 +4,8 @@ import { gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { RuntsError } from '../../../lib/errors.ts';
 import { type OpenArchiveOptions, openArchive } from '../../../lib/images/archive.ts';
-import { unpackLayers } from '../../../lib/layers/unpack.ts';
 import * as archives from '../../support/archives.ts';
+import { unpackLayers } from '../../support/reference/unpack.ts';
 import { look, temporaryDirectory } from '../../support/unpacked.ts';
 
 const layers = [

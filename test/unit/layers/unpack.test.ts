@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
-import { unpackLayers } from '../../../lib/layers/unpack.ts';
 import { layer, type Member, sha256, tar } from '../../support/archives.ts';
+import { unpackLayers } from '../../support/reference/unpack.ts';
 import { isRoot, look, temporaryDirectory, unpack } from '../../support/unpacked.ts';
 
 async function tree(...layers: readonly Buffer[]): Promise<string[]> {

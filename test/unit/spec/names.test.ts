@@ -8,7 +8,6 @@ import {
   containerIdFault,
   isContainerId,
   namespaceFlags,
-  namespaceType,
   namespaceTypes,
   nearest,
   rlimitName,
@@ -97,10 +96,9 @@ describe('capabilities', () => {
   });
 });
 
-test('namespace types and CLONE_NEW* flags go both ways', () => {
+test('each namespace type has a CLONE_NEW* flag of its own', () => {
   expect(namespaceTypes).toHaveLength(8);
-  for (const type of namespaceTypes) expect(namespaceType(namespaceFlags[type])).toBe(type);
-  expect(namespaceType(1)).toBe(undefined);
+  expect(new Set(namespaceTypes.map((type) => namespaceFlags[type])).size).toBe(namespaceTypes.length);
   expect(Object.values(namespaceFlags).reduce((all, flag) => all | flag, 0)).toBe(0x7e020080);
 });
 

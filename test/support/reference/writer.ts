@@ -1,10 +1,10 @@
 import fs, { constants } from 'node:fs';
-import { checkPlace, pathComponents, readEntryName, showName } from './entry-name.ts';
+import { checkPlace, pathComponents, readEntryName, showName } from '../../../lib/layers/entry-name.ts';
+import { pathBytesMax } from '../../../lib/layers/limits.ts';
+import type { Pace } from '../../../lib/layers/pace.ts';
+import { Refused } from '../../../lib/layers/refused.ts';
+import type { TarEntry, TarEntryType } from '../../../lib/layers/tar.ts';
 import type { Ledger, Skipped } from './ledger.ts';
-import { pathBytesMax } from './limits.ts';
-import type { Pace } from './pace.ts';
-import { Refused } from './refused.ts';
-import type { TarEntry, TarEntryType } from './tar.ts';
 import type { Place, Tree } from './tree.ts';
 
 const createFlags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;

@@ -1,24 +1,6 @@
-import { utf8Name } from './entry-name.ts';
+import type { Ownership, Skipped } from '../../../lib/layers/layer-file.ts';
 
-/** An owner that could not be given to a file, for somebody inside the user namespace to give. */
-export interface Ownership {
-  /** Relative to the root file system; `''` is the root itself. */
-  readonly path: string;
-  readonly uid: number;
-  readonly gid: number;
-  /** Permission bits: a change of owner clears set-user-id and set-group-id, so they are to be set again after it. */
-  readonly mode: number;
-}
-
-/** Something a layer has that was left out. */
-export interface Skipped {
-  readonly path: string;
-  /** Index of the layer, from 0. */
-  readonly layer: number;
-  readonly what: 'character device' | 'block device' | 'fifo' | 'link to a skipped entry' | 'xattrs' | 'owner';
-  /** With `xattrs`: their names. */
-  readonly names?: readonly string[];
-}
+export type { Ownership, Skipped } from '../../../lib/layers/layer-file.ts';
 
 /** What a directory gets in the end, when nothing more is to be put into it. */
 export interface DirectoryState {
@@ -123,4 +105,12 @@ export class Ledger {
 
 function shown(path: string): string {
   return Buffer.from(path, 'latin1').toString('utf8');
+}
+
+/** A byte string as JavaScript text, or undefined where it is not UTF-8. */
+function utf8Name(name: string): string | undefined {
+  if (/^[\x00-\x7f]*$/.test(name)) return name;
+  const bytes = Buffer.from(name, 'latin1');
+  const text = bytes.toString('utf8');
+  return Buffer.from(text, 'utf8').equals(bytes) ? text : undefined;
 }

@@ -1,19 +1,19 @@
 import { createHash, type Hash } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { addAbortSignal, type Readable } from 'node:stream';
-import { RuntsError } from '../errors.ts';
-import { uncompressed } from './decompress.ts';
-import { showName } from './entry-name.ts';
+import { RuntsError } from '../../../lib/errors.ts';
+import { uncompressed } from '../../../lib/layers/decompress.ts';
+import { showName } from '../../../lib/layers/entry-name.ts';
+import { type UnpackLimits, unpackLimits } from '../../../lib/layers/limits.ts';
+import { Pace } from '../../../lib/layers/pace.ts';
+import { Refused } from '../../../lib/layers/refused.ts';
+import { type TarEntry, TarReader } from '../../../lib/layers/tar.ts';
 import { Ledger, type Ownership, type Skipped } from './ledger.ts';
-import { type UnpackLimits, unpackLimits } from './limits.ts';
-import { Pace } from './pace.ts';
-import { Refused } from './refused.ts';
-import { type TarEntry, TarReader } from './tar.ts';
 import { Tree } from './tree.ts';
 import { LayerWriter } from './writer.ts';
 
+export { type UnpackLimits, unpackLimits } from '../../../lib/layers/limits.ts';
 export type { Ownership, Skipped } from './ledger.ts';
-export { type UnpackLimits, unpackLimits } from './limits.ts';
 
 /** What unpacking needs to know of a layer. */
 export interface LayerSource {

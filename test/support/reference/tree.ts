@@ -1,10 +1,10 @@
 import fs, { constants } from 'node:fs';
 import { readdir } from 'node:fs/promises';
-import { RuntsError } from '../errors.ts';
-import { checkPlace, showName } from './entry-name.ts';
-import { symlinksMax } from './limits.ts';
-import type { Pace } from './pace.ts';
-import { Refused } from './refused.ts';
+import { RuntsError } from '../../../lib/errors.ts';
+import { checkPlace, showName } from '../../../lib/layers/entry-name.ts';
+import { symlinksMax } from '../../../lib/layers/limits.ts';
+import type { Pace } from '../../../lib/layers/pace.ts';
+import { Refused } from '../../../lib/layers/refused.ts';
 
 const oPath = 0o10000000;
 const openDirectoryFlags = oPath | constants.O_DIRECTORY | constants.O_NOFOLLOW;
