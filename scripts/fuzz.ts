@@ -1,7 +1,8 @@
 // npm run fuzz: builds every target of native/fuzz with ASan and UBSan, and runs each from its corpus, then the properties
 // of test/ many times (RUNTS_FUZZ_RUNS says how many). FUZZ_SECONDS is the time of each target, and leaves out the
-// properties, which `npm test` has; without it an hour is shared out. Names of targets run these alone, and `--keep` takes
-// what was found into the corpora. A crash leaves the input under build/fuzz, and says how it is run again.
+// properties, which `npm test` has; without it an hour is shared out. With the same FUZZ_SEED, two runs try the same. Names
+// of targets run these alone, and `--keep` takes what was found into the corpora. A crash leaves the input under
+// build/fuzz, and says how it is run again.
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -34,6 +35,9 @@ const jobs = Math.min(availableParallelism(), targets.length);
 const whole = process.env['FUZZ_SECONDS'] === undefined;
 /** An hour on the clock, ten minutes of which are the properties'. */
 const seconds = Number(process.env['FUZZ_SECONDS'] ?? Math.floor((3000 * jobs) / targets.length));
+
+/** Makes two runs over the same corpus try the same; without it each run goes another way. */
+const seed = process.env['FUZZ_SEED'];
 
 function build(): void {
   const cmake = [
@@ -74,6 +78,7 @@ interface Outcome {
 function fuzz(target: string): Promise<Outcome> {
   const log = join(work, `${target}.log`);
   const args = [`-max_total_time=${seconds}`, `-max_len=${lengths[target] ?? 4096}`, '-timeout=20'];
+  if (seed !== undefined) args.push(`-seed=${seed}`);
   args.push('-rss_limit_mb=2048', '-print_final_stats=1', `-artifact_prefix=${work}/${target}-`);
   const child = spawn(binary(target), [...args, ...folders(target)], { env: environment });
   let text = '';

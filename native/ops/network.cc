@@ -75,7 +75,8 @@ int ask(Where& at, int socket, Request& request) {
   }
   int error;
   memcpy(&error, head + 1, sizeof error);
-  return check(at, kStepNetlink, error);
+  bool is_errno = error <= 0 && error >= -4095;  // MAX_ERRNO of the kernel
+  return check(at, kStepNetlink, is_errno ? error : -EBADMSG);
 }
 
 // Calls use(attribute number, value, size) for each attribute in `size` bytes.
