@@ -154,7 +154,8 @@ int index_of(Where& at, int socket, const char* name) {
   if (strlen(name) >= sizeof request.ifr_name) return check(at, kStepIoctl, -ENAMETOOLONG);
   memcpy(request.ifr_name, name, strlen(name));
   int r = check(at, kStepIoctl, sys(__NR_ioctl, socket, SIOCGIFINDEX, &request));
-  return r < 0 ? r : request.ifr_ifindex;
+  if (r < 0) return r;
+  return request.ifr_ifindex > 0 ? request.ifr_ifindex : check(at, kStepIoctl, -ENODEV);
 }
 
 int move_device(Where& at, int socket, int index, int netns, const char* rename) {
