@@ -634,7 +634,7 @@ export function withheld(step: string | undefined, detail = ''): string {
 /** Root is refused, who has every right. */
 function filtered(step: string | undefined): string {
   const call = newerCall(step) ?? 'this system call';
-  return `We have the capability that this takes (CAP_SYS_ADMIN), so it is a filter that refuses ${call}: let the container that you are in have it (docker and podman: --security-opt seccomp=…).`;
+  return `We have the capability that this takes (CAP_SYS_ADMIN): the seccomp profile of the container that you are in refuses ${call}: let that container have it (docker and podman: --security-opt seccomp=…).`;
 }
 
 /** What to do when something of this host is used up, wherever that is met. */

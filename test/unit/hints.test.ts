@@ -85,7 +85,7 @@ test.each([
 test('root that is refused what it has the capability for is told of a filter, and others of what they lack', () => {
   const proc = { operands: { fstype: 'proc' }, step: 'fsmount' };
   expect(hint('fsmount', 'EPERM', { ...proc, facts: { ...facts, privileged: true } })).toContain(
-    'filter that refuses fsmount',
+    'container that you are in refuses fsmount',
   );
   expect(hint('fsmount', 'EPERM', { ...proc, facts })).toContain('/proc is partly hidden');
   const hiddenProc = ['/proc/kcore'];
