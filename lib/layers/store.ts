@@ -51,7 +51,7 @@ interface Layers {
   hold?(): Promise<void>;
 }
 
-/** The highest id that a container has, unless it is said otherwise; what root unpacks is for containers of any ids. */
+/** The highest id that a container has, unless it is said otherwise: what root unpacks, or what is only recorded, is for any. */
 const idMax = 65535;
 
 /** Layers that are unpacked at once: more only wait for the disk. */
@@ -277,11 +277,13 @@ export class LayerStore {
 
   #translator(form: TranslatorOptions['form']): TranslatorOptions {
     const { maps, devices } = this.#options;
+    const isGiven = maps?.setgroups !== 'deny';
     return {
       form,
       devices,
-      owners: maps?.setgroups === 'deny' ? 'recorded' : 'given',
-      isMapped: (kind, id) => (maps === undefined ? id <= idMax : rowOf(maps[kind], id, 'container') !== undefined),
+      owners: isGiven ? 'given' : 'recorded',
+      isMapped: (kind, id) =>
+        maps === undefined || !isGiven ? id <= idMax : rowOf(maps[kind], id, 'container') !== undefined,
     };
   }
 

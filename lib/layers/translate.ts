@@ -17,7 +17,7 @@ export interface TranslatorOptions {
   readonly form: 'overlay' | 'merged';
   /** Owners are given, or only told. */
   readonly owners: 'given' | 'recorded';
-  /** Whether the container has an id. */
+  /** Whether a container has an id: this one, or where owners are only told, any. */
   readonly isMapped: (kind: 'uids' | 'gids', id: number) => boolean;
   /** Device nodes can be made: by root of the host. */
   readonly devices: boolean;
@@ -299,7 +299,6 @@ export class LayerTranslator {
   }
 
   #checkOwner(entry: TarEntry): void {
-    if (this.#options.owners === 'recorded') return;
     for (const [what, kind, id] of [['user', 'uids', entry.uid] as const, ['group', 'gids', entry.gid] as const]) {
       if (this.#options.isMapped(kind, id)) continue;
       throw new Refused(`it belongs to ${what} ${id}, which the container does not have`, { hint: mappedHint });
