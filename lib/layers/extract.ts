@@ -1,8 +1,8 @@
-import { createHash, type Hash } from 'node:crypto';
 import { addAbortSignal, type Readable } from 'node:stream';
 import { RuntsError } from '../errors.ts';
 import type { Unpacking } from '../host/layers.ts';
 import { uncompressed } from './decompress.ts';
+import { checkDiffId, hashFor } from './diff-id.ts';
 import { showName } from './entry-name.ts';
 import type { UnpackLimits } from './limits.ts';
 import { Pace } from './pace.ts';
@@ -162,19 +162,6 @@ async function eachEntry(
 function check(what: string, spent: number, limit: number): void {
   if (spent <= limit) return;
   throw new Refused(`the image has more than ${limit} ${what}`, { hint: 'If you trust it, raise the limit.' });
-}
-
-function hashFor(diffId: string): Hash {
-  const algorithm = /^(sha256|sha512):/.exec(diffId)?.[1];
-  if (algorithm === undefined) throw new Refused(`its digest ${showName(diffId)} is of no known kind`);
-  return createHash(algorithm);
-}
-
-function checkDiffId(hash: Hash, diffId: string): void {
-  const found = `${diffId.slice(0, diffId.indexOf(':'))}:${hash.digest('hex')}`;
-  if (found === diffId) return;
-  const hint = 'The archive was damaged or altered; get it again.';
-  throw new Refused(`its content has the digest ${found}, but the image's configuration says ${diffId}`, { hint });
 }
 
 /** What ended an extraction: the init's reason where it had one of its own, else ours, for which it only saw the end. */

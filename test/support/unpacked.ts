@@ -3,8 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
+import type { LayerSource } from '../../lib/layers/extract.ts';
 import { layer } from './archives.ts';
-import { type LayerSource, type UnpackOptions, unpackLayers } from './reference/unpack.ts';
+import { type UnpackOptions, unpackLayers } from './reference/unpack.ts';
 
 export const isRoot = process.getuid?.() === 0;
 

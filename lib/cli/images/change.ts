@@ -1,7 +1,19 @@
 import { specError } from '../../errors.ts';
 import type { Command, Context } from '../command.ts';
 import { isOn, type Parsed, textOf, textsOf } from '../parse.ts';
-import { atLeast, exactly, filterFlag, forEach, grammar, jsonFlag, printJson, wrongCount } from './common.ts';
+import {
+  atLeast,
+  changeFlag,
+  exactly,
+  filterFlag,
+  forEach,
+  grammar,
+  jsonFlag,
+  outputFlag,
+  outputOf,
+  printJson,
+  wrongCount,
+} from './common.ts';
 import { humanSize } from './format.ts';
 import type { RemovedRow } from './port.ts';
 
@@ -125,7 +137,7 @@ export const save: Command = {
   synopsis: ['[OPTIONS] IMAGE [IMAGE …]'],
   text: 'Writes images, with the names that they are asked for by, as an archive that docker load, podman load and skopeo read.',
   flags: {
-    output: { names: ['--output', '-o'], value: 'PATH', doc: 'the file; unless given, standard output' },
+    output: outputFlag,
     format: {
       names: ['--format'],
       value: 'FORMAT',
@@ -136,11 +148,8 @@ export const save: Command = {
   grammar,
   async main(parsed, { world }) {
     const names = atLeast('save', parsed, 1);
-    const path = textOf(parsed, 'output');
+    const path = outputOf('save', parsed, world);
     const format = textOf(parsed, 'format') ?? 'docker-archive';
-    if (path === undefined && world.terminal.output) {
-      throw specError('save', [{ path: '', message: 'cowardly refusing to save to a terminal; use --output' }]);
-    }
     await (await world.imageVerbs()).save(names, path, format);
     return 0;
   },
@@ -151,12 +160,7 @@ export const importCommand: Command = {
   synopsis: ['[OPTIONS] FILE|- [REPOSITORY[:TAG]]'],
   text: 'Makes an image of one layer out of the archive of a root file system; - is standard input.',
   flags: {
-    change: {
-      names: ['--change', '-c'],
-      value: 'INSTRUCTION',
-      repeat: true,
-      doc: "of a Dockerfile: 'CMD [\"sh\"]', 'ENV A=1'; may be repeated",
-    },
+    change: changeFlag,
     message: { names: ['--message', '-m'], value: 'TEXT', doc: 'for the history' },
     platform: { names: ['--platform'], value: 'PLATFORM', doc: 'what it runs on: linux/arm64; default this machine' },
   },

@@ -1,8 +1,8 @@
-import { RuntsError } from '../../errors.ts';
+import { RuntsError, specError } from '../../errors.ts';
 import { messageOf } from '../../host/undo.ts';
 import type { Context } from '../command.ts';
 import { explainInLine } from '../explain.ts';
-import { type Flag, isOn, type Parsed } from '../parse.ts';
+import { type Flag, isOn, type Parsed, textOf } from '../parse.ts';
 import type { Show } from './port.ts';
 
 /** Options may stand between the words, as docker's may. */
@@ -10,6 +10,26 @@ export const grammar = { anywhere: true, lenient: true } as const;
 
 export const jsonFlag: Flag = { names: ['--json'], doc: 'as JSON, for programs' };
 export const filterFlag = (doc: string): Flag => ({ names: ['--filter', '-f'], value: 'FILTER', repeat: true, doc });
+
+export const changeFlag: Flag = {
+  names: ['--change', '-c'],
+  value: 'INSTRUCTION',
+  repeat: true,
+  doc: "of a Dockerfile: 'CMD [\"sh\"]', 'ENV A=1'; may be repeated",
+};
+
+export const outputFlag: Flag = {
+  names: ['--output', '-o'],
+  value: 'PATH',
+  doc: 'the file; unless given, standard output',
+};
+
+/** Where an archive goes; undefined for standard output, which must not be a terminal. */
+export function outputOf(verb: string, parsed: Parsed, { terminal }: Context['world']): string | undefined {
+  const path = textOf(parsed, 'output');
+  if (path !== undefined || !terminal.output) return path;
+  throw specError(verb, [{ path: '', message: 'cowardly refusing to save to a terminal; use --output' }]);
+}
 
 /** The words of a command that takes exactly so many. */
 export function exactly(verb: string, { rest }: Parsed, count: number): readonly string[] {

@@ -1,7 +1,16 @@
-import { specError } from '../../errors.ts';
 import type { Command } from '../command.ts';
 import { isOn, textOf, textsOf } from '../parse.ts';
-import { atLeast, exactly, grammar, jsonFlag, printJson, wrongCount } from './common.ts';
+import {
+  atLeast,
+  changeFlag,
+  exactly,
+  grammar,
+  jsonFlag,
+  outputFlag,
+  outputOf,
+  printJson,
+  wrongCount,
+} from './common.ts';
 import { oneLine } from './format.ts';
 
 /** `runts commit`. */
@@ -11,12 +20,7 @@ export const commit: Command = {
 and labels. The container is one of an image, of run --image or of a program, by its name, its id or the beginning of one.`,
   flags: {
     author: { names: ['--author', '-a'], value: 'TEXT', doc: 'who made it' },
-    change: {
-      names: ['--change', '-c'],
-      value: 'INSTRUCTION',
-      repeat: true,
-      doc: "of a Dockerfile: 'CMD [\"sh\"]', 'ENV A=1'; may be repeated",
-    },
+    change: changeFlag,
     message: { names: ['--message', '-m'], value: 'TEXT', doc: 'for the history' },
     pause: { names: ['--pause', '-p'], doc: 'accepted: the container goes on while it is read' },
   },
@@ -40,15 +44,12 @@ export const exportCommand: Command = {
   synopsis: ['[OPTIONS] CONTAINER'],
   text: 'Writes the root file system of a container, as it is now, as a tar archive.',
   flags: {
-    output: { names: ['--output', '-o'], value: 'PATH', doc: 'the file; unless given, standard output' },
+    output: outputFlag,
   },
   grammar,
   async main(parsed, { world }) {
     const [container] = exactly('export', parsed, 1) as [string];
-    const path = textOf(parsed, 'output');
-    if (path === undefined && world.terminal.output) {
-      throw specError('export', [{ path: '', message: 'cowardly refusing to save to a terminal; use --output' }]);
-    }
+    const path = outputOf('export', parsed, world);
     await (await world.imageVerbs()).export(container, path);
     return 0;
   },

@@ -1,9 +1,10 @@
-import { createHash, type Hash } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
-import { addAbortSignal, type Readable } from 'node:stream';
+import { addAbortSignal } from 'node:stream';
 import { RuntsError } from '../../../lib/errors.ts';
 import { uncompressed } from '../../../lib/layers/decompress.ts';
+import { checkDiffId, hashFor } from '../../../lib/layers/diff-id.ts';
 import { showName } from '../../../lib/layers/entry-name.ts';
+import type { LayerSource } from '../../../lib/layers/extract.ts';
 import { type UnpackLimits, unpackLimits } from '../../../lib/layers/limits.ts';
 import { Pace } from '../../../lib/layers/pace.ts';
 import { Refused } from '../../../lib/layers/refused.ts';
@@ -14,15 +15,6 @@ import { LayerWriter } from './writer.ts';
 
 export { type UnpackLimits, unpackLimits } from '../../../lib/layers/limits.ts';
 export type { Ownership, Skipped } from './ledger.ts';
-
-/** What unpacking needs to know of a layer. */
-export interface LayerSource {
-  readonly digest: string;
-  /** Digest of the uncompressed tar stream, which is checked: `sha256:…`. */
-  readonly diffId: string;
-  /** The layer as stored, compressed or not; a stream of bytes. */
-  open(): Readable;
-}
 
 export interface UnpackOptions {
   /** Give files their owners at once; else they are returned, for somebody inside the user namespace to give. */
@@ -154,19 +146,6 @@ function countEntry(entry: TarEntry, { spent, limits }: Run): void {
 function check(what: string, spent: number, limit: number): void {
   if (spent <= limit) return;
   throw new Refused(`the image has more than ${limit} ${what}`, { hint: 'If you trust it, raise the limit.' });
-}
-
-function hashFor(diffId: string): Hash {
-  const algorithm = /^(sha256|sha512):/.exec(diffId)?.[1];
-  if (algorithm === undefined) throw new Refused(`its digest ${showName(diffId)} is of no known kind`);
-  return createHash(algorithm);
-}
-
-function checkDiffId(hash: Hash, diffId: string): void {
-  const found = `${diffId.slice(0, diffId.indexOf(':'))}:${hash.digest('hex')}`;
-  if (found === diffId) return;
-  const hint = 'The archive was damaged or altered; get it again.';
-  throw new Refused(`its content has the digest ${found}, but the image's configuration says ${diffId}`, { hint });
 }
 
 async function checkTarget(target: string): Promise<void> {
