@@ -8,6 +8,7 @@ import { asOverlay } from './fuse-marks.ts';
 import { readLayerFile } from './layer-file.ts';
 import { overlayBase } from './overlay-base.ts';
 import { type Packed, packEntries } from './tar-pack.ts';
+import { givesOwners } from './translate.ts';
 import { TreeReader } from './tree-reader.ts';
 import { type LayerPlace, listUnion, placeOf } from './union.ts';
 
@@ -212,7 +213,7 @@ export async function openLayers(data: string, id: string, file: ContainerFile):
 }
 
 async function imageLayers(data: string, { layers, maps }: ContainerFile): Promise<readonly LayerPlace[]> {
-  const isRecorded = maps?.setgroups === 'deny';
+  const isRecorded = !givesOwners(maps);
   const places = layers.map(async (name): Promise<LayerPlace> => {
     const path = `layers/${name}`;
     const file = isRecorded ? await readLayerFile(`${data}/${path}`) : undefined;

@@ -7,6 +7,7 @@ import { readContainerFile } from './container-file.ts';
 import { openLayers } from './container-layer.ts';
 import { symlinksMax } from './limits.ts';
 import { type LayerRecord, RecordStream } from './records.ts';
+import { givesOwners } from './translate.ts';
 import { type TreeEntry, TreeReader } from './tree-reader.ts';
 import { type LayerPlace, listUnion, type Owner, placeOf, type UnionEntry } from './union.ts';
 import { keptAttributes } from './xattrs.ts';
@@ -118,7 +119,7 @@ class Copy {
   constructor(reader: TreeReader, out: RecordStream, maps: Maps | undefined, signal: AbortSignal | undefined) {
     this.#reader = reader;
     this.#out = out;
-    this.#owners = maps?.setgroups !== 'deny';
+    this.#owners = givesOwners(maps);
     this.#devices = maps === undefined;
     this.#signal = signal;
   }

@@ -10,7 +10,7 @@ import { Budget, extractLayer, type LayerSource, removeHidden } from './extract.
 import { type LayerFile, layerFileName, readLayerFile, syncNames, writeLayerFile } from './layer-file.ts';
 import { type UnpackLimits, unpackLimits } from './limits.ts';
 import { Remembered } from './remembered.ts';
-import type { Inherited, TranslatorOptions } from './translate.ts';
+import { givesOwners, type Inherited, type TranslatorOptions } from './translate.ts';
 import type { Owner } from './union.ts';
 import { LayerView, type ViewedLayer } from './view.ts';
 
@@ -277,7 +277,7 @@ export class LayerStore {
 
   #translator(form: TranslatorOptions['form']): TranslatorOptions {
     const { maps, devices } = this.#options;
-    const isGiven = maps?.setgroups !== 'deny';
+    const isGiven = givesOwners(maps);
     return {
       form,
       devices,
@@ -299,7 +299,7 @@ export class LayerStore {
       const row = rowOf(maps[kind], id, 'host');
       return row && id - row.host + row.container;
     };
-    const isGiven = maps?.setgroups !== 'deny';
+    const isGiven = givesOwners(maps);
     return {
       mode: found.mode,
       mtime: Number(found.mtimeNs / 1_000_000_000n),

@@ -1,3 +1,4 @@
+import type { Maps } from '../plan/plan.ts';
 import { checkPlace, pathComponents, readEntryName } from './entry-name.ts';
 import type { Ownership, Skipped } from './layer-file.ts';
 import { pathBytesMax } from './limits.ts';
@@ -7,6 +8,9 @@ import { Refused } from './refused.ts';
 import type { TarEntry } from './tar.ts';
 import type { Owner } from './union.ts';
 import { isKeptAttribute } from './xattrs.ts';
+
+/** Whether a container with these maps can give owners; with a single id they are recorded. */
+export const givesOwners = (maps: Maps | undefined): boolean => maps?.setgroups !== 'deny';
 
 /** What whoever unpacks may do, and how a layer is to stand on disk. */
 export interface TranslatorOptions {
