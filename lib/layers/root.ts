@@ -2,7 +2,7 @@ import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
 import type { ImageRoot, RootPlace } from '../host/image.ts';
 import type { OverlayLayers } from '../host/layers.ts';
 import type { Maps } from '../plan/plan.ts';
-import { type ContainerFile, containerFileName, copyBaseName } from './container-file.ts';
+import { type ContainerFile, containerFileName, copyBaseName, writeCopyDevices } from './container-file.ts';
 import { writeCopyBase } from './copy-base.ts';
 import { chooseDriver, type GraphDriver, serverOf, serverPlace } from './drivers.ts';
 import type { LayerSource } from './extract.ts';
@@ -81,7 +81,8 @@ export async function makeRoot(
   await noted;
   const path = `${place}/rootfs`;
   await mkdir(path, { mode: 0o755 });
-  const owners = await store.merge(image, path, options);
+  const { owners, devices } = await store.merge(image, path, options);
+  await writeCopyDevices(place, devices);
   await noteCopy(request, stored, owners);
   return { path, read: (file, bytesMax) => host.files.readBelow(path, file, bytesMax) };
 }
