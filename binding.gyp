@@ -85,6 +85,7 @@
         'native/addon/handle.cc',
         'native/addon/image.cc',
         'native/addon/primitives.cc',
+        'native/addon/quota.cc',
         'native/addon/sockets.cc',
         'native/addon/spawn.cc',
         'native/addon/state.cc',

@@ -109,6 +109,10 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
   const boundedKernel: Kernel = {
     blob: (content) => kernel.blob(content),
     filterDevices: (cgroup, program) => wait('attaching a device filter', () => kernel.filterDevices(cgroup, program)),
+    projectQuota: (directory, project) => wait('asking for a quota', () => kernel.projectQuota(directory, project)),
+    limitProject: (directory, project, bytes) =>
+      wait('setting a quota', () => kernel.limitProject(directory, project, bytes)),
+    setProject: (directory, project) => wait('setting a project', () => kernel.setProject(directory, project)),
   };
   return {
     ...host,

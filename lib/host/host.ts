@@ -125,6 +125,21 @@ export interface Kernel {
    * when we end.
    */
   filterDevices(cgroup: Handle, program: Uint8Array): Promise<void>;
+  /** What a project has on the file system of a directory. ENOSYS and others: it has no quotas of projects. */
+  projectQuota(directory: Handle, project: number): Promise<ProjectQuota>;
+  /** How many bytes a project may have there; 0 is no limit. */
+  limitProject(directory: Handle, project: number, bytes: number): Promise<void>;
+  /** A directory, and all that will be made in it, belongs to a project from now on. */
+  setProject(directory: Handle, project: number): Promise<void>;
+}
+
+export interface ProjectQuota {
+  /** Limits hold; else there is accounting at most. */
+  readonly enforced: boolean;
+  /** Bytes. */
+  readonly used: number;
+  /** Bytes; 0 is none. */
+  readonly limit: number;
 }
 
 export interface SpawnRequest {

@@ -72,6 +72,8 @@ export interface RootPlace {
   /** A program may serve its files: nothing in the container sees it. */
   readonly servable?: boolean | undefined;
   readonly note?: ContainerNote | undefined;
+  /** How many bytes there may be in its directory. */
+  readonly bytesMax?: number | undefined;
   /** Called before something is unpacked; where it throws, nothing is. */
   readonly refuse?: (() => void) | undefined;
   readonly cancel: Cancel | undefined;
@@ -84,6 +86,8 @@ export interface ImageRoot {
   readonly overlay?: OverlayLayers;
   /** A regular file of the image, found inside it. */
   read(path: string, bytesMax: number): Promise<string | undefined>;
+  /** Gives back what goes beyond its directory: a limit. */
+  release?(): Promise<void>;
 }
 
 export interface UnpackedImage {
@@ -98,6 +102,7 @@ export interface UnpackRequest {
   readonly pull: PullPolicy;
   readonly id: string;
   readonly userns: CommonOptions['userns'];
+  readonly bytesMax?: number | undefined;
   readonly images: ImagePort;
   readonly cancel: Cancel | undefined;
   /**
@@ -153,9 +158,11 @@ export async function unpackImage(host: Host, facts: Facts, request: UnpackReque
       mappable,
       servable,
       note,
+      bytesMax: request.bytesMax,
       refuse,
       cancel,
     });
+    undo.add(async () => root.release?.());
     // What the container needs is noted by now; images that it does not need may go.
     await image.close();
     const release = async (): Promise<void> => {

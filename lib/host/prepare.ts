@@ -4,6 +4,7 @@ import type { Facts } from '../plan/facts.ts';
 import { containerMaps, isMapped } from '../plan/keeper.ts';
 import type { Plan } from '../plan/plan.ts';
 import { defaultProfile } from '../seccomp/default.ts';
+import { parseBytes } from '../spec/bytes.ts';
 import { checkOptions } from '../spec/check-options.ts';
 import { containerConfig } from '../spec/container-config.ts';
 import { defaultCapabilities } from '../spec/defaults.ts';
@@ -212,7 +213,8 @@ async function openSource(host: Host, facts: Facts, request: Asked, undo: Undo):
     return { flags: planFlags(foreseen, facts), note, refuse: () => void planContainer(foreseen, facts) };
   };
   const { image, pull = 'missing', userns } = options;
-  const unpacked = await unpackImage(host, facts, { image, pull, id, userns, images, cancel, foresee });
+  const bytesMax = parseBytes(options.storage?.size);
+  const unpacked = await unpackImage(host, facts, { image, pull, id, userns, bytesMax, images, cancel, foresee });
   undo.add(() => unpacked.release());
   return { root: unpacked.root.path, made: unpacked.root, image: unpacked.config, identity: unpacked.identity };
 }

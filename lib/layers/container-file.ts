@@ -1,6 +1,7 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import type { Maps } from '../plan/plan.ts';
 import type { GraphDriver } from './drivers.ts';
+import type { UnmadeDevice } from './unmade.ts';
 
 /** What the directory of a container `<data>/containers/<id>` says of itself, in `container.json`. */
 export interface ContainerFile {
@@ -17,6 +18,19 @@ export const containerFileName = 'container.json';
 
 /** What `copy` compares a container with (lib/layers/copy-base.ts). */
 export const copyBaseName = 'base';
+
+/** Of a copy, the devices that could not be made in it. */
+const copyDevicesName = 'devices.json';
+
+export async function writeCopyDevices(directory: string, devices: readonly UnmadeDevice[]): Promise<void> {
+  const options = { flag: 'wx', mode: 0o600 } as const;
+  if (devices.length > 0) await writeFile(`${directory}/${copyDevicesName}`, JSON.stringify(devices), options);
+}
+
+export async function readCopyDevices(directory: string): Promise<readonly UnmadeDevice[]> {
+  const text = await readFile(`${directory}/${copyDevicesName}`, 'utf8').catch(() => '[]');
+  return JSON.parse(text) as readonly UnmadeDevice[];
+}
 
 /** Undefined where there is no such container, or it is not of an image. */
 export async function readContainerFile(directory: string): Promise<ContainerFile | undefined> {

@@ -1,16 +1,16 @@
 import { Readable } from 'node:stream';
 import { RuntsError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
-import { type ContainerFile, copyBaseName, readContainerFile } from './container-file.ts';
+import { type ContainerFile, copyBaseName, readContainerFile, readCopyDevices } from './container-file.ts';
 import { copyBase } from './copy-base.ts';
 import { type Base, type Difference, differences, type TreeLister } from './differences.ts';
 import { asOverlay } from './fuse-marks.ts';
 import { readLayerFile } from './layer-file.ts';
 import { overlayBase } from './overlay-base.ts';
 import { type Packed, packEntries } from './tar-pack.ts';
-import { givesOwners } from './translate.ts';
 import { TreeReader } from './tree-reader.ts';
 import { type LayerPlace, listUnion, placeOf } from './union.ts';
+import { byDirectory } from './unmade.ts';
 
 /** What a container has done to a path: added, changed or deleted it. */
 export interface Change {
@@ -155,9 +155,11 @@ class Layer implements ContainerLayer {
   /** All that its root file system shows, a directory before what is in it. */
   async *#everything(plain: TreeLister): AsyncGenerator<Packed, void, undefined> {
     const reader = this.#lister(plain);
-    const own: LayerPlace = { path: this.#tree };
-    const all = this.#file.driver === 'copy' ? [own] : [own, ...(await this.#layers())];
-    const noted = this.#file.driver === 'copy' ? this.#copyBase() : undefined;
+    const isCopy = this.#file.driver === 'copy';
+    const unmade = isCopy ? await readCopyDevices(`${this.#host.environment.dataDirectory}/${this.#place}`) : [];
+    const own: LayerPlace = { path: this.#tree, devices: byDirectory(unmade) };
+    const all = isCopy ? [own] : [own, ...(await this.#layers())];
+    const noted = isCopy ? this.#copyBase() : undefined;
     const pending: { path: string; layers: readonly LayerPlace[] }[] = [{ path: '', layers: all }];
     try {
       for (let here = pending.pop(); here !== undefined; here = pending.pop()) {
@@ -213,12 +215,12 @@ export async function openLayers(data: string, id: string, file: ContainerFile):
 }
 
 async function imageLayers(data: string, { layers, maps }: ContainerFile): Promise<readonly LayerPlace[]> {
-  const isRecorded = !givesOwners(maps);
   const places = layers.map(async (name): Promise<LayerPlace> => {
     const path = `layers/${name}`;
-    const file = isRecorded ? await readLayerFile(`${data}/${path}`) : undefined;
+    // Of the host's ids, nothing was left to be recorded.
+    const file = maps === undefined ? undefined : await readLayerFile(`${data}/${path}`);
     const owners = file && new Map(file.owners.map((owner) => [owner.path, owner]));
-    return { path: `${path}/diff`, owners };
+    return { path: `${path}/diff`, owners, devices: byDirectory(file?.devices ?? []) };
   });
   return (await Promise.all(places)).reverse();
 }

@@ -100,7 +100,9 @@ export async function removeHidden(extraction: Extraction, unpacking: Unpacking)
   const records = new RecordStream(unpacking.records);
   const place: Place = { what: layerName(extraction) };
   try {
-    await eachEntry(extraction, place, records, { entry: (entry) => translateRemoval(records, entry) });
+    await eachEntry(extraction, place, records, {
+      entry: (entry) => translateRemoval(records, entry, extraction.translator.unmade),
+    });
     await records.end();
     await unpacking.done;
   } catch (error) {

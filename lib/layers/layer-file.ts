@@ -1,4 +1,5 @@
 import { open, readFile } from 'node:fs/promises';
+import type { UnmadeDevice } from './unmade.ts';
 
 /** An owner that could not be given to a file, for somebody inside the user namespace to give. */
 export interface Ownership {
@@ -37,6 +38,8 @@ export interface LayerFile {
   readonly attributes?: readonly (readonly [path: string, attributes: readonly (readonly [string, string])[]])[];
   /** Left out, since it could not be made here. */
   readonly skipped: readonly Skipped[];
+  /** Of those, the devices, and other names of them: archives have them again. Undefined is none. */
+  readonly devices?: readonly UnmadeDevice[] | undefined;
   /** Recorded, and not given: for a user with one id only. */
   readonly owners: readonly Ownership[];
 }

@@ -37,5 +37,8 @@ export const depthMax = 512;
 /** Symbolic links followed for one path, as in the kernel. */
 export const symlinksMax = 40;
 
+/** Device nodes of a layer that cannot be made and are recorded: a whole /dev has some hundred. */
+export const devicesMax = 65_536;
+
 /** One extended header (pax, or a GNU long name). */
 export const extendedHeaderBytesMax = 1024 * 1024;

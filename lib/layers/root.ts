@@ -2,10 +2,11 @@ import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
 import type { ImageRoot, RootPlace } from '../host/image.ts';
 import type { OverlayLayers } from '../host/layers.ts';
 import type { Maps } from '../plan/plan.ts';
-import { type ContainerFile, containerFileName, copyBaseName } from './container-file.ts';
+import { type ContainerFile, containerFileName, copyBaseName, writeCopyDevices } from './container-file.ts';
 import { writeCopyBase } from './copy-base.ts';
 import { chooseDriver, type GraphDriver, serverOf, serverPlace } from './drivers.ts';
 import type { LayerSource } from './extract.ts';
+import { limitContainer } from './quota.ts';
 import { type EnsureOptions, LayerStore, type StoredLayer } from './store.ts';
 import { TreeReader } from './tree-reader.ts';
 import type { Owner } from './union.ts';
@@ -52,12 +53,24 @@ function once<T>(known: Map<string, Promise<T>>, key: string, find: () => Promis
   return found;
 }
 
-/** Makes the root file system of a container: its layers, where they are not here yet, and a place for what it changes. */
+/** Makes the root file system of a container, limited where it is to be. */
 export async function makeRoot(
   request: RootRequest,
   options: EnsureOptions,
   memory: RootMemory = new RootMemory(),
 ): Promise<ImageRoot> {
+  if (request.bytesMax === undefined) return build(request, options, memory);
+  const limited = await limitContainer(request, request.bytesMax);
+  try {
+    return { ...(await build(request, options, memory)), release: limited.release };
+  } catch (error) {
+    await limited.release().catch(() => undefined);
+    throw error;
+  }
+}
+
+/** Its layers, where they are not here yet, and a place for what it changes. */
+async function build(request: RootRequest, options: EnsureOptions, memory: RootMemory): Promise<ImageRoot> {
   const { host, facts, id, maps, refuse } = request;
   const image = {
     ...request.image,
@@ -81,7 +94,8 @@ export async function makeRoot(
   await noted;
   const path = `${place}/rootfs`;
   await mkdir(path, { mode: 0o755 });
-  const owners = await store.merge(image, path, options);
+  const { owners, devices } = await store.merge(image, path, options);
+  await writeCopyDevices(place, devices);
   await noteCopy(request, stored, owners);
   return { path, read: (file, bytesMax) => host.files.readBelow(path, file, bytesMax) };
 }

@@ -12,6 +12,7 @@ import { type UnpackLimits, unpackLimits } from './limits.ts';
 import { Remembered } from './remembered.ts';
 import { givesOwners, type Inherited, type TranslatorOptions } from './translate.ts';
 import type { Owner } from './union.ts';
+import { type UnmadeDevice, UnmadeDevices } from './unmade.ts';
 import { LayerView, type ViewedLayer } from './view.ts';
 
 /** What was unpacked, or was there. */
@@ -43,6 +44,12 @@ export interface LayerStoreOptions {
   readonly maps: Maps | undefined;
   /** Device nodes can be made. */
   readonly devices: boolean;
+}
+
+/** What could not be done of layers that were merged. */
+export interface Merged {
+  readonly owners: ReadonlyMap<string, Owner>;
+  readonly devices: readonly UnmadeDevice[];
 }
 
 interface Layers {
@@ -124,24 +131,25 @@ export class LayerStore {
   }
 
   /**
-   * Applies layers to one directory, from the lowest on: a root file system of its own, without a union mount. Gives the
-   * owners that were recorded, and not given.
+   * Applies layers to one directory, from the lowest on: a root file system of its own, without a union mount. Gives
+   * what was recorded: owners that were not given, and devices that were not made.
    */
-  async merge(image: Layers, directory: string, options: EnsureOptions = {}): Promise<ReadonlyMap<string, Owner>> {
+  async merge(image: Layers, directory: string, options: EnsureOptions = {}): Promise<Merged> {
     const budget = new Budget({ ...unpackLimits, ...options.limits });
     const { signal } = options;
     await image.hold?.();
     // The directory itself has what lower layers have.
-    const below = { inherited: async () => undefined, linked: async () => undefined };
+    const below = { inherited: async () => undefined, linked: async () => undefined, has: async () => false };
     const owned = new Map<string, Owner>();
-    const translator = { ...this.#translator('merged'), directories: new Map(), owned };
+    const unmade = new UnmadeDevices();
+    const translator = { ...this.#translator('merged'), directories: new Map(), owned, unmade };
     for (const [index, layer] of image.layers.entries()) {
       const extraction = { layer, index, count: image.layers.length, translator, budget, signal, below };
       // First what a layer takes away from those below it: of its own, it takes nothing.
       if (index > 0) await removeHidden(extraction, await this.#unpacking(directory));
       await extractLayer(extraction, await this.#unpacking(directory));
     }
-    return owned;
+    return { owners: owned, devices: unmade.all() };
   }
 
   /** What layers, the lowest first, show together: what was read of it for one container is known for the next. */
@@ -249,13 +257,14 @@ export class LayerStore {
         below: {
           inherited: (directory: string) => this.#inherited(directory, below),
           linked: (directory: string) => linked(directory, below),
+          has: (path: string) => has(path, below),
         },
       };
       const found = await extractLayer(extraction, await this.#unpacking(`${place}/diff`));
-      const { opaque, attributes, skipped, owners } = found.translator;
+      const { opaque, attributes, skipped, owners, unmade } = found.translator;
       const file: LayerFile = {
         ...{ version: 1, chainId: chain[index]!, parent: chain[index - 1], diffId: layer.diffId, digest: layer.digest },
-        ...{ size: found.size, opaque: [...opaque], skipped, owners },
+        ...{ size: found.size, opaque: [...opaque], skipped, owners, devices: unmade.all() },
         attributes: [...attributes].map(([path, xattrs]) => [path, [...xattrs]] as const),
       };
       await writeLayerFile(place, file);
@@ -360,6 +369,10 @@ async function linked(name: string, below: readonly Promise<StoredLayer>[]): Pro
   if (below.length === 0) return undefined;
   const view = new LayerView(await Promise.all(below));
   return (await view.entry(name))?.kind === 'link' ? view.directory(name) : undefined;
+}
+
+async function has(name: string, below: readonly Promise<StoredLayer>[]): Promise<boolean> {
+  return below.length > 0 && (await new LayerView(await Promise.all(below)).entry(name)) !== undefined;
 }
 
 const rowOf = (map: readonly IdMap[], id: number, side: 'container' | 'host') =>

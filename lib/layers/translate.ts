@@ -7,6 +7,7 @@ import type { LayerRecord, RecordStream } from './records.ts';
 import { Refused } from './refused.ts';
 import type { TarEntry } from './tar.ts';
 import type { Owner } from './union.ts';
+import { type UnmadeDevice, UnmadeDevices, unmadeDevice } from './unmade.ts';
 import { isKeptAttribute } from './xattrs.ts';
 
 /** Whether a container with these maps can give owners; with a single id they are recorded. */
@@ -29,6 +30,8 @@ export interface TranslatorOptions {
   readonly directories?: DirectoryEntries | undefined;
   /** Of layers that are merged, the owners that are recorded, by path. */
   readonly owned?: Map<string, Pick<Ownership, 'uid' | 'gid'>> | undefined;
+  /** Of layers that are merged, the devices that are recorded. */
+  readonly unmade?: UnmadeDevices | undefined;
 }
 
 export type DirectoryEntries = Map<string, DirectoryEntry>;
@@ -45,6 +48,8 @@ export interface Below {
   inherited(name: string): Promise<Inherited | undefined>;
   /** Where a name leads that is a link there; undefined where it is none. */
   linked(name: string): Promise<string | undefined>;
+  /** Whether something stands there. */
+  has(name: string): Promise<boolean>;
 }
 
 /** What a lower layer has of a directory that a layer puts something into without having an entry for it. */
@@ -63,6 +68,7 @@ export class LayerTranslator {
   readonly opaque = new Set<string>();
   /** Extended attributes of directories, once they are settled. */
   readonly attributes = new Map<string, Xattrs>();
+  readonly unmade: UnmadeDevices;
   readonly #out: RecordStream;
   readonly #options: TranslatorOptions;
   readonly #layer: number;
@@ -72,7 +78,6 @@ export class LayerTranslator {
   /** Where directories are that are named by way of links of lower layers. */
   readonly #real = new Map<string, string>();
   readonly #below: Below;
-  readonly #left = new Set<string>();
   #parent = '';
   #ready = '';
   #writes = false;
@@ -81,6 +86,7 @@ export class LayerTranslator {
     this.#out = out;
     this.#below = below;
     this.#directories = options.directories ?? new Map();
+    this.unmade = options.unmade ?? new UnmadeDevices();
     this.#layer = layer;
     this.#options = options;
   }
@@ -150,6 +156,7 @@ export class LayerTranslator {
 
   /** Gives directories their owners, modes and times, inner ones first; what is only implied has those of the lower layers. */
   async settle(): Promise<void> {
+    if (this.#options.form === 'overlay') await this.#hideBelowUnmade();
     for (const name of [...this.#parents].reverse()) {
       if (this.#directories.has(name) || this.#links.has(name)) continue;
       const state = await this.#below.inherited(name);
@@ -163,6 +170,15 @@ export class LayerTranslator {
     if (this.#directories.has('') || this.#options.form === 'merged') return;
     const state = (await this.#below.inherited('')) ?? ({ mode: impliedMode } as Inherited);
     this.#inherit('', state);
+  }
+
+  /** What cannot be made hides what lower layers have under its name, as if it stood there. */
+  async #hideBelowUnmade(): Promise<void> {
+    for (const { path } of this.unmade.all()) {
+      if (!(await this.#below.has(path))) continue;
+      if (this.#out.full) await this.#out.drained();
+      this.#out.record('whiteout', { name: path });
+    }
   }
 
   #inherit(name: string, { owner, ...state }: Inherited): void {
@@ -183,6 +199,7 @@ export class LayerTranslator {
       return;
     }
     this.#checkOwner(entry);
+    this.unmade.replaced(name);
     if (entry.type !== 'directory' && this.#directories.has(name)) this.#replaceDirectory(name);
     const xattrs = this.#xattrs(entry, name);
     switch (entry.type) {
@@ -206,8 +223,9 @@ export class LayerTranslator {
         return;
       case 'character':
       case 'block':
+        checkNumbers(entry);
         if (this.#options.devices) this.#node(entry, name, devices[entry.type].type, xattrs);
-        else this.#skip(name, devices[entry.type].what);
+        else this.#unmade(name, unmadeDevice(name, entry.type, { ...entry, xattrs }), devices[entry.type].what);
         return;
     }
   }
@@ -225,16 +243,27 @@ export class LayerTranslator {
   #link(entry: TarEntry, name: string): void {
     const target = this.#place(pathComponents(entry.linkName).join('/'), 'entry');
     if (target === '') throw new Refused('a hard link to the root');
-    if (this.#left.has(target)) this.#skip(name, 'link to a skipped entry');
+    const device = this.unmade.get(target);
+    // A device is nothing but its numbers: another name is another one.
+    if (device !== undefined) this.#unmade(name, { ...device, path: name }, 'link to a skipped entry');
     else if (target !== name) this.#out.record('link', { name, target });
   }
 
   #node(entry: TarEntry, name: string, type: number, xattrs: Xattrs): void {
     const { major, minor } = entry;
-    if (major > 0xfff || minor > 0xfffff) throw new Refused(`a device with the numbers ${major}:${minor}`);
     const attributes = this.#attributes(entry);
     this.#out.record('node', { name, ...attributes, mode: entry.mode | type, major, minor, xattrs });
     this.#owner(name, entry);
+  }
+
+  #unmade(name: string, device: UnmadeDevice, what: Skipped['what']): void {
+    this.unmade.add(device);
+    this.#options.owned?.delete(name);
+    // Whatever else has the name gives way, and the directory is made for it, as with an entry that is made.
+    const directory = name.slice(0, Math.max(0, name.lastIndexOf('/')));
+    if (directory !== '' && !this.#directories.has(directory)) this.#out.record('file', { name });
+    this.#out.record('remove', { name });
+    this.#skip(name, what);
   }
 
   #whiteout(name: string): void {
@@ -258,6 +287,7 @@ export class LayerTranslator {
 
   /** A directory that gives way to something else goes with all that was in it. */
   #replaceDirectory(name: string): void {
+    this.unmade.removed(name);
     for (const each of [...this.#directories.keys()]) {
       if (each === name || each.startsWith(`${name}/`)) this.#directories.delete(each);
     }
@@ -297,7 +327,6 @@ export class LayerTranslator {
   }
 
   #skip(name: string, what: Skipped['what'], names?: readonly string[]): void {
-    if (what !== 'xattrs') this.#left.add(name);
     const path = Buffer.from(name, 'latin1').toString('utf8');
     this.skipped.push({ path, layer: this.#layer, what, ...(names !== undefined && { names }) });
   }
@@ -312,17 +341,25 @@ export class LayerTranslator {
 
 const mappedHint = 'Give the container more ids: /etc/subuid and /etc/subgid say how many this user has.';
 
+function checkNumbers({ major, minor }: TarEntry): void {
+  if (major > 0xfff || minor > 0xfffff) throw new Refused(`a device with the numbers ${major}:${minor}`);
+}
+
 /**
  * What one layer takes away from those below it, as records for a tree that has those: first of all, for a layer takes
  * nothing away of its own (image-spec, layer.md).
  */
-export function translateRemoval(out: RecordStream, entry: TarEntry): void {
+export function translateRemoval(out: RecordStream, entry: TarEntry, unmade?: UnmadeDevices): void {
   const name = readEntryName(entry.name);
-  if (name.kind === 'whiteout') out.record('remove', { name: name.components.join('/') });
-  if (name.kind === 'opaque') out.record('empty', { name: name.components.join('/') });
-  if (name.kind !== 'entry') return;
-  if (isWhiteout(entry)) out.record('remove', { name: name.components.join('/') });
-  else if (isMarkedOpaque(entry)) out.record('empty', { name: name.components.join('/') });
+  if (!('components' in name)) return;
+  const path = name.components.join('/');
+  if (name.kind === 'whiteout' || (name.kind === 'entry' && isWhiteout(entry))) {
+    out.record('remove', { name: path });
+    unmade?.removed(path);
+  } else if (name.kind === 'opaque' || isMarkedOpaque(entry)) {
+    out.record('empty', { name: path });
+    unmade?.emptied(path);
+  }
 }
 
 /** Overlayfs's own mark, in layers that were packed as they stood on disk. */

@@ -4,6 +4,8 @@ import type { TreeEntry, TreeReader } from './tree-reader.ts';
 export interface LayerPlace {
   readonly path: string;
   readonly owners?: ReadonlyMap<string, Owner> | undefined;
+  /** Devices that could not be made there, by the directory that they would be in. */
+  readonly devices?: ReadonlyMap<string, readonly TreeEntry[]> | undefined;
 }
 
 export interface Owner {
@@ -37,7 +39,7 @@ export async function listUnion(
 ): Promise<Map<string, UnionEntry>> {
   const shown = new Map<string, { entry: TreeEntry; layers: LayerPlace[]; closed: boolean } | undefined>();
   for (const layer of layers) {
-    for (const entry of await reader.list(placeOf(layer, directory))) {
+    for (const entry of await listLayer(reader, directory, layer)) {
       const above = shown.get(entry.name);
       if (above !== undefined) {
         if (above.closed) continue;
@@ -55,4 +57,20 @@ export async function listUnion(
     if (each !== undefined) found.set(name, each);
   }
   return found;
+}
+
+/** What a layer has in a directory: what stands there, and the devices that do not, but where the name was taken since. */
+async function listLayer(
+  reader: Pick<TreeReader, 'list'>,
+  directory: string,
+  layer: LayerPlace,
+): Promise<readonly TreeEntry[]> {
+  const found = await reader.list(placeOf(layer, directory));
+  const devices = layer.devices?.get(directory);
+  if (devices === undefined) return found;
+  const names = new Set(devices.map(({ name }) => name));
+  // Its own whiteout hides lower layers for it.
+  const standing = found.filter((entry) => !(names.has(entry.name) && isWhiteout(entry)));
+  for (const { name } of standing) names.delete(name);
+  return [...standing, ...devices.filter(({ name }) => names.has(name))];
 }

@@ -7,6 +7,8 @@ import { native } from './native.ts';
 /** `struct bpf_insn`. */
 const instructionBytes = 8;
 
+const quotactl = 'quotactl_fd';
+
 /** The port `Kernel`. */
 export const kernel: Kernel = {
   blob: (content) => orThrow(native.blob(content), 'memfd'),
@@ -16,5 +18,14 @@ export const kernel: Kernel = {
       throw new RuntsError('ERR_INTERNAL', `${program.length} bytes are no eBPF program`);
     }
     orThrow(await native.filterDevices(openHandle(cgroup, 'cgroup'), program), undefined, 'bpf');
+  },
+
+  projectQuota: async (directory, project) =>
+    orThrow(native.projectQuota(openHandle(directory, 'directory'), project), undefined, quotactl),
+  async limitProject(directory, project, bytes) {
+    orThrow(native.limitProject(openHandle(directory, 'directory'), project, bytes), undefined, quotactl);
+  },
+  async setProject(directory, project) {
+    orThrow(native.setProject(openHandle(directory, 'directory'), project));
   },
 };

@@ -138,6 +138,18 @@ export interface Native {
    * attached before, on a thread of the pool. The detail of a failure is the command of bpf(2).
    */
   filterDevices(cgroup: NativeHandle, program: Uint8Array): Promise<Failure | undefined> | Failure;
+  /**
+   * What the file system of a directory knows of a project, in bytes. `enforced`: whether limits of projects hold there.
+   * ENOSYS: it has no quotas, or the kernel is older than 5.14. The detail of a failure is the command of quotactl_fd(2).
+   */
+  projectQuota(
+    directory: NativeHandle,
+    project: number,
+  ): { readonly enforced: boolean; readonly used: number; readonly limit: number } | Failure;
+  /** How much there may be of a project; 0 is no limit. */
+  limitProject(directory: NativeHandle, project: number, bytes: number): Failure | undefined;
+  /** A directory, and all that will be made in it, belongs to a project. */
+  setProject(directory: NativeHandle, project: number): Failure | undefined;
   /** Gives a file without a name (O_TMPFILE) one; EEXIST where it is taken. */
   linkFile(file: NativeHandle, path: string): Failure | undefined;
   /** Whether we have CAP_SYS_ADMIN over our mount namespace. */

@@ -24,9 +24,9 @@ const notYet: readonly NotYet[] = [
   },
   {
     path: '/storage',
-    asked: ({ storage }) => storage !== undefined,
-    what: 'what a container writes to its root file system cannot be limited yet',
-    hint: 'It will take root and project quotas (xfs, or ext4 with the feature project, mounted with prjquota). Now: readonly: true and a tmpfs with a size where it writes, or a data directory on a file system of its own.',
+    asked: ({ storage, image }) => storage !== undefined && image === undefined,
+    what: 'what is written to a root file system that is not made of an image is not ours to limit',
+    hint: 'Take an image, or readonly: true and a tmpfs with a size where it writes.',
   },
 ];
 

@@ -6,6 +6,7 @@
 #include "system.h"
 #include "handle.h"
 #include "primitives.h"
+#include "quota.h"
 #include "sockets.h"
 #include "spawn.h"
 #include "state.h"
@@ -29,6 +30,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   runts::define_blob(env, exports);
   runts::define_devices(env, exports);
   runts::define_primitives(env, exports);
+  runts::define_quota(env, exports);
   return exports;
 }
 

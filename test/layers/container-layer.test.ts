@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -258,6 +258,88 @@ testIf('userns').each(['overlay', 'copy'] as const)(
     expect(await owners(own.diff())).toEqual(['33/44 srv/', '0/0 srv/new', '33/55 srv/page']);
   },
 );
+
+/** A container whose root file system an ordinary user has made, of a single id. */
+async function rootOfUser(id: string, driver: GraphDriver, ...archives: readonly Buffer[]) {
+  const facts = { ...(await probeFacts(host)), privileged: false };
+  const maps: Maps = {
+    ...{ uids: single(process.getuid?.()), gids: single(process.getgid?.()), setgroups: 'deny' },
+    ...{ by: 'write', origin: 'test' },
+  };
+  mkdirSync(join(data, 'containers', id), { recursive: true, mode: 0o700 });
+  onTestFinished(() => removeData(join(data, 'containers', id)));
+  const image = { digest: 'sha256:0', layers: archives.map((bytes) => layer(bytes)) };
+  const { path } = await makeRoot({ host, facts, id, image, maps, mappable: true, driver }, {});
+  return { path, own: await openContainerLayer(host, id) };
+}
+
+const device = (name: string, type: '3' | '4', major: number, minor: number): Member => ({
+  ...{ name, type, major, minor, mode: 0o660, gid: 6 },
+});
+
+/** Type, mode, owner, numbers or size, and name. */
+const told = async (archive: Readable): Promise<string[]> =>
+  listing(await bytesOf(archive)).map((line) => line.replace(/ \d{4}-\d\d-\d\d \S+/, ''));
+
+testIf('userns').each(['overlay', 'copy'] as const)(
+  'devices that could not be made are in the archives again, with their numbers: %s',
+  async (driver) => {
+    const below = tar(
+      { name: 'dev/' },
+      { ...device('dev/null', '3', 1, 3), pax: { 'SCHILY.xattr.user.note': 'x' } },
+      { name: 'dev/same', type: '1', link: 'dev/null' },
+      device('dev/disk', '4', 8, 17),
+      device('dev/gone', '3', 5, 0),
+      device('dev/file', '3', 5, 1),
+      device('implied/tty', '3', 4, 64),
+      device('closed/tty', '3', 4, 65),
+      device('twice', '3', 1, 8),
+      { name: 'twice', content: 'a file' },
+      { name: 'other', content: 'was a file' },
+      { name: 'tree/leaf', content: 'x' },
+    );
+    const above = tar(
+      { name: 'dev/.wh.gone' },
+      { name: 'dev/file', content: 'now a file' },
+      { name: 'closed/' },
+      { name: 'closed/.wh..wh..opq' },
+      device('other', '3', 1, 9),
+      device('tree', '4', 7, 0),
+    );
+    const { path, own } = await rootOfUser(`devices-${driver}`, driver, below, above);
+    expect(await own.changes()).toEqual([]);
+    const image = [
+      ...['drwxr-xr-x 0/0 0 closed/', 'drwxr-xr-x 0/0 0 dev/', 'drwxr-xr-x 0/0 0 implied/'],
+      ...['crw-rw---- 0/6 1,9 other', 'brw-rw---- 0/6 7,0 tree', '-rw-r--r-- 0/0 6 twice'],
+      ...['brw-rw---- 0/6 8,17 dev/disk', '-rw-r--r-- 0/0 10 dev/file', 'crw-rw---- 0/6 1,3 dev/null'],
+      ...['crw-rw---- 0/6 1,3 dev/same', 'crw-rw---- 0/6 4,64 implied/tty'],
+    ];
+    expect(await told(own.export())).toEqual(image);
+    expect((await bytesOf(own.export())).includes('SCHILY.xattr.user.note=x')).toBe(true);
+    // Nothing of a lower layer is seen where one of them would stand.
+    if (driver === 'overlay') {
+      const { layers } = JSON.parse(readFileSync(join(path, '..', 'container.json'), 'utf8')) as { layers: string[] };
+      const upper = join(data, 'layers', layers[1]!, 'diff');
+      for (const name of ['other', 'tree']) expect(statSync(join(upper, name)).rdev).toBe(0);
+      for (const name of ['other', 'tree']) expect(statSync(join(upper, name)).isCharacterDevice()).toBe(true);
+    } else expect(readdirSync(path).sort()).toEqual(['closed', 'dev', 'implied', 'twice']);
+    // What the container puts under the name counts.
+    mkdirSync(join(path, 'dev'), { recursive: true });
+    chmodSync(join(path, 'dev'), 0o755);
+    writeFileSync(join(path, 'dev/null'), 'mine');
+    const mine = '-rw-r--r-- 0/0 4 dev/null';
+    expect(await told(own.diff())).toEqual(['drwxr-xr-x 0/0 0 dev/', mine]);
+    expect(await told(own.export())).toEqual(image.map((line) => (line.endsWith('dev/null') ? mine : line)));
+  },
+);
+
+testIf('userns')('a layer of more devices than any image has is refused', async () => {
+  const many = Array.from({ length: 65_537 }, (_, i) => device(`d${i}`, '3', 1, 3));
+  await expect(rootOfUser('many', 'copy', tar(...many))).rejects.toMatchObject({
+    code: 'ERR_IMAGE',
+    message: expect.stringContaining('more than 65536 devices'),
+  });
+});
 
 testIf('userns')('a container that is not there is said not to be', async () => {
   await expect(openContainerLayer(host, 'none')).rejects.toMatchObject({ code: 'ERR_NOT_FOUND' });

@@ -13,6 +13,9 @@ export interface Member {
   readonly uid?: number;
   readonly gid?: number;
   readonly mtime?: number;
+  /** Of a device. */
+  readonly major?: number;
+  readonly minor?: number;
   /** What the header says, whatever the content is. */
   readonly size?: number;
   readonly checksum?: number;
@@ -60,6 +63,8 @@ function header(member: Member, contentBytes: number): Buffer {
   bytes.write(type, 156, 1, 'latin1');
   bytes.write(member.link ?? '', 157, 100, 'latin1');
   bytes.write('ustar\x0000', 257, 'latin1');
+  bytes.write(octal(member.major ?? 0, 8), 329);
+  bytes.write(octal(member.minor ?? 0, 8), 337);
   bytes.write(member.prefix ?? '', 345, 155, 'latin1');
   bytes.fill(' ', 148, 156);
   const sum = bytes.reduce((total, byte) => total + byte, 0);

@@ -677,6 +677,10 @@ export class Sim {
       blob: (content) => this.#made(`blob of ${content.length}`),
       filterDevices: (cgroup, program) =>
         this.#call('filterDevices', () => void this.filters.set((cgroup as SimHandle).what, program)),
+      // Its file systems have no quotas.
+      projectQuota: () => this.#call('projectQuota', () => ({ enforced: false, used: 0, limit: 0 })),
+      limitProject: () => this.#call('limitProject', () => undefined),
+      setProject: () => this.#call('setProject', () => undefined),
     };
   }
 

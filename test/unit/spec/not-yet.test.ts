@@ -6,7 +6,7 @@ test.each([
   ['/ports', { host: true, ports: [80] }],
   ['/network', { host: true, network: 'private' }],
   ['/network', { host: true, network: { name: 'mine' } }],
-  ['/storage', { image: 'debian:12', storage: { size: '1g' } }],
+  ['/storage', { rootfs: '/srv/root', storage: { size: '1g' } }],
 ] as const)('%s is refused while nothing serves it', (origin, options) => {
   expect(() => refuseNotYet(options as unknown as ContainerOptions)).toThrow(
     expect.objectContaining({ code: 'ERR_UNSUPPORTED', origin, hint: expect.any(String) }),
@@ -15,5 +15,5 @@ test.each([
 
 test('what is served passes', () => {
   refuseNotYet({ host: true, network: 'none', mounts: [{ type: 'tmpfs', target: '/x' }], ports: [] });
-  refuseNotYet({ image: 'debian:12', pull: 'always' });
+  refuseNotYet({ image: 'debian:12', pull: 'always', storage: { size: '1g' } });
 });
