@@ -15,9 +15,13 @@ export type {
   Status,
   StopOptions,
 } from './container/container.ts';
+export type { CopyOptions } from './container/copy.ts';
+export type { EventsOptions } from './container/event-log.ts';
+export type { ContainerEvent } from './container/events.ts';
 export type { LogLine, LogOptions } from './container/logs.ts';
 export type { Process } from './container/process.ts';
 export { type Ready, ready } from './container/ready.ts';
+export type { Stats } from './container/resources.ts';
 export { type Exit, ExitError, type Result } from './container/result.ts';
 export type { ErrorCode } from './error-codes.ts';
 export { type Issue, type OpFailure, RuntsError } from './errors.ts';
@@ -47,7 +51,14 @@ export type {
 } from './images/images.ts';
 export type { Registries, RegistrySettings } from './images/registry/config.ts';
 export type { Credentials } from './images/registry/credentials.ts';
-export { createRuntime, type Runtime, type RuntimeOptions, type VolumesSettings } from './runtime.ts';
+export {
+  type ContainerFilter,
+  createRuntime,
+  type Runtime,
+  type RuntimeEvent,
+  type RuntimeOptions,
+  type VolumesSettings,
+} from './runtime.ts';
 export type { Bytes } from './spec/bytes.ts';
 export type { ExecOptions } from './spec/exec-options.ts';
 export type { Healthcheck, ImageConfig } from './spec/image-config.ts';
@@ -76,6 +87,7 @@ export type {
   MountRequest,
   Volume,
   VolumeDriver,
+  VolumeEvent,
   VolumeFilter,
   VolumeLimits,
   VolumeRequest,

@@ -1,5 +1,7 @@
 import { isAbsolute } from 'node:path';
-import { Container, type ContainerInfo } from './container/container.ts';
+import { Container, type ContainerInfo, type Status } from './container/container.ts';
+import { EventLog, type EventsOptions } from './container/event-log.ts';
+import type { ContainerEvent } from './container/events.ts';
 import type { Home } from './container/home.ts';
 import type { Result } from './container/result.ts';
 import { runContainer } from './container/run.ts';
@@ -8,18 +10,19 @@ import { type Check, examine } from './host/doctor.ts';
 import type { Host } from './host/host.ts';
 import { usualMaps } from './host/image.ts';
 import { probeFacts } from './host/probe.ts';
+import type { ImageEvent } from './images/events.ts';
 import { Images } from './images/images.ts';
 import { imagePort } from './images/port.ts';
 import { checkRegistries, type Registries } from './images/registry/config.ts';
 import { type GraphDriver, graphDrivers, UnpackedLayers } from './images/unpacked.ts';
 import { createHost } from './node/host.ts';
 import type { Facts } from './plan/facts.ts';
-import type { ContainerOptions, RunOptions } from './spec/options.ts';
+import type { ContainerOptions, Labels, RunOptions } from './spec/options.ts';
 import { hasOwn } from './spec/own.ts';
 import { isObject } from './spec/shape.ts';
 import { checkLimits, type VolumeLimits } from './volumes/limits.ts';
 import { volumePort } from './volumes/port.ts';
-import { Volumes } from './volumes/volumes.ts';
+import { type VolumeEvent, Volumes } from './volumes/volumes.ts';
 
 export interface RuntimeOptions {
   /** Where images, layers and root file systems are kept. Default `$XDG_DATA_HOME/runts`, as root `/var/lib/runts`. */
@@ -31,6 +34,20 @@ export interface RuntimeOptions {
   /** Mirrors and insecure registries, by the registry's name; over those of the configuration files. */
   readonly registries?: Registries | undefined;
   readonly volumes?: VolumesSettings | undefined;
+  /**
+   * `true`: containers go when the runtime is disposed, and when this process ends. They always do: `false`, containers that
+   * outlive it, is refused. Images, and volumes with a name, stay.
+   */
+  readonly ephemeral?: boolean | undefined;
+}
+
+/** What became of a container, an image or a volume, by way of this runtime. */
+export type RuntimeEvent = ContainerEvent | ImageEvent | VolumeEvent;
+
+/** Which containers: those with all of these labels, and in this state. */
+export interface ContainerFilter {
+  readonly labels?: Labels | undefined;
+  readonly status?: Status | undefined;
 }
 
 /** How many volumes may be made through a runtime, and where plugins are. */
@@ -48,6 +65,7 @@ export class Runtime implements AsyncDisposable {
   readonly #host: Host;
   readonly #containers = new Set<Container>();
   readonly #home: Home;
+  readonly #events = new EventLog<RuntimeEvent>();
   /** What is being made or run at the moment: a disposal waits for it. */
   readonly #work = new Set<Promise<unknown>>();
   #facts: Promise<Facts> | undefined;
@@ -65,11 +83,12 @@ export class Runtime implements AsyncDisposable {
       });
       return this.#facts;
     };
+    const tell = (event: RuntimeEvent): void => this.#events.tell(event);
     const unpacked = new UnpackedLayers({ host, facts, driver });
-    this.images = new Images({ directory: host.environment.dataDirectory, registries, unpacked });
+    this.images = new Images({ directory: host.environment.dataDirectory, registries, unpacked, tell });
     const { plugins, ...limits } = volumes;
     const maps = async () => usualMaps(await facts()).stored;
-    this.volumes = new Volumes({ host, maps, limits, plugins });
+    this.volumes = new Volumes({ host, maps, limits, plugins, tell });
     this.#home = {
       host,
       facts,
@@ -81,6 +100,7 @@ export class Runtime implements AsyncDisposable {
         this.#containers.add(container);
       },
       forget: (container) => void this.#containers.delete(container),
+      tell,
     };
   }
 
@@ -102,8 +122,33 @@ export class Runtime implements AsyncDisposable {
     );
 
   /** The containers that are there, in the order they were made. */
-  async containers(): Promise<ContainerInfo[]> {
-    return Promise.all([...this.#containers].map((container) => container.inspect()));
+  async containers({ labels = {}, status }: ContainerFilter = {}): Promise<ContainerInfo[]> {
+    const all = await Promise.all([...this.#containers].map((container) => container.inspect()));
+    const hasLabels = (info: ContainerInfo) =>
+      Object.entries(labels).every(([name, value]) => hasOwn(info.labels, name) && info.labels[name] === value);
+    return all.filter((info) => hasLabels(info) && (status === undefined || info.status === status));
+  }
+
+  /** A container of this runtime by its name, its id, or the beginning of its id. */
+  async container(idOrName: string): Promise<Container> {
+    const all = [...this.#containers];
+    const exact = all.filter(({ id, name }) => id === idOrName || name === idOrName);
+    const found = exact.length > 0 || idOrName === '' ? exact : all.filter(({ id }) => id.startsWith(idOrName));
+    if (found.length === 1) return found[0]!;
+    if (found.length === 0) {
+      throw new RuntsError('ERR_NOT_FOUND', `there is no container ${JSON.stringify(idOrName)}`, {
+        hint: '`containers()` tells those that this runtime has made and not removed.',
+      });
+    }
+    const ids = found.map(({ id }) => id.slice(0, 12)).join(', ');
+    throw new RuntsError('ERR_SPEC', `${JSON.stringify(idOrName)} may be any of the containers ${ids}`, {
+      hint: 'Give more of the id.',
+    });
+  }
+
+  /** What becomes of its containers, images and volumes from the call on, until the signal or until it is disposed. */
+  events(options: EventsOptions = {}): AsyncIterableIterator<RuntimeEvent> {
+    return this.#events.listen(options);
   }
 
   /** What this host can do, tried out; for each thing it cannot, why and what to do about it. */
@@ -114,8 +159,12 @@ export class Runtime implements AsyncDisposable {
   /** Removes every container, and those that are being made: they fail. Nothing can be made any more. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#disposed = true;
-    await Promise.all([...this.#containers].map((container) => container.remove({ force: true })));
-    await Promise.allSettled(this.#work);
+    try {
+      await Promise.all([...this.#containers].map((container) => container.remove({ force: true })));
+      await Promise.allSettled(this.#work);
+    } finally {
+      this.#events.end();
+    }
   }
 
   #mustExist(): void {
@@ -142,6 +191,11 @@ export function createRuntime(options: RuntimeOptions = {}): Runtime {
     return value === undefined || message === undefined ? [] : [{ path: `/${name}`, message }];
   });
   if (issues.length > 0) throw specError('cannot make a runtime of these options', issues);
+  if (options.ephemeral === false) {
+    throw new RuntsError('ERR_UNSUPPORTED', 'cannot make a runtime whose containers outlive it: there are none yet', {
+      hint: 'Leave `ephemeral` away. `runts create` and `runts start` make containers that stay.',
+    });
+  }
   const host = createHost();
   const { root = host.environment.dataDirectory, state = host.environment.stateDirectory } = options;
   const { driver, registries = {}, volumes } = options;
@@ -162,6 +216,7 @@ const optionChecks: Readonly<Record<keyof RuntimeOptions, (value: unknown) => st
   // All that is wrong with them is told by checkRegistries.
   registries: () => undefined,
   volumes: volumesFault,
+  ephemeral: (value) => (typeof value === 'boolean' ? undefined : `must be true or false, not ${String(value)}`),
 };
 
 function volumesFault(value: unknown): string | undefined {

@@ -20,6 +20,8 @@ export interface CgroupRequest {
   readonly driver?: CgroupPlan['driver'] | undefined;
   /** Wherever there can be one: it ends the container, and counts for it. Without this, where something asks for it. */
   readonly always?: boolean | undefined;
+  /** With `always`: where nothing asks for one, the container does without, should it not be possible after all. */
+  readonly spare?: boolean | undefined;
   /** Who gets it, as an id of the host. */
   readonly owner?: number | undefined;
   readonly deviceFilter?: Uint8Array | undefined;
@@ -37,11 +39,12 @@ export function cgroupPlan(
   id: string,
   request: CgroupRequest = {},
 ): CgroupPlan | undefined {
-  const { driver = 'cgroupfs', always = false, owner, deviceFilter } = request;
+  const { driver = 'cgroupfs', always = false, spare = false, owner, deviceFilter } = request;
   const asked = linux.resources === undefined ? [] : resourceLimits(linux.resources);
   const limits = driver === 'systemd' ? asked : withoutIdle(asked, facts.cgroup);
   const placed = linux.cgroupsPath !== undefined && linux.cgroupsPath !== '';
-  if (!always && limits.length === 0 && !placed && deviceFilter === undefined) return undefined;
+  const isAsked = limits.length > 0 || placed || deviceFilter !== undefined;
+  if (!always && !isAsked) return undefined;
   if (driver === 'systemd') return scopePlan(linux.cgroupsPath, id, limits, facts, request);
   const place = cgroupPlace(linux.cgroupsPath, id, facts.cgroup);
   const controllers = controllersFor(limits, facts.cgroup, place);
@@ -56,6 +59,7 @@ export function cgroupPlan(
     writes: limits,
     ...(deviceFilter !== undefined && { deviceFilter }),
     ...(mayGiveAway(owner, facts) && { owner }),
+    ...(spare && !isAsked && { spare }),
   };
 }
 

@@ -1,5 +1,4 @@
 import type { Readable, Writable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { RuntsError } from '../errors.ts';
 import { type Created, createContainer as createInHost } from '../host/create.ts';
 import type { Exit as ProcessExit } from '../host/host.ts';
@@ -12,37 +11,26 @@ import { type Holding, openStdio, type Stdio } from '../node/stdio.ts';
 import { openTerminal, type TerminalStream } from '../node/terminal.ts';
 import { tags } from '../plan/plan.ts';
 import type { ExecOptions } from '../spec/exec-options.ts';
-import type { ContainerOptions, Labels, RunOptions } from '../spec/options.ts';
+import type { ContainerOptions, Limits, RunOptions } from '../spec/options.ts';
 import { signalNumber } from '../spec/signals.ts';
+import { becomeReady, timedOut, untilAborted } from './become-ready.ts';
+import { type CopyOptions, copyFrom, copyTo, type Living } from './copy.ts';
+import type { ContainerEvent } from './events.ts';
 import { execute, spawn } from './exec.ts';
 import type { Home } from './home.ts';
-import { type ContainerImage, containerImage } from './image.ts';
+import { containerImage } from './image.ts';
+import type { ContainerInfo, Status } from './info.ts';
 import { LogBook, type LogLine, type LogOptions } from './logs.ts';
 import type { RemoveOptions, StartOptions, StopOptions } from './options.ts';
 import { pipeOwner } from './owner.ts';
 import type { Process } from './process.ts';
+import { changeLimits, needCgroup, type Stats, statsOf } from './resources.ts';
 import { type Exit, exitOf, type Result } from './result.ts';
 import { Output } from './streams.ts';
 
 export type { ContainerImage } from './image.ts';
-
+export type { ContainerInfo, Status } from './info.ts';
 export type { RemoveOptions, StartOptions, StopOptions } from './options.ts';
-
-export type Status = 'created' | 'running' | 'stopped';
-
-export interface ContainerInfo {
-  readonly id: string;
-  readonly name: string;
-  readonly status: Status;
-  /** Of its first process, on the host; undefined once it has ended. */
-  readonly pid: number | undefined;
-  readonly command: readonly string[];
-  readonly labels: Labels;
-  /** What it was made of, where that is an image. */
-  readonly image: ContainerImage | undefined;
-  readonly created: Date;
-  readonly exit: Exit | undefined;
-}
 
 /** A container: made, then started, once. It belongs to the process that made it, and ends with it. */
 export class Container implements AsyncDisposable {
@@ -63,7 +51,12 @@ export class Container implements AsyncDisposable {
   #running: Running | undefined;
   #exit: Exit | undefined;
   #ended: Promise<Exit> | undefined;
+  #paused = false;
   #removed = false;
+  /** Ends what still reads or writes its files. */
+  readonly #leaving = new AbortController();
+  /** What was made for it is gone, too. */
+  #gone = false;
   #keepsVolumes = false;
 
   private constructor(parts: Parts) {
@@ -87,8 +80,11 @@ export class Container implements AsyncDisposable {
     this.#stderr = stderr && new Output(stderr);
   }
 
-  /** Makes a container that is ready to start: everything that can be wrong with it is found here. */
-  static async create(home: Home, options: ContainerOptions): Promise<Container> {
+  /**
+   * Makes a container that is ready to start: everything that can be wrong with it is found here. `counted`: with a cgroup
+   * where there can be one, also where nothing is limited.
+   */
+  static async create(home: Home, options: ContainerOptions, { counted = true } = {}): Promise<Container> {
     const undo = new Undo();
     const cancel = options.signal as AbortSignal | undefined;
     let container: Container | undefined;
@@ -97,7 +93,7 @@ export class Container implements AsyncDisposable {
       const facts = await home.facts();
       const id = home.newId();
       const ownStdio = [options.stdout ?? 'pipe', options.stderr ?? 'pipe'].every((target) => target === 'pipe');
-      const prepared = await prepare(host, facts, { options, id, ownStdio, images, volumes, cancel });
+      const prepared = await prepare(host, facts, { options, id, ownStdio, counted, images, volumes, cancel });
       undo.add(() => prepared.release({ keepVolumes: container === undefined ? false : container.#keepsVolumes }));
       const stdio = prepared.terminal
         ? undefined
@@ -113,6 +109,7 @@ export class Container implements AsyncDisposable {
       home.adopt(container);
       const adopted = container;
       undo.add(() => home.forget(adopted));
+      container.#tell('create');
       container.#obey(cancel);
       return container;
     } catch (error) {
@@ -122,7 +119,8 @@ export class Container implements AsyncDisposable {
 
   get status(): Status {
     if (this.#removed || this.#exit !== undefined) return 'stopped';
-    return this.#running === undefined ? 'created' : 'running';
+    if (this.#running === undefined) return 'created';
+    return this.#paused ? 'paused' : 'running';
   }
 
   /** Of its first process, as the host counts them. */
@@ -153,8 +151,9 @@ export class Container implements AsyncDisposable {
     try {
       this.#hold(true);
       this.#running = await start(this.#host, { signal: cancel });
+      this.#tell('start');
       this.#ended = this.#follow(this.#running.exit);
-      await this.#becomeReady(cancel);
+      await becomeReady(this, { ready: this.#options.ready, ended: this.#ended, cancel });
       return this;
     } catch (error) {
       const cause = limit?.aborted ? timedOut(timeout as number, error) : error;
@@ -174,6 +173,8 @@ export class Container implements AsyncDisposable {
     if (this.#exit !== undefined) return this.#exit;
     if (this.#running === undefined || this.#ended === undefined) throw this.#wrongState('stop it');
     const number = signal === undefined ? this.#prepared.stopSignal : numberOf(signal);
+    // What does not run hears of no signal.
+    if (this.#paused) await this.resume();
     await stop(this.#running, { signal: number, graceMs: grace });
     return this.#ended;
   }
@@ -183,6 +184,51 @@ export class Container implements AsyncDisposable {
     const number = numberOf(signal);
     if (this.status === 'stopped') throw this.#wrongState('signal it');
     kill(this.#host, number);
+  }
+
+  /** Stops all its processes where they are, until `resume()`. */
+  async pause(): Promise<void> {
+    if (this.status !== 'running') throw this.#wrongState('pause it');
+    await needCgroup(this.#host.cgroup, `pause container ${this.name}`).freeze();
+    this.#paused = true;
+    this.#tell('pause');
+  }
+
+  /** Lets a paused container go on. */
+  async resume(): Promise<void> {
+    if (this.status !== 'paused') throw this.#wrongState('resume it');
+    await needCgroup(this.#host.cgroup, `resume container ${this.name}`).thaw();
+    this.#paused = false;
+    this.#tell('resume');
+  }
+
+  /** What it uses at this moment, and has used so far. */
+  async stats(): Promise<Stats> {
+    if (this.status === 'stopped') throw this.#wrongState('tell what it uses');
+    return statsOf(this.#home, needCgroup(this.#host.cgroup, `tell what container ${this.name} uses`));
+  }
+
+  /** Changes its limits; those that are not named stay. */
+  async update(limits: Limits): Promise<void> {
+    if (this.status === 'stopped') throw this.#wrongState('change its limits');
+    await changeLimits(
+      this.#home,
+      needCgroup(this.#host.cgroup, `change the limits of container ${this.name}`),
+      limits,
+    );
+  }
+
+  /**
+   * Unpacks a tar archive into a directory of it, which must be there. What is there stays, but for files of the same name;
+   * owners are ids of the container.
+   */
+  async copyIn(tar: AsyncIterable<Uint8Array>, target: string, options: CopyOptions = {}): Promise<void> {
+    await copyTo(this.#living('copy to it'), tar, target, options);
+  }
+
+  /** A tar archive of a file or a directory of it, under its last name; of `/` without one. */
+  async copyOut(source: string, options: CopyOptions = {}): Promise<Readable> {
+    return copyFrom(this.#living('copy from it'), source, options);
   }
 
   /** Runs one more command in it, to its end, and gives what it wrote. Rejects with ExitError unless `reject: false`. */
@@ -227,8 +273,8 @@ export class Container implements AsyncDisposable {
    * `volumes` is false. Safe to call twice.
    */
   async remove({ force = false, volumes = true }: RemoveOptions = {}): Promise<void> {
-    if (!force && this.status === 'running') {
-      throw new RuntsError('ERR_STATE', `cannot remove container ${this.name}: it is running`, {
+    if (!force && ['running', 'paused'].includes(this.status)) {
+      throw new RuntsError('ERR_STATE', `cannot remove container ${this.name}: it is ${this.status}`, {
         hint: 'Stop it first, or remove it with force: true.',
       });
     }
@@ -243,8 +289,11 @@ export class Container implements AsyncDisposable {
 
   async #release(): Promise<readonly unknown[]> {
     this.#removed = true;
+    this.#leaving.abort();
     const errors = await this.#undo.run();
     await this.#ended;
+    if (!this.#gone) this.#tell('remove');
+    this.#gone = true;
     this.#terminal?.destroy();
     this.#stdin?.destroy();
     this.#stdout?.close();
@@ -258,11 +307,15 @@ export class Container implements AsyncDisposable {
     this.#stdout?.record(this.#book, 'stdout');
     this.#stderr?.record(this.#book, 'stderr');
     const ended = exitOf(await exit, await this.#ranOutOfMemory(exit));
+    void this.#host.dropCgroup();
     // All that had the other ends died with process 1: what is still in the pipes is all there is. Who listens, and does
     // not read, holds back the log, but not the news of the exit.
     void Promise.all([this.#stdout?.ended, this.#stderr?.ended]).then(() => this.#book.end());
     await Promise.all([this.#stdout?.settled(), this.#stderr?.settled()]);
     this.#exit = ended;
+    this.#paused = false;
+    if (ended.oomKilled) this.#tell('oom');
+    this.#tell('exit', ended);
     this.#hold(false);
     return ended;
   }
@@ -284,31 +337,6 @@ export class Container implements AsyncDisposable {
     return /^oom_kill [1-9]/m.test(events);
   }
 
-  async #becomeReady(cancel: AbortSignal | undefined): Promise<void> {
-    const { ready } = this.#options;
-    if (ready === undefined) return;
-    const controller = new AbortController();
-    const signal = cancel === undefined ? controller.signal : AbortSignal.any([controller.signal, cancel]);
-    const condition = ready(this, signal);
-    const early = (this.#ended as Promise<Exit>).then(async (exit) => {
-      // For a condition that is about the end itself: it has heard of it at the same moment.
-      await Promise.race([condition.catch(() => {}), sleep(settleMs)]);
-      const lines: string[] = [];
-      for await (const line of this.#book.read({ tail: 10 })) lines.push(`  ${line.text}`);
-      const how = exit.signal ?? `exit code ${exit.exitCode}`;
-      throw new RuntsError(
-        'ERR_NOT_READY',
-        [`container ${this.name} ended (${how}) before it was ready`, ...lines].join('\n'),
-      );
-    });
-    try {
-      await Promise.race([condition, early, ...(cancel === undefined ? [] : [untilAborted(never, cancel)])]);
-    } finally {
-      controller.abort();
-      early.catch(() => {});
-    }
-  }
-
   /** The AbortSignal of its options ends and removes it, whenever it comes. */
   #obey(signal: AbortSignal | undefined): void {
     if (signal === undefined) return;
@@ -319,9 +347,26 @@ export class Container implements AsyncDisposable {
     if (signal.aborted) abort();
   }
 
+  #tell(action: ContainerEvent['action'], exit?: Exit): void {
+    this.#home.tell({ type: 'container', action, id: this.id, name: this.name, at: new Date(), ...(exit && { exit }) });
+  }
+
+  #living(what: string): Living {
+    if (this.status === 'stopped') throw this.#wrongState(what);
+    const place = { name: this.name, home: this.#home, prepared: this.#prepared, created: this.#host };
+    return { ...place, leaving: this.#leaving.signal };
+  }
+
   #joinable() {
     if (this.status !== 'running' || this.#ended === undefined) throw this.#wrongState('run a command in it');
-    return { id: this.id, home: this.#home, prepared: this.#prepared, created: this.#host, ended: this.#ended };
+    return {
+      id: this.id,
+      home: this.#home,
+      prepared: this.#prepared,
+      created: this.#host,
+      ended: this.#ended,
+      tell: () => this.#tell('exec'),
+    };
   }
 
   #mustExist(): void {
@@ -344,9 +389,6 @@ interface Parts {
   readonly undo: Undo;
 }
 
-const never = new Promise<never>(() => {});
-const settleMs = 20;
-
 function targets({ stdin = 'ignore', stdout = 'pipe', stderr = 'pipe' }: ContainerOptions) {
   return { stdin, stdout, stderr };
 }
@@ -355,17 +397,4 @@ function numberOf(signal: string): number {
   const number = signalNumber(signal);
   if (number !== undefined && number > 0) return number;
   throw new RuntsError('ERR_SPEC', `unknown signal ${JSON.stringify(signal)}`);
-}
-
-const timedOut = (ms: number, cause: unknown) =>
-  new RuntsError('ERR_TIMEOUT', `the container was not ready after ${ms} ms`, { cause });
-
-function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void =>
-      reject(new RuntsError('ERR_CANCELED', 'canceled while waiting', { cause: signal.reason }));
-    signal.addEventListener('abort', abort, { once: true });
-    if (signal.aborted) abort();
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-  });
 }

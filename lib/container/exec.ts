@@ -26,6 +26,8 @@ export interface Running {
   readonly created: Created;
   /** Settled when the end of the container is known. */
   readonly ended: Promise<unknown>;
+  /** A command has been started in it. */
+  tell(): void;
 }
 
 /** Runs one more command to its end, and gives what it wrote. */
@@ -125,6 +127,7 @@ async function start(
       opened: () => mustStillRun(running),
       cancel: deadline.signal,
     });
+    running.tell();
     return { executed, stdio };
   } catch (error) {
     stdio?.close();

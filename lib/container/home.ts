@@ -3,6 +3,7 @@ import type { ImagePort } from '../host/image.ts';
 import type { VolumePort } from '../host/volumes.ts';
 import type { Facts } from '../plan/facts.ts';
 import type { Container } from './container.ts';
+import type { ContainerEvent } from './events.ts';
 
 /** Where a container lives: what it needs of the runtime that owns it. */
 export interface Home {
@@ -14,4 +15,6 @@ export interface Home {
   newId(): string;
   adopt(container: Container): void;
   forget(container: Container): void;
+  /** Tells who listens what became of a container. */
+  tell(event: ContainerEvent): void;
 }

@@ -73,6 +73,8 @@ async function fails(container: Container, command: readonly string[], signal: A
     signal.throwIfAborted();
     return failed;
   } catch (error) {
+    // Somebody has stopped it on the way, and will let it go on.
+    if (container.status === 'paused') return true;
     if (container.status !== 'running') return nobodyWaits(signal);
     throw error;
   }

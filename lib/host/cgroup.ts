@@ -1,4 +1,5 @@
 import type { CgroupPlan } from '../plan/plan.ts';
+import type { CgroupRecord } from './cgroups/cgroup.ts';
 import { intendCgroup, makeCgroup } from './cgroups/make.ts';
 import type { Handle, Host } from './host.ts';
 import { withReleaseErrors } from './undo.ts';
@@ -6,9 +7,13 @@ import { withReleaseErrors } from './undo.ts';
 /** The cgroup of a container that lives and ends with us. */
 export interface AppliedCgroup {
   readonly path: string;
+  readonly record: CgroupRecord;
   /** For the clone: CLONE_INTO_CGROUP; absent where it must be entered instead. */
   readonly handle: Handle | undefined;
   enter(pid: number): Promise<void>;
+  /** Waits until nothing runs in it any more. */
+  freeze(): Promise<void>;
+  thaw(): Promise<void>;
   /** Kills every process in it, at once and without a race. */
   kill(): Promise<void>;
   /** Kills what still is in it, waits until it is empty, and removes the directories that were made. */
@@ -25,8 +30,11 @@ export async function applyCgroup(host: Host, plan: CgroupPlan, steady: Host = h
     const handle = await cgroup.open();
     return {
       path: cgroup.record.path,
+      record: cgroup.record,
       handle: cgroup.record.made.includes(cgroup.record.path) ? handle : undefined,
       enter: (pid) => cgroup.enter(pid),
+      freeze: () => cgroup.freeze(),
+      thaw: () => cgroup.thaw(),
       kill: () => cgroup.kill(),
       remove: () => {
         handle.close();

@@ -1,7 +1,9 @@
+import { RuntsError } from '../errors.ts';
 import { type CgroupPlan, type Plan, tags } from '../plan/plan.ts';
 import { bounded, type Patience } from './bounded.ts';
 import { throwIfCanceled } from './cancel.ts';
 import { type AppliedCgroup, applyCgroup } from './cgroup.ts';
+import { stateOf } from './cgroups/files.ts';
 import { refused } from './failure.ts';
 import type { Handle, Host, Session } from './host.ts';
 import type { Stdio } from './inputs.ts';
@@ -23,6 +25,8 @@ export interface Created {
   /** What the init sent, by tag: the console. Closed with the container. */
   readonly handles: Map<number, Handle>;
   readonly cgroup: AppliedCgroup | undefined;
+  /** Removes the cgroup, once nothing is in it any more: with who keeps it, it costs a process. Never rejects. */
+  readonly dropCgroup: () => Promise<void>;
   readonly options: CreateOptions & { readonly deadlineMs: number };
   /** Ends and releases everything; `remove` runs it. */
   readonly undo: Undo;
@@ -38,30 +42,52 @@ export async function createContainer(host: Host, plan: Plan, given: CreateOptio
   // After the container itself, whose files they serve.
   const servers = new Undo();
   undo.add(() => servers.run());
+  const cgroups = new Undo();
+  undo.add(async () => {
+    const [first, ...others] = await cgroups.run();
+    if (first !== undefined) throw withReleaseErrors(first, others);
+  });
   const patience = { deadlineMs, cancel };
   const ports = bounded(host, patience);
   const steady = bounded(host, { deadlineMs });
   try {
     throwIfCanceled(cancel, 'making a container');
-    const cgroup = plan.cgroup && (await makeCgroup(ports, plan.cgroup, steady, undo));
-    if (cgroup !== undefined) await keepCgroup(host, cgroup.path, patience, undo);
+    const cgroup = plan.cgroup && (await makeCgroup(ports, plan.cgroup, steady, cgroups));
+    if (cgroup !== undefined) await keepCgroup(host, cgroup.path, patience, cgroups);
     const request = { plan, options, sources: { stdio: given.stdio, servers }, cgroup, handles };
     const walk = await beginWalk(host, request, undo);
     const answers = new Map([[tags.maps, writeLater(ports, plan)]]);
     await walkTo(host, walk, tags.start, answers, patience);
     const { session } = walk;
     throwIfCanceled(cancel, 'making a container');
-    return { host, plan, session, handles, cgroup, options, undo };
+    const dropCgroup = async (): Promise<void> => {
+      if (cgroup !== undefined && (await isEmpty(steady, cgroup.path))) await cgroups.run();
+    };
+    return { host, plan, session, handles, cgroup, dropCgroup, options, undo };
   } catch (error) {
     throw withReleaseErrors(error, await undo.run());
   }
 }
 
-async function makeCgroup(ports: Host, plan: CgroupPlan, steady: Host, undo: Undo): Promise<AppliedCgroup> {
-  const cgroup = await applyCgroup(ports, plan, steady);
-  undo.add(() => cgroup.remove());
-  return cgroup;
+const isEmpty = (host: Host, path: string): Promise<boolean> =>
+  stateOf(host, path).then(
+    (state) => state?.populated !== true,
+    () => false,
+  );
+
+async function makeCgroup(ports: Host, plan: CgroupPlan, steady: Host, undo: Undo): Promise<AppliedCgroup | undefined> {
+  try {
+    const cgroup = await applyCgroup(ports, plan, steady);
+    undo.add(() => cgroup.remove());
+    return cgroup;
+  } catch (error) {
+    if (plan.spare !== true || isOurs(error)) throw error;
+    return undefined;
+  }
 }
+
+/** Of somebody who gave up, or a host that does not answer: not a cgroup that cannot be made. */
+const isOurs = (error: unknown) => RuntsError.is(error) && ['ERR_CANCELED', 'ERR_TIMEOUT'].includes(error.code);
 
 /** The kernel ends the processes of a container whose owner was killed; the directory of its cgroup wants a keeper. */
 async function keepCgroup(host: Host, path: string, patience: Patience, undo: Undo): Promise<void> {

@@ -124,7 +124,7 @@ export async function letGo(
 }
 
 /** The namespaces of a process that are not ours, too: there is no need to join those, and often no right. */
-async function differing(host: Host, pid: number): Promise<ReadonlySet<NamespaceType>> {
+export async function differing(host: Host, pid: number): Promise<ReadonlySet<NamespaceType>> {
   const types = Object.keys(namespaceFiles) as NamespaceType[];
   const links = async (process: string) =>
     Promise.all(types.map((type) => host.files.readLink(`/proc/${process}/ns/${namespaceFiles[type]}`)));

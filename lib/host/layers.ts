@@ -4,7 +4,7 @@ import type { Maps, Segment } from '../plan/plan.ts';
 import { namespaceFlags } from '../spec/names.ts';
 import { type Cancel, throwIfCanceled } from './cancel.ts';
 import type { Handle, Host, Stream } from './host.ts';
-import { runProgram } from './program.ts';
+import { runProgram, type ShortProgram } from './program.ts';
 import { died, nextMilestone, unexpected } from './progress.ts';
 import { frameDeadlineMs } from './session.ts';
 import { Undo, withReleaseErrors } from './undo.ts';
@@ -36,6 +36,11 @@ export interface UnpackPlace {
   readonly cancel?: Cancel | undefined;
 }
 
+interface StreamedProgram extends ShortProgram {
+  readonly inputs: readonly Handle[];
+  readonly cancel?: Cancel | undefined;
+}
+
 /** A layer may come slowly, from far away, and go as slowly: whoever is at the other end says when that takes too long. */
 const streamMs = 24 * 60 * 60 * 1000;
 
@@ -60,15 +65,24 @@ async function streamed(
 ): Promise<TreeReading> {
   throwIfCanceled(cancel, doing);
   const root = await host.files.open(directory, 'directory');
+  const segment = program({ mapped: maps !== undefined });
+  return streamProgram(host, { flags: flagsOf(maps), maps, segment, inputs: [root], cancel });
+}
+
+/** Runs a program whose first input is a stream, which it works from; closes the others at its end. */
+export async function streamProgram(host: Host, { inputs, cancel, ...program }: StreamedProgram): Promise<TreeReading> {
+  const closeInputs = (): void => {
+    for (const input of inputs) input.close();
+  };
   const { ours, theirs } = await host.sockets.pair().catch((error: unknown) => {
-    root.close();
+    closeInputs();
     throw error;
   });
-  const segment = program({ mapped: maps !== undefined });
   const close = (): void => {
-    for (const end of [ours, theirs, root]) end.close();
+    for (const end of [ours, theirs]) end.close();
+    closeInputs();
   };
-  const request = { flags: flagsOf(maps), maps, segment, inputs: [theirs, root] };
+  const request = { ...program, inputs: [theirs, ...inputs] };
   const done = runProgram(host, request, { deadlineMs: streamMs, cancel }).then(close, (error: unknown) => {
     close();
     throw error;

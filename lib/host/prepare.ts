@@ -33,6 +33,8 @@ export interface PrepareRequest {
   readonly id: string;
   /** Pipes are ours to give to the container's user; what the caller brought is not. */
   readonly ownStdio: boolean;
+  /** It gets a cgroup wherever there can be one. */
+  readonly counted?: boolean | undefined;
   readonly images: ImagePort;
   readonly volumes?: VolumePort | undefined;
   readonly cancel?: Cancel | undefined;
@@ -87,7 +89,7 @@ export async function prepare(host: Host, facts: Facts, request: PrepareRequest)
   refuseNotYet(request.options);
   const undo = new Undo();
   try {
-    const devices = await asked(limitedDevices(host, request.options));
+    const devices = await asked(limitedDevices(host, request.options.limits));
     const source = await asked(openSource(host, facts, { ...request, devices }, undo));
     const options = withImageVolumes(request.options, source.image, request.volumes);
     const held = await asked(holdVolumes(facts, { ...request, options }, source));
@@ -133,7 +135,10 @@ function specified(
 }
 
 /** The numbers of the block devices whose rates are limited; what is none is told by path. */
-async function limitedDevices(host: Host, { limits }: CommonOptions): Promise<SpecContext['devices']> {
+export async function limitedDevices(
+  host: Host,
+  limits: CommonOptions['limits'],
+): Promise<NonNullable<SpecContext['devices']>> {
   const found: Record<string, { readonly major: number; readonly minor: number }> = {};
   for (const { device } of limits?.io ?? []) {
     const node = await host.files.device(device).catch(() => undefined);
@@ -144,7 +149,7 @@ async function limitedDevices(host: Host, { limits }: CommonOptions): Promise<Sp
 
 function requested(
   spec: Spec,
-  { options, id, ownStdio }: PrepareRequest,
+  { options, id, ownStdio, counted }: PrepareRequest,
   source: Source,
   lookups: Lookups,
 ): ContainerRequest {
@@ -160,6 +165,7 @@ function requested(
     stdio: spec.process?.terminal === true ? 'terminal' : 'pipes',
     ownStdio,
     deathSignal: !reap,
+    counted,
     lookups,
   };
 }

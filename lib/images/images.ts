@@ -59,6 +59,8 @@ export interface ImagesOptions {
   readonly registries?: Registries | undefined;
   /** Layers that are unpacked, for containers to share; without, images are only stored. */
   readonly unpacked?: UnpackedLayers | undefined;
+  /** Hears of what `events()` tells. */
+  readonly tell?: ((event: ImageEvent) => void) | undefined;
 }
 
 /** The images of a data directory. What its methods need is loaded when they are called: few programs call many. */
@@ -67,12 +69,14 @@ export class Images {
   readonly #registries: Registries | undefined;
   readonly #unpacked: UnpackedLayers | undefined;
   readonly #events = new Events<ImageEvent>();
+  readonly #listener: ImagesOptions['tell'];
   #store: Promise<ImageStore> | undefined;
 
-  constructor({ directory, registries, unpacked }: ImagesOptions) {
+  constructor({ directory, registries, unpacked, tell }: ImagesOptions) {
     this.#directory = directory;
     this.#registries = registries;
     this.#unpacked = unpacked;
+    this.#listener = tell;
   }
 
   /** Brings an image from its registry. */
@@ -345,7 +349,9 @@ export class Images {
   }
 
   #emit(action: ImageEvent['action'], id: string, reference: string | undefined): void {
-    this.#events.emit({ type: 'image', action, id, reference, at: new Date() });
+    const event: ImageEvent = { type: 'image', action, id, reference, at: new Date() };
+    this.#events.emit(event);
+    this.#listener?.(event);
   }
 }
 

@@ -49,6 +49,7 @@ const noXattrs: ReadonlyMap<string, string> = new Map();
 /** Writes records for the init that unpacks. Whoever writes asks `full` in between, and waits for `drained` then. */
 export class RecordStream {
   readonly #out: Stream;
+  readonly #flags: number;
   #batch = Buffer.allocUnsafe(batchBytes);
   #start = 0;
   #at = 0;
@@ -56,8 +57,10 @@ export class RecordStream {
   #error: unknown;
   #wake: (() => void) | undefined;
 
-  constructor(out: Stream) {
+  /** `keep`: into a tree that is in use; nothing takes the place of a directory, and no directory that of anything else. */
+  constructor(out: Stream, { keep = false }: { readonly keep?: boolean } = {}) {
     this.#out = out;
+    this.#flags = keep ? 1 : 0;
   }
 
   /** True when what was written should be taken away before more is. */
@@ -86,7 +89,8 @@ export class RecordStream {
     batch.writeUInt32LE(Math.floor((record.size ?? 0) / 2 ** 32), at + 44);
     batch.writeUInt32LE(record.major ?? 0, at + 48);
     batch.writeUInt32LE(record.minor ?? 0, at + 52);
-    batch.fill(0, at + 56, at + 64);
+    batch.writeUInt32LE(this.#flags, at + 56);
+    batch.writeUInt32LE(0, at + 60);
     this.#text(record.name, at + recordBytes);
     if (record.target !== undefined) this.#text(record.target, at + recordBytes + nameBytes);
     if (xattrs.length > 0) this.content(xattrs);

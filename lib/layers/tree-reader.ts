@@ -78,6 +78,11 @@ export class TreeReader {
     return new TreeReader(await startReading(host, { directory, maps }), signal);
   }
 
+  /** By an init that is at work already. */
+  static over(reading: TreeReading, signal?: AbortSignal): TreeReader {
+    return new TreeReader(reading, signal);
+  }
+
   /** What is in a directory, by its name relative to the root, in the order of names; nothing where there is none. */
   async list(path: string): Promise<TreeEntry[]> {
     this.#ask([[questions.list, path]]);
@@ -166,7 +171,7 @@ export class TreeReader {
 
   async #reason(): Promise<unknown> {
     const cause: unknown = await this.#reading.done.catch((error: unknown) => error);
-    if (this.#signal?.aborted) return new RuntsError('ERR_CANCELED', 'canceled while reading a layer', { cause });
+    if (this.#signal?.aborted) return new RuntsError('ERR_CANCELED', 'canceled while reading files', { cause });
     const failure = RuntsError.is(cause) ? cause.failure : undefined;
     const why = failure === undefined ? 'the process that reads it has ended' : `${failure.errno} in ${failure.step}`;
     return new RuntsError('ERR_SETUP', `cannot read ${showName(this.#asked)}: ${why}`, {

@@ -67,6 +67,8 @@ export interface ContainerRequest {
   readonly noPivot?: boolean | undefined;
   /** A session keyring of its own; true unless said. */
   readonly newKeyring?: boolean | undefined;
+  /** It gets a cgroup wherever there can be one, also where nothing is limited: for what it counts, and to be paused. */
+  readonly counted?: boolean | undefined;
   /** Who makes the cgroup; `cgroupfs` unless said. */
   readonly cgroupDriver?: CgroupPlan['driver'] | 'disabled' | undefined;
   /** What the host has of what the configuration names. */

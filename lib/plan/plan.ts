@@ -103,6 +103,8 @@ export interface CgroupPlan {
   readonly owner?: number | undefined;
   /** With systemd: the scope to be made. */
   readonly unit?: UnitPlan | undefined;
+  /** Nobody has asked for it: a container does without where it cannot be made. */
+  readonly spare?: true | undefined;
 }
 
 /** A scope of systemd. */

@@ -323,9 +323,16 @@ export function checkOptions(value: unknown, extra: Fields = {}): Issue[] {
   if (value['pull'] !== undefined && value['image'] === undefined) {
     issues.push({ path: '/pull', message: 'is for an image only' });
   }
-  const { limits } = value;
-  if (isObject(limits) && limits['swap'] !== undefined && limits['memory'] === undefined) {
-    issues.push({ path: '/limits/swap', message: 'a limit of swap needs one of memory' });
-  }
-  return issues;
+  return [...issues, ...swapFault(value['limits'], '/limits')];
+}
+
+/** All that is wrong with limits that are given by themselves. */
+export function checkLimits(value: unknown): Issue[] {
+  if (!isObject(value)) return [{ path: '', message: `the limits must be an object, not ${show(value)}` }];
+  return [...issuesOf(value, limits), ...swapFault(value, '')];
+}
+
+function swapFault(limits: unknown, path: string): Issue[] {
+  const isAlone = isObject(limits) && limits['swap'] !== undefined && limits['memory'] === undefined;
+  return isAlone ? [{ path: `${path}/swap`, message: 'a limit of swap needs one of memory' }] : [];
 }

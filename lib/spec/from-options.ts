@@ -15,6 +15,7 @@ import type {
   Draft,
   IdMapping,
   Process,
+  Resources,
   SeccompProfile,
   Spec,
   ThrottleDevice,
@@ -195,7 +196,17 @@ export function boundingSet(base: readonly string[], change: CommonOptions['capa
 const periodUs = 100_000;
 
 function setLimits(spec: Drafted, limits: Limits, { devices = {} }: SpecContext, issues: Issue[]): void {
-  const resources = spec.linux.resources ?? {};
+  spec.linux.resources = limitedResources(spec.linux.resources ?? {}, limits, devices, issues);
+}
+
+/** Limits in the words of the OCI, over those that are there. */
+export function limitedResources(
+  present: Draft<Resources>,
+  limits: Limits,
+  devices: NonNullable<SpecContext['devices']>,
+  issues: Issue[],
+): Draft<Resources> {
+  const resources = { ...present };
   const memory = parseBytes(limits.memory);
   const swap = parseBytes(limits.swap);
   if (memory !== undefined) {
@@ -219,7 +230,7 @@ function setLimits(spec: Drafted, limits: Limits, { devices = {} }: SpecContext,
     const io = { throttleReadBpsDevice: throttles('readBps'), throttleWriteBpsDevice: throttles('writeBps') };
     resources.blockIO = { ...resources.blockIO, ...io };
   }
-  spec.linux.resources = resources;
+  return resources;
 }
 
 /** The caller's own edit, and everything checked once more: the edit may be of any kind. */

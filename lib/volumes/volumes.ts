@@ -28,6 +28,17 @@ export interface VolumesOptions {
   readonly limits?: VolumeLimits | undefined;
   /** Directories with `.sock`, `.spec` and `.json` files of plugins, before Docker's. */
   readonly plugins?: readonly string[] | undefined;
+  /** Hears of volumes that come and go. */
+  readonly tell?: ((event: VolumeEvent) => void) | undefined;
+}
+
+/** A volume was made, or removed. */
+export interface VolumeEvent {
+  readonly type: 'volume';
+  readonly action: 'create' | 'remove';
+  /** Its name. */
+  readonly id: string;
+  readonly at: Date;
 }
 
 export interface CreateVolume extends VolumeOptions<VolumeDriver> {}
@@ -45,12 +56,14 @@ export class Volumes {
   /** What keeps the records. */
   readonly store: VolumeStore;
   readonly #drivers: Drivers;
+  readonly #listener: VolumesOptions['tell'];
 
-  constructor({ host, maps, limits, plugins = [] }: VolumesOptions) {
+  constructor({ host, maps, limits, plugins = [], tell }: VolumesOptions) {
     this.#host = host;
     this.#maps = maps;
     this.store = new VolumeStore({ host, maps, limits });
     this.#drivers = new Drivers(placesOf(plugins));
+    this.#listener = tell;
   }
 
   /**
@@ -123,12 +136,17 @@ export class Volumes {
   async remove(name: string, { force = false }: { readonly force?: boolean } = {}): Promise<void> {
     try {
       await this.store.withVolume(name, `remove the volume ${name}`, (held) => this.#remove(held, force));
+      this.#tell('remove', name);
       await this.store.sweep();
     } catch (error) {
       if (!RuntsError.is(error) || error.code !== 'ERR_NOT_FOUND') throw error;
       const found = await this.#elsewhere(name);
-      if (found !== undefined) await found.driver.remove({ name, options: {} });
-      else if (!force) throw error;
+      if (found === undefined) {
+        if (!force) throw error;
+        return;
+      }
+      await found.driver.remove({ name, options: {} });
+      this.#tell('remove', name);
     }
   }
 
@@ -176,6 +194,16 @@ export class Volumes {
   }
 
   async #add(record: VolumeRecord): Promise<{ readonly record: VolumeRecord; readonly isNew: boolean }> {
+    const added = await this.#stored(record);
+    if (added.isNew) this.#tell('create', record.name);
+    return added;
+  }
+
+  #tell(action: VolumeEvent['action'], id: string): void {
+    this.#listener?.({ type: 'volume', action, id, at: new Date(this.#host.clock.now()) });
+  }
+
+  async #stored(record: VolumeRecord): Promise<{ readonly record: VolumeRecord; readonly isNew: boolean }> {
     const { name, options } = record;
     if (record.driver === localDriver) {
       localSource(options);

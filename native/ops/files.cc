@@ -207,6 +207,11 @@ class Remover {
 
 int empty_directory(Where& at, int directory) { return Remover(at, directory).run(); }
 
+int remove_file(Where& at, int directory, const char* name) {
+  long r = sys(__NR_unlinkat, directory, name, 0);
+  return r == -ENOENT ? 0 : check(at, kStepUnlinkat, name, r);
+}
+
 int remove_tree(Where& at, int root, const char* path) {
   const char* last;
   Fd parent(find_parent(at, root, path, &last));

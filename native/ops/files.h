@@ -33,6 +33,9 @@ int inherit(Where& at, int mount, int root, const char* path, bool owner);
 // Removes an entry and everything below it, never following a link nor leaving its file system.
 int remove_tree(Where& at, int root, const char* path);
 
+// Removes an entry that is no directory, by its name in one: -EISDIR where it is. What is gone is fine.
+int remove_file(Where& at, int directory, const char* name);
+
 // Removes everything in a directory, which is taken over, in the same way.
 int empty_directory(Where& at, int directory);
 

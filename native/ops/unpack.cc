@@ -129,7 +129,7 @@ class Unpacker {
     Fd held(static_cast<int>(sys(__NR_fcntl, parent, F_DUPFD_CLOEXEC, 3)));
     if (!held.ok()) return check(at_, kStepFcntl, held.get());
     forget();
-    return remove_tree(at_, held.get(), last);
+    return record_.flags & kFlagKeep ? remove_file(at_, held.get(), last) : remove_tree(at_, held.get(), last);
   }
 
   // Makes something by a call that says EEXIST where something is; makes room for it then.
@@ -270,7 +270,8 @@ class Unpacker {
       struct statx st;
       int found = look(parent, last, &st);
       if (found < 0) return found;
-      if ((st.stx_mode & kTypeBits) == kDirectory) return 0;
+      bool is_there = (st.stx_mode & kTypeBits) == kDirectory;
+      if (is_there || (record_.flags & kFlagKeep)) return is_there ? 0 : check(at_, kStepMkdirat, -ENOTDIR);
       bool hidden = is_whiteout(st);
       found = clear(parent, last);
       if (found >= 0) parent = found = find(name_, parent_name_, &parent_, &last, true);

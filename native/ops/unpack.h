@@ -12,7 +12,7 @@ struct Record {
   uint32_t nanoseconds, name, target, attributes;
   uint64_t size;
   uint32_t major, minor;
-  uint64_t reserved;
+  uint64_t flags;
 };
 static_assert(sizeof(Record) == 64, "wire layout");
 
@@ -29,6 +29,9 @@ enum RecordKind : uint32_t {
   kRecordSettle,
   kRecordEnd,
 };
+
+// Into a tree that is in use: nothing takes the place of a directory, and no directory that of anything else.
+constexpr uint64_t kFlagKeep = 1;
 
 // Makes what the records say below `root`, up to kRecordEnd. No name leads out of root, nor through what is not there for
 // it; the failure's detail is the name that was being made. -ENODATA: the stream ended early.

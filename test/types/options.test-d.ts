@@ -9,8 +9,10 @@ import {
   ExitError,
   type LogLine,
   type Result,
+  type RuntimeEvent,
   RuntsError,
   run,
+  type Stats,
 } from 'runts';
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -90,11 +92,43 @@ function errors(error: unknown): ErrorCode | undefined {
   return error.code;
 }
 
+// ---- what a container uses, its files, events --------------------------------------------------------------------------
+
+async function used(container: Container): Promise<void> {
+  assert<Same<typeof container.status, 'created' | 'running' | 'paused' | 'stopped'>>();
+  const stats: Stats = await container.stats();
+  // A controller need not be there.
+  // @ts-expect-error: memory may be undefined
+  const current: number = stats.memory.current;
+  await container.update({ memory: '512m', pids: 10 });
+  // @ts-expect-error: the words of the option `limits`
+  await container.update({ mem: '512m' });
+  await container.copyIn(await container.copyOut('/etc'), '/tmp');
+  // @ts-expect-error: an archive, not its path
+  await container.copyIn('/tmp/a.tar', '/tmp');
+  void current;
+}
+
+async function heard(): Promise<void> {
+  const runtime = createRuntime({ ephemeral: true });
+  for await (const event of runtime.events({ since: new Date() })) {
+    assert<Same<typeof event, RuntimeEvent>>();
+    if (event.type === 'container') event.exit?.exitCode?.toFixed();
+    // @ts-expect-error: only an image has a reference
+    else if (event.type === 'volume') event.reference;
+  }
+  await runtime.containers({ labels: { a: 'b' }, status: 'paused' });
+  // @ts-expect-error: no such state
+  await runtime.containers({ status: 'dead' });
+  assert<Same<Awaited<ReturnType<typeof runtime.container>>, Container>>();
+}
+
 export {
   bind,
   bundle,
   capability,
   errors,
+  heard,
   host,
   image,
   limited,
@@ -106,4 +140,5 @@ export {
   size,
   two,
   unknown,
+  used,
 };

@@ -1,0 +1,81 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished } from 'vitest';
+import { createRuntime, type RuntimeEvent } from '../../lib/index.ts';
+import { testIf } from '../support/requires.ts';
+
+const test = testIf('userns');
+
+const ownRuntime = () => {
+  const root = mkdtempSync(join(tmpdir(), 'runts-test-'));
+  onTestFinished(() => rmSync(root, { recursive: true, force: true }));
+  return createRuntime({ root, ephemeral: true });
+};
+
+test('events of containers and volumes come in their order, and end with the runtime', async () => {
+  const runtime = ownRuntime();
+  const seen: RuntimeEvent[] = [];
+  const events = runtime.events();
+  const listening = (async () => {
+    for await (const event of events) seen.push(event);
+  })();
+  const container = await runtime.createContainer({ host: true, name: 'one', command: ['sh', '-c', 'sleep 1000'] });
+  await container.start();
+  await container.exec(['true']);
+  await container.kill();
+  await container.wait();
+  await container.remove();
+  await runtime.volumes.create({ name: 'kept' });
+  await runtime.volumes.remove('kept');
+  await runtime[Symbol.asyncDispose]();
+  await listening;
+  expect(seen.map(({ type, action }) => `${type} ${action}`)).toEqual([
+    'container create',
+    'container start',
+    'container exec',
+    'container exit',
+    'container remove',
+    'volume create',
+    'volume remove',
+  ]);
+  expect(seen[3]).toMatchObject({ id: container.id, name: 'one', exit: { signal: 'SIGKILL' } });
+});
+
+test('who asks for the past gets it, and a signal ends the waiting', async () => {
+  await using runtime = ownRuntime();
+  const since = new Date();
+  await runtime.run({ host: true, command: ['true'] });
+  const controller = new AbortController();
+  const actions: string[] = [];
+  for await (const { action } of runtime.events({ since, signal: controller.signal })) {
+    actions.push(action);
+    if (action === 'remove') controller.abort();
+  }
+  expect(actions).toEqual(['create', 'start', 'exit', 'remove']);
+});
+
+test('containers are found by name, id, label and state', async () => {
+  await using runtime = ownRuntime();
+  const make = (name: string, labels: Record<string, string>) =>
+    runtime.createContainer({ host: true, name, labels, command: ['sleep', '1000'] });
+  const [a, b] = await Promise.all([make('a', { tier: 'web', x: '1' }), make('b', { tier: 'db' })]);
+  await b.start();
+  const names = async (filter: Parameters<typeof runtime.containers>[0]) =>
+    (await runtime.containers(filter)).map(({ name }) => name).sort();
+  expect(await names({})).toEqual(['a', 'b']);
+  expect(await names({ status: 'running' })).toEqual(['b']);
+  expect(await names({ labels: { tier: 'web' } })).toEqual(['a']);
+  expect(await names({ labels: { tier: 'web' }, status: 'running' })).toEqual([]);
+  expect(await runtime.container('a')).toBe(a);
+  expect(await runtime.container(b.id)).toBe(b);
+  expect(await runtime.container(b.id.slice(0, 20))).toBe(b);
+  await expect(runtime.container('c')).rejects.toMatchObject({ code: 'ERR_NOT_FOUND' });
+  await make('a', {});
+  await expect(runtime.container('a')).rejects.toMatchObject({ code: 'ERR_SPEC' });
+});
+
+test('containers that outlive their runtime are refused, not promised', () => {
+  expect(() => createRuntime({ ephemeral: false })).toThrow(expect.objectContaining({ code: 'ERR_UNSUPPORTED' }));
+  expect(() => createRuntime({ ephemeral: 'yes' as never })).toThrow(expect.objectContaining({ code: 'ERR_SPEC' }));
+});
