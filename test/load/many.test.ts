@@ -48,7 +48,9 @@ testIf('userns', 'busybox')(
     process.stderr.write(`load: ${JSON.stringify(report)}\n`);
     const { before, after, outcomes, most, descriptorsMost, rss } = report;
     expect(after).toEqual(before);
-    expect(most.children).toBe(alive);
+    // Each has a keeper beside it where it has a cgroup: the kernel does not remove that for us.
+    expect(most.children).toBeGreaterThanOrEqual(alive);
+    expect(most.children).toBeLessThanOrEqual(2 * alive);
     // In flight, a container has a dozen descriptors or less, and living together eight.
     expect(descriptorsMost).toBeLessThan(before.descriptors + 32 * 24);
     expect(most.descriptors).toBeLessThan(before.descriptors + alive * 10);

@@ -255,8 +255,8 @@ describe('references', () => {
     const target = await putImage(store, 'one');
     const path = join(store.directory, 'index.json');
     fs.writeFileSync(path, content);
-    for (const attempt of [store.list(), store.tag('a', target), store.collect({ graceMs: 0 })])
-      expect(await refusal(attempt)).toMatchObject({ code: 'ERR_IMAGE', message: expect.stringContaining(path) });
+    for (const attempt of [() => store.list(), () => store.tag('a', target), () => store.collect({ graceMs: 0 })])
+      expect(await refusal(attempt())).toMatchObject({ code: 'ERR_IMAGE', message: expect.stringContaining(path) });
     expect(fs.readFileSync(path, 'utf8')).toBe(content);
     expect(await store.has(target)).toBe(true);
   });
