@@ -162,6 +162,11 @@ const rows: readonly Row[] = [
     errno: ['ENODEV', 'ENXIO'],
     hint: 'No such block device: limits of devices are for whole disks (lsblk shows their numbers), not for partitions.',
   },
+  {
+    at: ['cgroup'],
+    errno: ['EXDEV', 'ELOOP'],
+    hint: 'It is not of the cgroup v2 file system, or a link or another mount is on the way to it (look at /proc/self/mountinfo): only what is in that file system, below where it is mounted, is taken for a cgroup.',
+  },
   { at: ['cgroup'], errno: ['ENAMETOOLONG'], hint: 'Choose a shorter linux.cgroupsPath, or a shorter id.' },
   {
     at: ['cgroup'],

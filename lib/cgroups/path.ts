@@ -23,7 +23,7 @@ const nameMax = 255;
  * - empty: there, too, with the name of the container; undefined where nothing is delegated.
  *
  * Cleaned as text: a `..` goes no higher than to where the path begins. Other runtimes made directories outside of the
- * hierarchy by it.
+ * hierarchy by it. Whoever opens it looks a second time (`CgroupFiles`).
  */
 export function cgroupPlace(asked: string | undefined, id: string, facts: CgroupFacts): Place | undefined {
   const { mount, parent } = facts;

@@ -333,7 +333,7 @@ export class Container implements AsyncDisposable {
     await exit;
     const { cgroup, host } = this.#host;
     if (cgroup === undefined) return false;
-    const events = await host.files.read(`${cgroup.path}/memory.events`).catch(() => '');
+    const events = await host.cgroups.read(`${cgroup.path}/memory.events`).catch(() => '');
     return /^oom_kill [1-9]/m.test(events);
   }
 

@@ -1,6 +1,6 @@
 import { RuntsError } from '../errors.ts';
 import { type Cancel, throwIfCanceled, within } from './cancel.ts';
-import type { Files, Host, Kernel, Processes, Sockets } from './host.ts';
+import type { CgroupFiles, Files, Host, Kernel, Processes, Sockets } from './host.ts';
 
 export interface Patience {
   /** Of each single call. */
@@ -21,32 +21,36 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
     throwIfCanceled(cancel, doing);
     return within(call(), { clock, deadlineMs, cancel, doing, graceMs, ...(late && { late }) });
   };
-  const { files, processes, sockets, kernel } = host;
+  const { files, cgroups, processes, sockets, kernel } = host;
   const close = (handle: { close(): void }) => handle.close();
 
-  const boundedFiles: Files = {
-    read: (path, how) => wait(`reading ${path}`, () => files.read(path, how)),
-    readBelow: (root, path, max) => wait(`reading ${path} below ${root}`, () => files.readBelow(root, path, max)),
-    readLink: (path) => wait(`reading the link ${path}`, () => files.readLink(path)),
-    write: (path, text) => wait(`writing ${path}`, () => files.write(path, text)),
-    replace: (path, text, mode) => wait(`replacing ${path}`, () => files.replace(path, text, mode)),
-    list: (path) => wait(`listing ${path}`, () => files.list(path)),
-    canWrite: (path) => wait(`looking at ${path}`, () => files.canWrite(path)),
-    isPrivate: (path) => wait(`looking at ${path}`, () => files.isPrivate(path)),
-    kind: (path) => wait(`looking at ${path}`, () => files.kind(path)),
+  /** What ordinary files and those of cgroups have in common. */
+  const common = (of: CgroupFiles): CgroupFiles => ({
+    read: (path, how) => wait(`reading ${path}`, () => of.read(path, how)),
+    write: (path, text) => wait(`writing ${path}`, () => of.write(path, text)),
+    list: (path) => wait(`listing ${path}`, () => of.list(path)),
+    kind: (path) => wait(`looking at ${path}`, () => of.kind(path)),
     makeDirectory: (path, mode) =>
       wait(
         `making ${path}`,
-        () => files.makeDirectory(path, mode),
-        () => files.removeDirectory(path),
+        () => of.makeDirectory(path, mode),
+        () => of.removeDirectory(path),
       ),
-    removeDirectory: (path) => wait(`removing ${path}`, () => files.removeDirectory(path)),
+    removeDirectory: (path) => wait(`removing ${path}`, () => of.removeDirectory(path)),
+    open: (path, how) => wait(`opening ${path}`, () => of.open(path, how), close),
+    setOwner: (path, uid, gid) => wait(`giving ${path} away`, () => of.setOwner(path, uid, gid)),
+    watch: (path) => wait(`watching ${path}`, () => of.watch(path), close),
+  });
+  const boundedFiles: Files = {
+    ...common(files),
+    readBelow: (root, path, max) => wait(`reading ${path} below ${root}`, () => files.readBelow(root, path, max)),
+    readLink: (path) => wait(`reading the link ${path}`, () => files.readLink(path)),
+    replace: (path, text, mode) => wait(`replacing ${path}`, () => files.replace(path, text, mode)),
+    canWrite: (path) => wait(`looking at ${path}`, () => files.canWrite(path)),
+    isPrivate: (path) => wait(`looking at ${path}`, () => files.isPrivate(path)),
     removeFile: (path) => wait(`removing ${path}`, () => files.removeFile(path)),
-    open: (path, how) => wait(`opening ${path}`, () => files.open(path, how), close),
     lock: (path) => wait(`locking ${path}`, () => files.lock(path), close),
     append: (path, text) => wait(`writing ${path}`, () => files.append(path, text)),
-    setOwner: (path, uid, gid) => wait(`giving ${path} away`, () => files.setOwner(path, uid, gid)),
-    watch: (path) => wait(`watching ${path}`, () => files.watch(path), close),
     device: (path) => wait(`looking at ${path}`, () => files.device(path)),
   };
   /** A program has the time that it was promised, and is killed at the end of it and at a cancellation. */
@@ -117,6 +121,7 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
   return {
     ...host,
     files: boundedFiles,
+    cgroups: common(cgroups),
     processes: boundedProcesses,
     sockets: boundedSockets,
     kernel: boundedKernel,

@@ -94,7 +94,7 @@ async function keepCgroup(host: Host, path: string, patience: Patience, undo: Un
   const slash = path.lastIndexOf('/');
   const above = path.slice(0, slash);
   const parent = await bounded(host, patience)
-    .files.open(above, 'directory')
+    .cgroups.open(above, 'directory')
     .catch((error: unknown) => {
       throw refused(error, { at: 'cgroup', doing: `open the cgroup ${above}` });
     });

@@ -3,6 +3,7 @@ import type { Cancel } from './cancel.ts';
 /** What the core needs of the world. No system calls here: those are ops of a program for the init. */
 export interface Host {
   readonly files: Files;
+  readonly cgroups: CgroupFiles;
   readonly processes: Processes;
   readonly sockets: Sockets;
   readonly kernel: Kernel;
@@ -72,6 +73,15 @@ export interface Files {
     path: string,
   ): Promise<{ readonly type: 'c' | 'b'; readonly major: number; readonly minor: number } | undefined>;
 }
+
+/**
+ * The cgroup v2 file system, at absolute paths of the host: what is not of it, or is reached through a link or over something
+ * that was mounted on the way, is neither read, made, entered, written nor removed (ELOOP, EXDEV; EINVAL for a `..`).
+ */
+export type CgroupFiles = Pick<
+  Files,
+  'read' | 'write' | 'list' | 'kind' | 'makeDirectory' | 'removeDirectory' | 'open' | 'setOwner' | 'watch'
+>;
 
 export interface Watch extends Handle {
   /** Fulfilled at the next change, or at once when there was one since the last call; rejects once closed. */

@@ -41,7 +41,7 @@ async function killAll(created: Created): Promise<void> {
   if (undo.begun) return;
   host.processes.signal(session.process, 9);
   if (cgroup === undefined) return;
-  const { files } = bounded(host, { deadlineMs: options.deadlineMs });
+  const { cgroups } = bounded(host, { deadlineMs: options.deadlineMs });
   // Best effort beside the signal: what is wrong with the cgroup comes out when it is removed.
-  await files.write(`${cgroup.path}/cgroup.kill`, '1').catch(() => {});
+  await cgroups.write(`${cgroup.path}/cgroup.kill`, '1').catch(() => {});
 }

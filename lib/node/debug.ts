@@ -1,5 +1,5 @@
 import createDebug from 'debug';
-import type { Files, Host, Kernel, Processes, Sockets } from '../host/host.ts';
+import type { CgroupFiles, Files, Host, Kernel, Processes, Sockets } from '../host/host.ts';
 
 const say = createDebug('runts:host');
 
@@ -13,13 +13,18 @@ export function observed(host: Host, hear: (line: string) => void): Host {
   return {
     ...host,
     files: told(host.files, 'files', hear),
+    cgroups: told(host.cgroups, 'cgroups', hear),
     processes: told(host.processes, 'processes', hear),
     sockets: told(host.sockets, 'sockets', hear),
     kernel: told(host.kernel, 'kernel', hear),
   };
 }
 
-function told<T extends Files | Processes | Sockets | Kernel>(port: T, name: string, hear: (line: string) => void): T {
+function told<T extends Files | CgroupFiles | Processes | Sockets | Kernel>(
+  port: T,
+  name: string,
+  hear: (line: string) => void,
+): T {
   return new Proxy(port, {
     get(target, key) {
       const method = Reflect.get(target, key) as (...args: unknown[]) => unknown;

@@ -18,8 +18,9 @@ const nowhere = ['ENOENT', 'ENOTDIR'];
 /** And one that leads to something that is no file, or in a circle. */
 const noFile = [...nowhere, 'EISDIR', 'ENXIO', 'ELOOP'];
 
-// O_PATH is no constant of Node's.
-const openFlags = {
+/** open(2)'s flags for what the port is asked for. */
+export const openFlags = {
+  // O_PATH is no constant of Node's.
   path: 0o10000000,
   read: constants.O_RDONLY,
   directory: constants.O_RDONLY | constants.O_DIRECTORY,
@@ -123,7 +124,7 @@ const readAsync = promisify(read);
 const statAsync = promisify(fstat);
 
 /** To the end, wherever that is: files of procfs have no size. One byte more than allowed tells that there is more. */
-async function readWhole(fd: number, maxBytes: number, path: string): Promise<Buffer> {
+export async function readWhole(fd: number, maxBytes: number, path: string): Promise<Buffer> {
   const { size } = await statAsync(fd);
   const chunks: Buffer[] = [];
   let total = 0;
@@ -219,7 +220,8 @@ async function syncDirectory(path: string): Promise<void> {
   await directory.close();
 }
 
-async function unless<T>(codes: readonly string[], work: Promise<T>): Promise<T | undefined> {
+/** Undefined where the work fails with one of these errnos. */
+export async function unless<T>(codes: readonly string[], work: Promise<T>): Promise<T | undefined> {
   try {
     return await work;
   } catch (error) {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { release, userInfo } from 'node:os';
 import { RuntsError } from '../errors.ts';
 import type { Clock, Environment, Host } from '../host/host.ts';
+import { cgroups } from './cgroups.ts';
 import { debugged } from './debug.ts';
 import { files } from './files.ts';
 import { kernel } from './kernel.ts';
@@ -14,7 +15,7 @@ import { sockets } from './sockets.ts';
 /** The ports of the core over Node: the one adapter. Who and where we are is read here, once. */
 export function createHost(): Host {
   const random = (bytes: number) => new Uint8Array(randomBytes(bytes));
-  return debugged({ files, processes, sockets, kernel, clock, random, environment: environment() });
+  return debugged({ files, cgroups, processes, sockets, kernel, clock, random, environment: environment() });
 }
 
 const clock: Clock = {

@@ -114,6 +114,11 @@ export interface Native {
   pipe(oursReads: boolean): { readonly ours: NativeHandle; readonly theirs: NativeHandle } | Failure;
   /** Opens a regular file below a root for reading, on a thread of the pool. ENXIO: it is not a regular file. */
   openFileBelow(root: NativeHandle, path: string): Promise<NativeHandle | Failure> | Failure;
+  /**
+   * Opens what is at an absolute path of the cgroup v2 file system, on a thread of the pool; `flags` as in open(2). EXDEV: it
+   * is not of that, or something is mounted on the way; ELOOP: a link is.
+   */
+  openCgroup(path: string, flags: number): Promise<NativeHandle | Failure>;
   /** flock(LOCK_EX | LOCK_NB): EAGAIN when it is taken. */
   lock(file: NativeHandle): Failure | undefined;
   /** pidfd_send_signal: ESRCH when the process is gone. */

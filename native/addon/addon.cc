@@ -1,5 +1,6 @@
 // The entry: everything that lib/node/native.ts declares.
 #include "blob.h"
+#include "cgroups.h"
 #include "channel.h"
 #include "devices.h"
 #include "exit.h"
@@ -31,6 +32,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   runts::define_devices(env, exports);
   runts::define_primitives(env, exports);
   runts::define_quota(env, exports);
+  runts::define_cgroups(env, exports);
   return exports;
 }
 

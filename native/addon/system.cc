@@ -8,9 +8,12 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <memory>
+
 #include "../ops/mounts.h"
 #include "../ops/path.h"
 #include "handle.h"
+#include "opening.h"
 #include "value.h"
 
 namespace runts {
@@ -54,41 +57,15 @@ int open_file_below(Where& at, int root, const char* path) {
   return check(at, kStepOpen, path, sys(__NR_openat, AT_FDCWD, self, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
 }
 
-class OpenBelow : public Napi::AsyncWorker {
- public:
-  OpenBelow(Napi::Env env, Fd root, std::string path)
-      : Napi::AsyncWorker(env, "runts.open"),
-        promise_(Napi::Promise::Deferred::New(env)),
-        root_(static_cast<Fd&&>(root)),
-        path_(std::move(path)) {}
-  Napi::Promise promise() const { return promise_.Promise(); }
-
- protected:
-  void Execute() override {
-    error_ = open_file_below(at_, root_.get(), path_.c_str());
-    if (error_ >= 0) file_.reset(error_);
-  }
-  void OnOK() override {
-    if (!file_.ok()) return promise_.Resolve(failure(Env(), at_, error_));
-    promise_.Resolve(new_handle(Env(), static_cast<Fd&&>(file_)));
-  }
-
- private:
-  Napi::Promise::Deferred promise_;
-  Fd root_, file_;
-  std::string path_;
-  Where at_;
-  int error_ = 0;
-};
-
 // openFileBelow(root, path) -> Promise<Handle | failure>
 Napi::Value open_file(const Napi::CallbackInfo& info) {
   Fd root = duplicate(fd_of(info[0]));
   if (!root.ok()) return failure(info.Env(), Where{kStepFcntl, ""}, root.get());
-  auto* job = new OpenBelow(info.Env(), static_cast<Fd&&>(root), text_of(info[1]));
-  Napi::Promise promise = job->promise();
-  job->Queue();
-  return promise;
+  // std::function wants something that can be copied, which a descriptor is not.
+  auto held = std::make_shared<Fd>(static_cast<Fd&&>(root));
+  return open_on_pool(info.Env(), [held, path = text_of(info[1])](Where& at) {
+    return open_file_below(at, held->get(), path.c_str());
+  });
 }
 
 // lock(handle) -> undefined | failure: EAGAIN when somebody has it.

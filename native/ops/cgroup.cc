@@ -7,15 +7,6 @@
 
 namespace runts {
 
-namespace {
-
-int open_control(Where& at, int cgroup, const char* path, uint64_t flags) {
-  struct open_how how = {};
-  how.flags = flags | O_CLOEXEC;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
-  return check(at, kStepOpenat2, path, sys(__NR_openat2, cgroup, path, &how, sizeof how));
-}
-
 int check_cgroup2(Where& at, int fd) {
   struct {  // the head of struct statfs is one word on 64-bit: f_type
     uint64_t type, rest[31];
@@ -23,6 +14,15 @@ int check_cgroup2(Where& at, int fd) {
   long r = sys(__NR_fstatfs, fd, &st);
   if (r < 0) return check(at, kStepFstat, r);
   return st.type == CGROUP2_SUPER_MAGIC ? 0 : check(at, kStepFstat, -EXDEV);
+}
+
+namespace {
+
+int open_control(Where& at, int cgroup, const char* path, uint64_t flags) {
+  struct open_how how = {};
+  how.flags = flags | O_CLOEXEC;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
+  return check(at, kStepOpenat2, path, sys(__NR_openat2, cgroup, path, &how, sizeof how));
 }
 
 void pause_ms(uint32_t ms) {

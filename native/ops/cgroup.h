@@ -4,6 +4,9 @@
 
 namespace runts {
 
+// 0 where a descriptor is of a cgroup2 file system; -EXDEV where it is not.
+int check_cgroup2(Where& at, int fd);
+
 // One write(2) to a control file of a cgroup directory, which must lie on a cgroup2 file system.
 int write_cgroup(Where& at, int cgroup, const char* file, const void* value, size_t size);
 

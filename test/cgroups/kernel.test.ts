@@ -253,10 +253,10 @@ describe('the life of a cgroup', () => {
     const missing = Object.assign(new Error('no such file'), { code: 'ENOENT' });
     const old = {
       ...host,
-      files: {
-        ...host.files,
+      cgroups: {
+        ...host.cgroups,
         write: (file: string, text: string) =>
-          file.endsWith('/cgroup.kill') ? Promise.reject(missing) : host.files.write(file, text),
+          file.endsWith('/cgroup.kill') ? Promise.reject(missing) : host.cgroups.write(file, text),
       },
     };
     await openCgroup(old, cgroup.record).kill();

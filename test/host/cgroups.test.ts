@@ -133,13 +133,15 @@ describe('limits', () => {
     [9000, 0],
   ])('quota and burst are set whatever they were: %d and %d', async (quota, bursting) => {
     const { sim, present } = kernel(quota, bursting);
-    await sim.run(writeLimits(sim.host, '/x', [max, burst]));
+    await sim.run(writeLimits(sim.host, `${cgroupRoot}/x`, [max, burst]));
     expect(present).toEqual({ 'cpu.max': 5000, 'cpu.max.burst': 1000 });
   });
 
   test('a quota below the burst that stays is refused by its own name', async () => {
     const { sim } = kernel(9000, 9000);
-    expect(await sim.run(failure(writeLimits(sim.host, '/x', [{ ...max, afterNext: false }])))).toMatchObject({
+    expect(
+      await sim.run(failure(writeLimits(sim.host, `${cgroupRoot}/x`, [{ ...max, afterNext: false }]))),
+    ).toMatchObject({
       origin: '/quota',
     });
   });

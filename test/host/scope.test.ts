@@ -132,9 +132,9 @@ describe('a scope', () => {
     const { pid } = await here.sim.run(here.sim.host.processes.spawn({ flags: 0 }));
     here.sim.tree.makeDirectory(`${path}/below`);
     const below = { ...record, path: `${path}/below` };
-    const { files } = here.sim.host;
+    const { cgroups } = here.sim.host;
     const denied = Object.assign(new Error('EACCES'), { code: 'EACCES' });
-    const host = { ...here.sim.host, files: { ...files, write: () => Promise.reject(denied) } };
+    const host = { ...here.sim.host, cgroups: { ...cgroups, write: () => Promise.reject(denied) } };
     await here.sim.run(openCgroup(host, below).enter(pid));
     expect(here.sim.tree.read(`/proc/${pid}/cgroup`)).toBe(`0::/${plan.path}/below\n`);
   });
@@ -165,11 +165,11 @@ describe('a scope', () => {
     const here = world();
     const { sim, systemd } = here;
     const { record } = await sim.run(made(here));
-    const { files } = sim.host;
+    const { cgroups } = sim.host;
     const full = Object.assign(new Error('EBUSY'), { code: 'EBUSY' });
-    const write: typeof files.write = (file, text) =>
-      text === '8192' ? Promise.reject(full) : files.write(file, text);
-    const host = { ...sim.host, files: { ...files, write } };
+    const write: typeof cgroups.write = (file, text) =>
+      text === '8192' ? Promise.reject(full) : cgroups.write(file, text);
+    const host = { ...sim.host, cgroups: { ...cgroups, write } };
     const change = updateCgroup(host, record, { memory: { limit: 8192 } }, facts('root'));
     expect(await failure(sim.run(change))).toMatchObject({ message: expect.stringContaining('EBUSY') });
     expect(systemd.units.get(unit)?.properties.get('MemoryMax')).toBe(4096n);

@@ -41,6 +41,15 @@ export class Tree {
     return entry === null ? 'directory' : 'file';
   }
 
+  /** What the kernel refuses a path with that is to lead to a cgroup; undefined where it may. */
+  cgroupFault(path: string): string | undefined {
+    const names = path.split('/').slice(1);
+    if (names.some((name) => name === '.' || name === '..')) return 'EINVAL';
+    const ways = names.map((_, i) => `/${names.slice(0, i + 1).join('/')}`);
+    if (ways.some((way) => typeof this.entries.get(way) === 'object' && this.entries.get(way) !== null)) return 'ELOOP';
+    return isCgroup(path) ? undefined : 'EXDEV';
+  }
+
   canWrite(path: string): boolean {
     return this.entries.has(path);
   }

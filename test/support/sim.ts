@@ -1,6 +1,7 @@
 import { RuntsError } from '../../lib/errors.ts';
 import type { Cancel } from '../../lib/host/cancel.ts';
 import type {
+  CgroupFiles,
   Environment,
   Exit,
   Files,
@@ -152,8 +153,10 @@ export class Sim {
     };
     this.tree = new Tree(inhabitants, { '/run': null, '/proc/self/ns/net': '', ...options.files });
     this.#initially = new Set(this.tree.entries.keys());
+    const files = this.#files();
     this.host = {
-      files: this.#files(),
+      files,
+      cgroups: this.#cgroups(files),
       processes: this.#processPort(),
       sockets: this.#sockets(),
       kernel: this.#kernel(),
@@ -362,6 +365,30 @@ export class Sim {
         }),
       watch: (path) => call('watch', path, () => this.#watch(path)),
       device: (path) => call('device', path, () => this.#options.devices?.[path]),
+    };
+  }
+
+  /** The same files, where they are of the cgroup v2 file system and nothing on the way leads elsewhere. */
+  #cgroups(files: Files): CgroupFiles {
+    const { read, write, list, kind, makeDirectory, removeDirectory, open, setOwner, watch } = files;
+    const held =
+      <A extends unknown[], T>(name: string, work: (path: string, ...rest: A) => Promise<T>) =>
+      (path: string, ...rest: A): Promise<T> => {
+        const fault = this.tree.cgroupFault(path);
+        return fault === undefined
+          ? work(path, ...rest)
+          : this.#call(`${name} ${path}`, () => Promise.reject(errno(fault, path)));
+      };
+    return {
+      read: held('read', read),
+      write: held('write', write),
+      list: held('list', list),
+      kind: held('kind', kind),
+      makeDirectory: held('makeDirectory', makeDirectory),
+      removeDirectory: held('removeDirectory', removeDirectory),
+      open: held('open', open),
+      setOwner: held('setOwner', setOwner),
+      watch: held('watch', watch),
     };
   }
 

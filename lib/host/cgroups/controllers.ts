@@ -20,7 +20,7 @@ export async function enableControllers(host: Host, path: string, controllers: C
   const { needed, wanted = [] } = controllers;
   if (needed.length + wanted.length === 0) return;
   const file = `${path}/cgroup.subtree_control`;
-  const enabled = words(await attempted(host.files.read(file), `read ${file}`));
+  const enabled = words(await attempted(host.cgroups.read(file), `read ${file}`));
   const isMissing = (name: string) => !enabled.includes(name);
   const missing = needed.filter(isMissing);
   if (missing.length > 0) await enable(host, path, missing, controllers);
@@ -39,7 +39,7 @@ const added = (names: readonly string[]) => names.map((name) => `+${name}`).join
 async function enable(host: Host, path: string, names: readonly string[], { writes = [] }: Controllers): Promise<void> {
   const origin = writes.find(({ controller }) => names.includes(controller ?? ''))?.origin;
   try {
-    await host.files.write(`${path}/cgroup.subtree_control`, added(names));
+    await host.cgroups.write(`${path}/cgroup.subtree_control`, added(names));
   } catch (error) {
     const there = isGone(error) ? words((await textIn(host, path, 'cgroup.controllers')) ?? names.join(' ')) : names;
     const absent = names.filter((name) => !there.includes(name));
@@ -64,7 +64,7 @@ async function enableAny(host: Host, file: string, names: readonly string[]): Pr
 /** Gone, too, is no error here: whoever makes something below will notice. */
 async function isAccepted(host: Host, file: string, names: readonly string[]): Promise<boolean> {
   try {
-    await host.files.write(file, added(names));
+    await host.cgroups.write(file, added(names));
     return true;
   } catch (error) {
     if (RuntsError.is(error)) throw error;

@@ -27,7 +27,7 @@ export function unlessGone(error: unknown): void {
 
 /** The text of a control file; undefined where there is none. */
 export async function textIn(host: Host, path: string, file: string): Promise<string | undefined> {
-  return host.files.read(`${path}/${file}`).catch((error: unknown) => {
+  return host.cgroups.read(`${path}/${file}`).catch((error: unknown) => {
     unlessGone(error);
     return undefined;
   });

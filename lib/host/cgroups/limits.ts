@@ -33,7 +33,7 @@ async function writeLimit(host: Host, path: string, write: CgroupWrite): Promise
   const errors: unknown[] = [];
   for (const way of [{ file, value }, ...(write.or ?? [])]) {
     try {
-      await host.files.write(`${path}/${way.file}`, way.value);
+      await host.cgroups.write(`${path}/${way.file}`, way.value);
     } catch (error) {
       errors.push(error);
     }

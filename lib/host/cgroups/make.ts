@@ -41,7 +41,7 @@ export async function intendCgroup(host: Host, plan: CgroupPlan): Promise<Cgroup
   const path = directories[directories.length - 1]!;
   let there = directories[0]!;
   for (const directory of directories.slice(1)) {
-    const kind = await attempted(host.files.kind(directory), `look at the cgroup ${directory}`);
+    const kind = await attempted(host.cgroups.kind(directory), `look at the cgroup ${directory}`);
     if (kind === undefined) break;
     if (kind !== 'directory') {
       const message = `cannot make the cgroup ${directory}: a control file has this name`;
@@ -137,7 +137,7 @@ async function makeDirectories(
 /** False where it is there already. */
 async function makeMissing(host: Host, path: string): Promise<boolean> {
   try {
-    await host.files.makeDirectory(path, 0o755);
+    await host.cgroups.makeDirectory(path, 0o755);
     return true;
   } catch (error) {
     if (errnoOf(error) === 'EEXIST') return false;
@@ -175,8 +175,8 @@ const delegable = 'cgroup.procs cgroup.threads cgroup.subtree_control';
 export async function giveAway(host: Host, path: string, uid: number): Promise<void> {
   const files = words(await host.files.read('/sys/kernel/cgroup/delegate').catch(() => delegable));
   const give = async () => {
-    for (const file of files) await host.files.setOwner(`${path}/${file}`, uid, -1).catch(unlessGone);
-    await host.files.setOwner(path, uid, -1);
+    for (const file of files) await host.cgroups.setOwner(`${path}/${file}`, uid, -1).catch(unlessGone);
+    await host.cgroups.setOwner(path, uid, -1);
   };
   await attempted(give(), `give the cgroup ${path} to user ${uid}`);
 }

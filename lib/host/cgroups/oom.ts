@@ -22,7 +22,7 @@ export async function watchOom(host: Host, { path }: CgroupRecord): Promise<OomW
   };
   try {
     for (const file of ['cgroup.events', ...(hasMemory ? ['memory.events'] : [])]) {
-      watches.push(await attempted(host.files.watch(`${path}/${file}`), doing));
+      watches.push(await attempted(host.cgroups.watch(`${path}/${file}`), doing));
     }
   } catch (error) {
     close();

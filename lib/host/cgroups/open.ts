@@ -25,7 +25,7 @@ export function openCgroup(host: Host, record: CgroupRecord): Cgroup {
 
 async function enter(host: Host, record: CgroupRecord, pid: number): Promise<void> {
   try {
-    await host.files.write(`${record.path}/cgroup.procs`, `${pid}`);
+    await host.cgroups.write(`${record.path}/cgroup.procs`, `${pid}`);
   } catch (error) {
     // From a cgroup that has no common owner with it, only systemd can.
     const notOurs = record.unit !== undefined && ['EACCES', 'EPERM'].includes(errnoOf(error) ?? '');
@@ -49,14 +49,14 @@ async function freeze(host: Host, path: string): Promise<void> {
   try {
     await setFrozen(host, path, true);
   } catch (error) {
-    await host.files.write(`${path}/cgroup.freeze`, '0').catch(unlessGone);
+    await host.cgroups.write(`${path}/cgroup.freeze`, '0').catch(unlessGone);
     throw error;
   }
 }
 
 async function setFrozen(host: Host, path: string, frozen: boolean): Promise<void> {
   const doing = `${frozen ? 'freeze' : 'thaw'} the cgroup ${path}`;
-  await attempted(host.files.write(`${path}/cgroup.freeze`, frozen ? '1' : '0'), doing);
+  await attempted(host.cgroups.write(`${path}/cgroup.freeze`, frozen ? '1' : '0'), doing);
   const isDone = async (): Promise<boolean> => {
     const state = await stateOf(host, path);
     if (state === undefined) throw new RuntsError('ERR_STATE', `cannot ${doing}: it is gone`);

@@ -19,17 +19,17 @@ export async function killAll(host: Host, path: string): Promise<void> {
 /** At once and without a race: frozen processes, too. */
 async function killOnce(host: Host, path: string): Promise<void> {
   try {
-    await host.files.write(`${path}/cgroup.kill`, '1');
+    await host.cgroups.write(`${path}/cgroup.kill`, '1');
   } catch (error) {
     unlessGone(error);
     // Linux before 5.14, or a file system that shows less: the cgroup is there, its file is not.
-    if ((await host.files.kind(path)) === 'directory') await signalAll(host, path);
+    if ((await host.cgroups.kind(path)) === 'directory') await signalAll(host, path);
   }
 }
 
 /** While they are frozen they cannot fork; thawed, the signal is the first that they hear. */
 async function signalAll(host: Host, path: string): Promise<void> {
-  await host.files.write(`${path}/cgroup.freeze`, '1').catch(unlessGone);
+  await host.cgroups.write(`${path}/cgroup.freeze`, '1').catch(unlessGone);
   try {
     for (const pid of await processesOf(host, path)) {
       const process = await host.processes.find(pid);
@@ -41,7 +41,7 @@ async function signalAll(host: Host, path: string): Promise<void> {
       }
     }
   } finally {
-    await host.files.write(`${path}/cgroup.freeze`, '0').catch(unlessGone);
+    await host.cgroups.write(`${path}/cgroup.freeze`, '0').catch(unlessGone);
   }
 }
 
@@ -65,7 +65,7 @@ export async function processesOf(host: Host, path: string): Promise<number[]> {
 const controlFile = /^(cgroup|cpu|cpuset|memory|io|pids|hugetlb|rdma|misc|irq|dmem)\.[a-z0-9_.]+$/i;
 
 async function childrenOf(host: Host, path: string, { all = true } = {}): Promise<string[]> {
-  const names = await host.files.list(path).catch((error: unknown) => {
+  const names = await host.cgroups.list(path).catch((error: unknown) => {
     unlessGone(error);
     return [];
   });
@@ -73,7 +73,7 @@ async function childrenOf(host: Host, path: string, { all = true } = {}): Promis
   for (const name of names) {
     if (!all && controlFile.test(name)) continue;
     const child = `${path}/${name}`;
-    if ((await host.files.kind(child)) === 'directory') children.push(child);
+    if ((await host.cgroups.kind(child)) === 'directory') children.push(child);
   }
   return children;
 }
@@ -99,7 +99,7 @@ export async function removeBelow(host: Host, path: string): Promise<void> {
 
 async function wasRemoved(host: Host, path: string): Promise<boolean> {
   try {
-    await host.files.removeDirectory(path);
+    await host.cgroups.removeDirectory(path);
   } catch (error) {
     if (isBusy(error)) return false;
     unlessGone(error);
@@ -109,7 +109,7 @@ async function wasRemoved(host: Host, path: string): Promise<boolean> {
 
 /** A directory on the way: other containers may live below it, then it is theirs to remove. */
 export async function removeShared(host: Host, path: string): Promise<void> {
-  const removal = host.files.removeDirectory(path).catch((error: unknown) => {
+  const removal = host.cgroups.removeDirectory(path).catch((error: unknown) => {
     if (!isBusy(error) && !isGone(error)) throw error;
   });
   await attempted(removal, `remove the cgroup ${path}`);
@@ -118,5 +118,5 @@ export async function removeShared(host: Host, path: string): Promise<void> {
 /** A cgroup by its handle; or one below it, which no `..` leads out of. */
 export async function openBelow(host: Host, path: string, below: string): Promise<Handle> {
   const at = `${path}${normalizePath(below)}`.replace(/\/$/, '');
-  return attempted(host.files.open(at, 'directory'), `open the cgroup ${at}`);
+  return attempted(host.cgroups.open(at, 'directory'), `open the cgroup ${at}`);
 }

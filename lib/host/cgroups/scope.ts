@@ -84,7 +84,7 @@ export async function removeScope(host: Host, record: CgroupRecord): Promise<voi
   try {
     await stopScope(host, manager, unit);
   } catch (error) {
-    const kind = await attempted(host.files.kind(path), `look at the cgroup ${path}`);
+    const kind = await attempted(host.cgroups.kind(path), `look at the cgroup ${path}`);
     if (kind !== undefined) throw error;
   }
 }
@@ -113,7 +113,7 @@ export async function setScopeLimits(host: Host, record: CgroupRecord, writes: r
   const group = await was('memory.oom.group');
   await setProperties(host, manager, unit, limitProperties(told));
   if (group !== undefined && group !== (await was('memory.oom.group'))) {
-    await attempted(host.files.write(`${path}/memory.oom.group`, group), 'keep memory.oom.group of the cgroup');
+    await attempted(host.cgroups.write(`${path}/memory.oom.group`, group), 'keep memory.oom.group of the cgroup');
   }
 }
 

@@ -85,7 +85,7 @@ export async function readStats(host: Host, { path }: CgroupRecord): Promise<Cgr
     );
   const cpu = await read('cpu.stat');
   if (cpu === undefined) throw new RuntsError('ERR_STATE', `cannot tell what is used: the cgroup ${path} is gone`);
-  const names = await attempted(host.files.list(path), `list the cgroup ${path}`);
+  const names = await attempted(host.cgroups.list(path), `list the cgroup ${path}`);
   const [memory, pids, io, hugetlb, rdma, misc] = await Promise.all([
     memoryStats(read),
     pidsStats(read),

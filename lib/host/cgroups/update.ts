@@ -40,7 +40,7 @@ export async function updateCgroup(
 }
 
 async function presentIn(host: Host, path: string): Promise<Present> {
-  if ((await attempted(host.files.kind(path), `look at the cgroup ${path}`)) !== 'directory') {
+  if ((await attempted(host.cgroups.kind(path), `look at the cgroup ${path}`)) !== 'directory') {
     throw new RuntsError('ERR_STATE', `cannot change the limits: the cgroup ${path} is gone`);
   }
   const present: Record<string, string> = {};
@@ -90,7 +90,7 @@ async function refuseMissing(
 ): Promise<void> {
   if (optional) return;
   for (const way of [file, ...or.map((other) => other.file)]) {
-    if ((await attempted(host.files.kind(`${path}/${way}`), `look at ${way} of the cgroup`)) !== undefined) return;
+    if ((await attempted(host.cgroups.kind(`${path}/${way}`), `look at ${way} of the cgroup`)) !== undefined) return;
   }
   throw new RuntsError('ERR_UNSUPPORTED', `cannot set ${file}: this kernel has no such limit\n  at config ${origin}`, {
     origin,

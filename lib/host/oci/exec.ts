@@ -4,12 +4,13 @@ import { tags } from '../../plan/plan.ts';
 import type { Process, Spec } from '../../spec/types.ts';
 import type { Cancel } from '../cancel.ts';
 import type { CgroupRecord } from '../cgroups/cgroup.ts';
+import { textIn } from '../cgroups/files.ts';
 import { openCgroup } from '../cgroups/open.ts';
 import { type Entering, type Executed, enter, letGo, untilReady } from '../exec.ts';
 import { errnoOf } from '../failure.ts';
 import type { Handle, Host } from '../host.ts';
 import type { Stdio } from '../inputs.ts';
-import { cgroupMounts, ownCgroup, textOf } from '../probe.ts';
+import { cgroupMounts, ownCgroup } from '../probe.ts';
 import { enterGroups } from '../resctrl.ts';
 import { Undo, withReleaseErrors } from '../undo.ts';
 import type { Birthplace } from '../walk.ts';
@@ -184,7 +185,7 @@ async function openBirthplace(
  * gives that of the container children with controllers, after which it takes no processes any more.
  */
 async function ofFirstProcess(host: Host, { path }: CgroupRecord, pid: number): Promise<string> {
-  if ((await textOf(host, `${path}/cgroup.subtree_control`)).trim() === '') return path;
+  if (((await textIn(host, path, 'cgroup.subtree_control').catch(() => undefined)) ?? '').trim() === '') return path;
   const [membership, mounts] = await Promise.all([
     host.files.read(`/proc/${pid}/cgroup`),
     host.files.read('/proc/self/mountinfo'),
@@ -212,7 +213,7 @@ async function adding<T>(path: string, work: Promise<T>): Promise<T> {
   }
 }
 
-/** There are no links in a cgroup file system, so what is below by its letters is below. */
+/** Below by its letters; whether it is there, too, is looked at when it is opened (`CgroupFiles`). */
 function belowCgroup(path: string, below: string): string {
   const parts = below.split('/').filter((part) => part !== '' && part !== '.');
   if (!parts.includes('..')) return [path, ...parts].join('/');
