@@ -152,5 +152,6 @@ const reasons: Readonly<
   'open_below ENOTDIR': { code: 'ERR_NOT_FOUND', message: 'that is no directory' },
   'unpack EISDIR': { code: 'ERR_EXISTS', message: 'a directory is where something else would be put' },
   'unpack ENOTDIR': { code: 'ERR_EXISTS', message: 'something else is where a directory would be made' },
+  'unpack ESTALE': { code: 'ERR_STATE', message: 'something else was put there meanwhile' },
   EROFS: { code: 'ERR_STATE', message: 'it is read-only there' },
 };

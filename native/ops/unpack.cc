@@ -223,13 +223,33 @@ class Unpacker {
     return check(at_, kStepUtimensat, sys(__NR_utimensat, fd, nullptr, &times, 0));
   }
 
-  int finish_entry(int parent, const char* last, bool has_mode) {
+  // Of a link or a node, which is not opened when it is made.
+  int finish_entry(int parent, const char* last, int type) {
+    return record_.flags & kFlagKeep ? finish_shared(parent, last, type) : finish_named(parent, last, type != kLink);
+  }
+
+  // In a tree that is in use, somebody may have put a link or another's file under the name since: it is held, looked at,
+  // and no path leads to it any more. Its mode it was made with; attributes mean nothing to what has no content.
+  int finish_shared(int parent, const char* last, int type) {
+    Fd held(check(at_, kStepOpen, sys(__NR_openat, parent, last, O_PATH | O_NOFOLLOW | O_CLOEXEC)));
+    if (!held.ok()) return held.get();
+    int found = type_of(at_, held.get());
+    if (found != type) return found < 0 ? found : check(at_, kStepOpen, -ESTALE);
+    if (record_.uid != kKeep || record_.gid != kKeep) {
+      int r = check(at_, kStepFchownat, sys(__NR_fchownat, held.get(), "", record_.uid, record_.gid, AT_EMPTY_PATH));
+      if (r < 0) return r;
+    }
+    Times times(record_);
+    return check(at_, kStepUtimensat, sys(__NR_utimensat, held.get(), "", &times, AT_EMPTY_PATH));
+  }
+
+  // The name is ours alone: what is unpacked is nobody else's yet.
+  int finish_named(int parent, const char* last, bool has_mode) {
     if (record_.uid != kKeep || record_.gid != kKeep) {
       int r = check(at_, kStepFchownat,
                     sys(__NR_fchownat, parent, last, record_.uid, record_.gid, AT_SYMLINK_NOFOLLOW));
       if (r < 0) return r;
     }
-    // The name is ours alone: what is unpacked is nobody else's yet.
     if (has_mode) {
       int r = check(at_, kStepFchmodat, sys(__NR_fchmodat, parent, last, record_.mode & 07777));
       if (r < 0) return r;
@@ -288,7 +308,7 @@ class Unpacker {
     int r = make_in_place(&parent, &last, kStepSymlinkat, [target](int dir, const char* name) {
       return sys(__NR_symlinkat, target, dir, name);
     });
-    return r < 0 ? r : finish_entry(parent, last, false);
+    return r < 0 ? r : finish_entry(parent, last, kLink);
   }
 
   // The file keeps its owner, mode and times: the record of a link says the same, or lies.
@@ -315,9 +335,12 @@ class Unpacker {
   int make_node_at(int parent, const char* last) {
     uint32_t mode = record_.mode, device = device_number(record_.major, record_.minor);
     int r = make_in_place(&parent, &last, kStepMknodat, [mode, device](int dir, const char* name) {
-      return sys(__NR_mknodat, dir, name, mode, device);
+      long umask = sys(__NR_umask, 0);
+      long made = sys(__NR_mknodat, dir, name, mode, device);
+      (void)sys(__NR_umask, umask);
+      return made;
     });
-    return r < 0 ? r : finish_entry(parent, last, true);
+    return r < 0 ? r : finish_entry(parent, last, static_cast<int>(mode & kTypeBits));
   }
 
   // What the layer itself has there stays, and hides the lower one as well.
