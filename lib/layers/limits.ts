@@ -34,6 +34,9 @@ export const componentBytesMax = 255;
 /** Directories inside one another. Linux has no such limit; a removal holds a descriptor for each. */
 export const depthMax = 512;
 
+/** What one directory may have in it, in entries and in bytes of names, targets and attributes, to be listed: it is held whole. */
+export const listMax = { entries: 1_000_000, bytes: gibibyte / 8 } as const;
+
 /** Symbolic links followed for one path, as in the kernel. */
 export const symlinksMax = 40;
 

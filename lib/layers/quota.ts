@@ -112,9 +112,23 @@ async function withProjects<T>(host: Host, work: (projects: Projects) => Promise
   const lock = await locked(host, `${data}/${lockName}`);
   try {
     const text = await readFile(`${data}/${projectsName}`, 'utf8').catch(() => '{}');
-    return await work(JSON.parse(text) as Projects);
+    return await work(projectsOf(text));
   } finally {
     lock.close();
+  }
+}
+
+/** The numbers of ours in it, and nothing else: that of somebody else is not ours to change. */
+function projectsOf(text: string): Projects {
+  const isOurs = (number: string) =>
+    /^[1-9]\d*$/.test(number) && Number(number) >= first && Number(number) < first + count;
+  const isName = (id: unknown) => typeof id === 'string' && /^[\w.-]+$/.test(id) && !/^\.+$/.test(id);
+  try {
+    const all = Object.entries(JSON.parse(text) as object);
+    return Object.fromEntries(all.filter(([number, id]) => isOurs(number) && isName(id)));
+  } catch {
+    // Damaged: which numbers are in use, the kernel knows as well.
+    return {};
   }
 }
 

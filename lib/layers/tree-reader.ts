@@ -3,6 +3,7 @@ import type { Host } from '../host/host.ts';
 import { startReading, type TreeReading } from '../host/layers.ts';
 import type { Maps } from '../plan/plan.ts';
 import { showName } from './entry-name.ts';
+import { listMax } from './limits.ts';
 
 export type TreeEntryType = 'file' | 'directory' | 'symlink' | 'fifo' | 'character' | 'block' | 'socket';
 
@@ -65,6 +66,8 @@ export class TreeReader {
   readonly #stop: () => void;
   #rest: Buffer = nothing;
   #asked = '';
+  /** Bytes of what a directory has in it, so far. */
+  #listed = 0;
 
   private constructor(reading: TreeReading, signal: AbortSignal | undefined) {
     this.#reading = reading;
@@ -86,13 +89,17 @@ export class TreeReader {
   /** What is in a directory, by its name relative to the root, in the order of names; nothing where there is none. */
   async list(path: string): Promise<TreeEntry[]> {
     this.#ask([[questions.list, path]]);
-    const entries: TreeEntry[] = [];
+    // One entry for a name: of a directory that changes meanwhile the kernel may tell it again, as something else by then, and
+    // in an archive what comes below a directory would go through the link of the same name.
+    const entries = new Map<string, TreeEntry>();
+    this.#listed = 0;
     for (;;) {
       const entry = await this.#found();
       if (entry === undefined) break;
-      entries.push(entry);
+      entries.set(entry.name, entry);
+      if (entries.size > listMax.entries || this.#listed > listMax.bytes) throw tooMuch(path);
     }
-    return entries.sort((a, b) => (a.name < b.name ? -1 : 1));
+    return [...entries.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   /** Files, one after the other; what one contains is to be read before the next one comes. */
@@ -132,6 +139,7 @@ export class TreeReader {
     if (links === 0) return undefined;
     const [name, target, attributes] = [u32(40), u32(44), u32(48)];
     const texts = await this.#take(name + target + attributes);
+    this.#listed += name + target + attributes;
     const mode = u32(4);
     return {
       ...{ name: texts.toString('latin1', 0, name), target: texts.toString('latin1', name, name + target) },
@@ -180,6 +188,11 @@ export class TreeReader {
     });
   }
 }
+
+const tooMuch = (path: string) =>
+  new RuntsError('ERR_UNSUPPORTED', `cannot list ${showName(path)}: it has more in it than is held at once`, {
+    hint: `A directory may have ${listMax.entries} entries, whose names, links and attributes take ${listMax.bytes} bytes.`,
+  });
 
 function attributesOf(rows: Buffer): ReadonlyMap<string, string> {
   const found = new Map<string, string>();

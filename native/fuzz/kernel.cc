@@ -468,18 +468,20 @@ long raw(long n, long a, long b, long c, long d, long e, long f) {
     case __NR_renameat2: expect_name(a, at<char>(b)); expect_name(c, at<char>(d)); return outcome();
     case __NR_fchownat:
     case __NR_fchmodat: if (*at<char>(b)) expect_name(a, at<char>(b)); return outcome();
-    case __NR_utimensat: if (b) expect_name(a, at<char>(b)); readable(at<void>(c), 32); return outcome();
+    case __NR_utimensat: if (b && *at<char>(b)) expect_name(a, at<char>(b)); readable(at<void>(c), 32); return outcome();
     case __NR_readlinkat: text(at<char>(b)); return some(at<void>(c), bytes(d));
     case __NR_getdents64: return getdents(at<uint8_t>(b), bytes(c));
     case __NR_read: return read(at<void>(b), bytes(c));
     case __NR_write: readable(at<void>(b), bytes(c)); return byte() < 0xe0 ? c : outcome();
     case __NR_recvfrom: return some(at<void>(b), bytes(c));
-    case __NR_sendto: return message_to(at<void>(b), bytes(c));
+    case __NR_sendto: return message_to(at<void>(b), bytes(c)) < 0 ? -EPIPE : c;
     case __NR_recvmsg: return recvmsg(at<struct msghdr>(b), c);
     case __NR_sendmsg: return sendmsg(at<struct msghdr>(b));
     case __NR_statx: text(at<char>(b)); return statx(at<struct statx>(e));
     case __NR_fstatfs: return fstatfs(at<uint64_t>(b));
     case __NR_getcwd: return getcwd(at<char>(a), bytes(b));
+    case __NR_llistxattr: text(at<char>(a)); return listxattr(at<char>(b), bytes(c));
+    case __NR_lgetxattr: text(at<char>(a)); text(at<char>(b)); return some(at<void>(c), bytes(d));
     case __NR_flistxattr: return listxattr(at<char>(b), bytes(c));
     case __NR_fgetxattr: text(at<char>(b)); return some(at<void>(c), bytes(d));
     case __NR_fsetxattr: text(at<char>(b)); readable(at<void>(c), bytes(d)); return outcome();

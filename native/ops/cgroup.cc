@@ -5,6 +5,8 @@
 #include <linux/openat2.h>
 #include <string.h>
 
+#include "dirent.h"
+
 namespace runts {
 
 int check_cgroup2(Where& at, int fd) {
@@ -35,18 +37,11 @@ void pause_ms(uint32_t ms) {
 // Removes the cgroups below `dir`, deepest first. Delegated subtrees are shallow: the payload could nest them as deep
 // as cgroup.max.depth lets it, so the depth is bounded and the rest reported as busy.
 int remove_children(Where& at, int dir, int depth) {
-  struct Entry {
-    uint64_t inode;
-    int64_t offset;
-    uint16_t size;
-    uint8_t type;
-    char name[1];
-  };
   constexpr uint8_t kIsDirectory = 4;  // DT_DIR
   alignas(8) char buffer[2048];
   for (long n; (n = sys(__NR_getdents64, dir, buffer, sizeof buffer)) > 0;) {
     for (long i = 0; i < n;) {
-      auto* entry = reinterpret_cast<Entry*>(buffer + i);
+      auto* entry = reinterpret_cast<Dirent*>(buffer + i);
       i += entry->size;
       if (entry->type != kIsDirectory || entry->name[0] == '.') continue;
       if (depth > 0) {

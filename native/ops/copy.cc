@@ -5,6 +5,7 @@
 #include <linux/stat.h>
 #include <string.h>
 
+#include "dirent.h"
 #include "files.h"
 #include "path.h"
 
@@ -122,13 +123,6 @@ class Copier {
 
  private:
   enum { kRead = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW };
-  struct Entry {  // linux_dirent64
-    uint64_t inode;
-    int64_t next;
-    uint16_t size;
-    uint8_t type;
-    char name[1];
-  };
 
   // Copies entries of the present directory until one of them is a directory, which becomes the present one, or until
   // there are no more, and the one above does.
@@ -139,7 +133,7 @@ class Copier {
       if (n < 0) return check(at_, kStepGetdents, n);
       if (n == 0) return ascend();
       for (long i = 0; i < n;) {
-        auto* entry = reinterpret_cast<const Entry*>(buffer + i);
+        auto* entry = reinterpret_cast<const Dirent*>(buffer + i);
         i += entry->size;
         if (is_dot(entry->name)) continue;
         int r = copy(entry->name, entry->next);

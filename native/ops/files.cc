@@ -5,6 +5,7 @@
 #include <linux/stat.h>
 #include <string.h>
 
+#include "dirent.h"
 #include "path.h"
 
 namespace runts {
@@ -117,13 +118,6 @@ int change_mode(Where& at, int root, const char* path, uint32_t mode) {
 
 namespace {
 
-struct Entry {  // linux_dirent64
-  uint64_t inode;
-  int64_t offset;
-  uint16_t size;
-  uint8_t type;
-  char name[1];
-};
 
 // Removes a file or an empty directory.
 long unlink_any(int dir, const char* name) {
@@ -159,7 +153,7 @@ class Remover {
       if (n < 0) return check(at_, kStepGetdents, n);
       if (n == 0) break;
       for (long i = 0; i < n;) {
-        auto* entry = reinterpret_cast<Entry*>(buffer + i);
+        auto* entry = reinterpret_cast<Dirent*>(buffer + i);
         i += entry->size;
         if (is_dot(entry->name)) continue;
         int r = remove(dir, entry->name);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../program/format.h"
+#include "dirent.h"
 #include "files.h"
 #include "path.h"
 #include "source.h"
@@ -19,13 +20,6 @@ constexpr int kNoSignal = 0x4000;  // MSG_NOSIGNAL
 uint8_t out[kOutBytes];
 char asked[kPathBytesMax + 1], attribute_names[kAttributeBytes];
 
-struct Entry {  // linux_dirent64
-  uint64_t inode;
-  int64_t next;
-  uint16_t size;
-  uint8_t type;
-  char name[1];
-};
 
 bool is_gone(long r) { return r == -ENOENT || r == -ENOTDIR || r == -ELOOP || r == -ENXIO; }
 
@@ -77,7 +71,7 @@ class Reader {
       // One that was removed meanwhile has nothing in it.
       if (n <= 0) return n == -ENOENT ? 0 : check(at_, kStepGetdents, n);
       for (long i = 0; r >= 0 && i < n;) {
-        auto* entry = reinterpret_cast<const Entry*>(buffer + i);
+        auto* entry = reinterpret_cast<const Dirent*>(buffer + i);
         i += entry->size;
         if (!is_dot(entry->name)) r = tell(directory, entry->name);
       }

@@ -8,12 +8,13 @@
 #include "files.h"
 #include "path.h"
 #include "source.h"
+#include "sparse.h"
 
 namespace runts {
 
 namespace {
 
-constexpr size_t kAttributesMax = 256u << 10, kBlock = 4096;
+constexpr size_t kAttributesMax = 256u << 10;
 constexpr uint32_t kKeep = ~0u;  // an owner that is not to be given
 constexpr char kOpaque[] = "user.overlay.opaque";
 
@@ -29,15 +30,6 @@ struct Times {
   explicit Times(const Record& r)
       : access_s(r.seconds), access_ns(r.nanoseconds), change_s(r.seconds), change_ns(r.nanoseconds) {}
 };
-
-bool is_zero(const uint8_t* block) {
-  for (size_t i = 0; i < kBlock; i += sizeof(uint64_t)) {
-    uint64_t word;
-    memcpy(&word, block + i, sizeof word);
-    if (word) return false;
-  }
-  return true;
-}
 
 class Unpacker {
  public:
@@ -149,7 +141,7 @@ class Unpacker {
                           [](int dir, const char* name) { return sys(__NR_openat, dir, name, kMake, 0600); }));
     if (!file.ok()) return file.get();
     int r = keep_attributes();
-    if (r >= 0) r = write_content(file.get());
+    if (r >= 0) r = SparseFile(at_, file.get()).write(source_, record_.size);
     if (r < 0) return r;
     attributes_ = kept_;
     return finish(file.get());
@@ -159,50 +151,6 @@ class Unpacker {
   int keep_attributes() {
     if (record_.attributes == 0) return 0;
     memcpy(kept_, attributes_, record_.attributes);
-    return 0;
-  }
-
-  // Blocks of zeros become holes.
-  int write_content(int file) {
-    uint64_t offset = 0, written = 0;
-    while (offset < record_.size) {
-      const uint8_t* bytes;
-      size_t size;
-      int r = source_.some(record_.size - offset, &bytes, &size);
-      if (r < 0) return r;
-      r = write_piece(file, bytes, size, offset, &written);
-      if (r < 0) return r;
-      offset += size;
-    }
-    return written == record_.size ? 0 : check(at_, kStepWrite, sys(__NR_ftruncate, file, record_.size));
-  }
-
-  int write_piece(int file, const uint8_t* bytes, size_t size, uint64_t offset, uint64_t* written) {
-    size_t from = 0, at = 0;
-    // Up to the first block of the file that begins in this piece.
-    if (offset % kBlock != 0) at = kBlock - offset % kBlock;
-    while (at + kBlock <= size) {
-      bool zero = is_zero(bytes + at);
-      if (zero) {
-        int r = write_all(file, bytes + from, at - from, offset + from, written);
-        if (r < 0) return r;
-      }
-      at += kBlock;
-      if (zero) from = at;
-    }
-    return from < size ? write_all(file, bytes + from, size - from, offset + from, written) : 0;
-  }
-
-  int write_all(int file, const uint8_t* bytes, size_t size, uint64_t offset, uint64_t* written) {
-    while (size > 0) {
-      long n = sys(__NR_pwrite64, file, bytes, size, offset);
-      if (n == -EINTR) continue;
-      if (n <= 0) return check(at_, kStepWrite, n == 0 ? -EIO : n);
-      bytes += n;
-      size -= static_cast<size_t>(n);
-      offset += static_cast<uint64_t>(n);
-      *written = offset;
-    }
     return 0;
   }
 
@@ -229,7 +177,7 @@ class Unpacker {
   }
 
   // In a tree that is in use, somebody may have put a link or another's file under the name since: it is held, looked at,
-  // and no path leads to it any more. Its mode it was made with; attributes mean nothing to what has no content.
+  // and no path leads to it any more. It was made with its mode (our umask is 0); attributes mean nothing to what has no content.
   int finish_shared(int parent, const char* last, int type) {
     Fd held(check(at_, kStepOpen, sys(__NR_openat, parent, last, O_PATH | O_NOFOLLOW | O_CLOEXEC)));
     if (!held.ok()) return held.get();
@@ -335,10 +283,7 @@ class Unpacker {
   int make_node_at(int parent, const char* last) {
     uint32_t mode = record_.mode, device = device_number(record_.major, record_.minor);
     int r = make_in_place(&parent, &last, kStepMknodat, [mode, device](int dir, const char* name) {
-      long umask = sys(__NR_umask, 0);
-      long made = sys(__NR_mknodat, dir, name, mode, device);
-      (void)sys(__NR_umask, umask);
-      return made;
+      return sys(__NR_mknodat, dir, name, mode, device);
     });
     return r < 0 ? r : finish_entry(parent, last, static_cast<int>(mode & kTypeBits));
   }

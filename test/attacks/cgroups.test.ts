@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished } from 'vitest';
 import { filterDevices, giveAway, intendCgroup, makeCgroup } from '../../lib/host/cgroups/make.ts';
 import { watchOom } from '../../lib/host/cgroups/oom.ts';
 import { openCgroup } from '../../lib/host/cgroups/open.ts';
@@ -17,6 +17,13 @@ const root = cgroup2Root ?? '/';
 const attackIf = testIf('root', 'cgroup2');
 
 const nameOf = (): string => `runts-attack-${process.pid}-${randomBytes(4).toString('hex')}`;
+
+/** Whoever is moved about. */
+let bystander: ChildProcess;
+beforeAll(() => {
+  bystander = spawn('sleep', ['1000'], { stdio: 'ignore' });
+});
+afterAll(() => void bystander.kill('SIGKILL'));
 
 /** A cgroup of the test's own; it goes at the end, after what was mounted in it. */
 function cgroupDirectory(): string {
@@ -78,7 +85,7 @@ const deeds: Readonly<Record<string, (path: string) => Promise<unknown>>> = {
   'look for memory that is used up': (path) => watchOom(host, recordOf(path)),
   count: (path) => readStats(host, recordOf(path)),
   'filter devices': (path) => filterDevices(host, path, new Uint8Array(8)),
-  enter: (path) => openCgroup(host, recordOf(path)).enter(process.pid),
+  enter: (path) => openCgroup(host, recordOf(path)).enter(bystander.pid!),
   'be born in': (path) => openCgroup(host, recordOf(path)).open(),
   'be born below': (path) => openCgroup(host, recordOf(path)).open('empty'),
   kill: (path) => openCgroup(host, recordOf(path)).kill(),

@@ -395,14 +395,14 @@ static int outside(char **canaries) {
 static int plant(const char *name, const char *target) {
   char link[4096];
   snprintf(link, sizeof link, "%s.link", name);
+  (void)!symlink(target, link);
   printf("control planting\n");
   fflush(stdout);
   for (;;) {
     struct stat st;
+    if (lstat(name, &st) < 0 || !S_ISFIFO(st.st_mode)) continue;
+    (void)rename(link, name);
     (void)!symlink(target, link);
-    if (lstat(name, &st) < 0) continue;
-    if (S_ISFIFO(st.st_mode)) (void)rename(link, name);
-    (void)unlink(name);
   }
 }
 
