@@ -391,18 +391,19 @@ static int outside(char **canaries) {
   return 0;
 }
 
-/* Whenever there is a fifo of this name, puts a link to the target in its place, for ever. */
+/* Puts a link to the target in the place of whatever has the name, for ever, soon after somebody else took it away. */
 static int plant(const char *name, const char *target) {
   char link[4096];
   snprintf(link, sizeof link, "%s.link", name);
-  (void)!symlink(target, link);
+  unsigned seed = 1;
   printf("control planting\n");
   fflush(stdout);
   for (;;) {
     struct stat st;
-    if (lstat(name, &st) < 0 || !S_ISFIFO(st.st_mode)) continue;
-    (void)rename(link, name);
+    if (lstat(name, &st) == 0 && S_ISLNK(st.st_mode)) continue;
+    for (volatile int pause = rand_r(&seed) % 4000; pause > 0; pause--) continue;
     (void)!symlink(target, link);
+    (void)rename(link, name);
   }
 }
 
