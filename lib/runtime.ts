@@ -19,7 +19,7 @@ import { createHost } from './node/host.ts';
 import type { Facts } from './plan/facts.ts';
 import type { ContainerOptions, Labels, RunOptions } from './spec/options.ts';
 import { hasOwn } from './spec/own.ts';
-import { isObject } from './spec/shape.ts';
+import { isObject, show } from './spec/shape.ts';
 import { checkLimits, type VolumeLimits } from './volumes/limits.ts';
 import { volumePort } from './volumes/port.ts';
 import { type VolumeEvent, Volumes } from './volumes/volumes.ts';
@@ -106,7 +106,7 @@ export class Runtime implements AsyncDisposable {
 
   /** Makes a container, which waits for its `start()`. */
   readonly createContainer = (options: ContainerOptions): Promise<Container> =>
-    this.#follow(() => Container.create(this.#home, options));
+    this.#follow(async () => Container.create(this.#home, anObject(options)));
 
   /** Runs a command in a container of its own, to its end. Rejects with ExitError unless `reject: false`. */
   readonly run = (
@@ -114,10 +114,10 @@ export class Runtime implements AsyncDisposable {
     command?: readonly string[],
     more?: RunOptions,
   ): Promise<Result> =>
-    this.#follow(() =>
+    this.#follow(async () =>
       runContainer(
         this.#home,
-        typeof options === 'string' ? { image: options, ...(command && { command }), ...more } : options,
+        typeof options === 'string' ? { image: options, ...(command && { command }), ...more } : anObject(options),
       ),
     );
 
@@ -185,6 +185,11 @@ export class Runtime implements AsyncDisposable {
 
 /** A runtime of one's own. */
 export function createRuntime(options: RuntimeOptions = {}): Runtime {
+  const given: unknown = options;
+  if (!isObject(given)) {
+    const message = `must be an object, not ${show(given)}`;
+    throw specError('cannot make a runtime of these options', [{ path: '', message }]);
+  }
   const issues = Object.entries(options).flatMap(([name, value]) => {
     const check = hasOwn(optionChecks, name) ? optionChecks[name as keyof RuntimeOptions] : undefined;
     const message = check === undefined ? `unknown option; there are ${optionNames.join(', ')}` : check(value);
@@ -201,6 +206,12 @@ export function createRuntime(options: RuntimeOptions = {}): Runtime {
   const { driver, registries = {}, volumes } = options;
   const environment = { ...host.environment, dataDirectory: root, stateDirectory: state };
   return new Runtime({ ...host, environment }, { driver, registries: checkRegistries(registries), volumes });
+}
+
+function anObject<T>(options: T): T {
+  if (isObject(options)) return options;
+  const message = `must be an object, not ${show(options)}`;
+  throw specError('cannot make a container of these options', [{ path: '', message }]);
 }
 
 const path = (value: unknown): string | undefined =>

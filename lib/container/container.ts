@@ -12,7 +12,7 @@ import { openTerminal, type TerminalStream } from '../node/terminal.ts';
 import { tags } from '../plan/plan.ts';
 import type { ExecOptions } from '../spec/exec-options.ts';
 import type { ContainerOptions, Limits, RunOptions } from '../spec/options.ts';
-import { signalNumber } from '../spec/signals.ts';
+import { sentSignal } from '../spec/signals.ts';
 import { becomeReady, timedOut, untilAborted } from './become-ready.ts';
 import { type CopyOptions, copyFrom, copyTo, type Living } from './copy.ts';
 import type { ContainerEvent } from './events.ts';
@@ -172,7 +172,7 @@ export class Container implements AsyncDisposable {
   async stop({ signal, grace = 10_000 }: StopOptions = {}): Promise<Exit> {
     if (this.#exit !== undefined) return this.#exit;
     if (this.#running === undefined || this.#ended === undefined) throw this.#wrongState('stop it');
-    const number = signal === undefined ? this.#prepared.stopSignal : numberOf(signal);
+    const number = signal === undefined ? this.#prepared.stopSignal : sentSignal(signal);
     // What does not run hears of no signal.
     if (this.#paused) await this.resume();
     await stop(this.#running, { signal: number, graceMs: grace });
@@ -181,7 +181,7 @@ export class Container implements AsyncDisposable {
 
   /** Sends a signal to the command; SIGKILL unless another is named. */
   async kill(signal = 'SIGKILL'): Promise<void> {
-    const number = numberOf(signal);
+    const number = sentSignal(signal);
     if (this.status === 'stopped') throw this.#wrongState('signal it');
     kill(this.#host, number);
   }
@@ -391,10 +391,4 @@ interface Parts {
 
 function targets({ stdin = 'ignore', stdout = 'pipe', stderr = 'pipe' }: ContainerOptions) {
   return { stdin, stdout, stderr };
-}
-
-function numberOf(signal: string): number {
-  const number = signalNumber(signal);
-  if (number !== undefined && number > 0) return number;
-  throw new RuntsError('ERR_SPEC', `unknown signal ${JSON.stringify(signal)}`);
 }

@@ -8,6 +8,7 @@ import { copyOut } from '../layers/copy-out.ts';
 import { TreeReader } from '../layers/tree-reader.ts';
 import { isMapped } from '../plan/keeper.ts';
 import { normalizePath } from '../spec/paths.ts';
+import { closed, issuesOf, show } from '../spec/shape.ts';
 import type { Home } from './home.ts';
 
 /** A container whose files are there: one that is made and has not ended. */
@@ -32,6 +33,7 @@ export async function copyTo(
   options: CopyOptions,
 ): Promise<void> {
   const signal = either(living, options);
+  mustBeArchive(tar);
   const directory = insideOf(target, '/target');
   const { maps } = living.prepared.plan;
   const doing = `copy to ${target} in container ${living.name}`;
@@ -41,7 +43,7 @@ export async function copyTo(
   });
   const isKnown = (kind: 'uids' | 'gids', id: number) => maps === undefined || isMapped(maps[kind], id);
   const request = {
-    tar,
+    tar: bytesOf(tar),
     target: byteString(directory),
     isMapped: maps?.setgroups === 'deny' ? undefined : isKnown,
     signal,
@@ -76,8 +78,38 @@ export async function copyFrom(living: Living, source: string, options: CopyOpti
   }
 }
 
-const either = ({ leaving }: Living, { signal }: CopyOptions): AbortSignal =>
-  signal === undefined ? leaving : AbortSignal.any([leaving, signal]);
+/** Ends with the container, and with the caller's signal. */
+function either({ leaving }: Living, options: CopyOptions): AbortSignal {
+  const issues = issuesOf(options, optionsCheck);
+  if (issues.length > 0) throw specError('cannot copy', issues);
+  const { signal } = options;
+  return signal === undefined ? leaving : AbortSignal.any([leaving, signal]);
+}
+
+const optionsCheck = closed(
+  {
+    signal: (value, path, report) => {
+      if (!(value instanceof AbortSignal)) report(path, `must be an AbortSignal, not ${show(value)}`);
+    },
+  },
+  'option',
+);
+
+/** An archive as it comes, and nothing else: what a caller hands us need not be what its type says. */
+async function* bytesOf(tar: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of tar) {
+    if (!(chunk instanceof Uint8Array)) {
+      throw specError('cannot copy', [{ path: '/tar', message: `must give pieces of bytes, not ${show(chunk)}` }]);
+    }
+    yield chunk;
+  }
+}
+
+function mustBeArchive(tar: unknown): void {
+  const isIterable = typeof tar === 'object' && tar !== null && (Symbol.asyncIterator in tar || Symbol.iterator in tar);
+  if (isIterable) return;
+  throw specError('cannot copy', [{ path: '/tar', message: `must be a stream of bytes, not ${show(tar)}` }]);
+}
 
 /** File systems that hold nothing of the container's own: a copy of everything leaves out what is in them. */
 function kernelMounts({ spec }: Prepared): ReadonlySet<string> {
@@ -117,7 +149,7 @@ function startWork(
 function insideOf(path: string, at: string): string {
   const fault =
     typeof path !== 'string' || !path.startsWith('/')
-      ? `must be an absolute path, not ${JSON.stringify(path)}`
+      ? `must be an absolute path, not ${show(path)}`
       : path.includes('\0')
         ? 'must have no NUL in it'
         : undefined;

@@ -36,8 +36,8 @@ export async function execute(
   command: readonly string[],
   options: ExecOptions & RunOptions,
 ): Promise<Result> {
-  const { input, timeout, reject = true, maxOutput, ...rest } = options;
   check(command, options, runOptionChecks);
+  const { input, timeout, reject = true, maxOutput, ...rest } = options;
   const cancel = options.signal as AbortSignal | undefined;
   const deadline = new Deadline(timeout, cancel);
   const process = await begin(running, command, rest, {

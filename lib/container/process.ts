@@ -3,7 +3,7 @@ import { RuntsError } from '../errors.ts';
 import type { Executed } from '../host/exec.ts';
 import type { Stdio } from '../node/stdio.ts';
 import { openTerminal, type TerminalSize, type TerminalStream } from '../node/terminal.ts';
-import { signalNumber } from '../spec/signals.ts';
+import { sentSignal } from '../spec/signals.ts';
 import type { Deadline } from './deadline.ts';
 import { Collector } from './output.ts';
 import { type Exit, exitOf, type Result, resultOf } from './result.ts';
@@ -55,9 +55,7 @@ export class Process {
 
   /** Sends it a signal, SIGTERM unless another is named; what it started is not asked. False when it has ended. */
   kill(signal = 'SIGTERM'): boolean {
-    const number = signalNumber(signal);
-    if (number === undefined || number <= 0)
-      throw new RuntsError('ERR_SPEC', `unknown signal ${JSON.stringify(signal)}`);
+    const number = sentSignal(signal);
     return !this.#ended && this.#executed.signal(number);
   }
 

@@ -24,10 +24,20 @@ export const issuesMax = 1000;
 /** All issues that one check finds, up to `issuesMax`. */
 export function issuesOf(value: unknown, check: Check, path = ''): Issue[] {
   const issues: Issue[] = [];
-  check(value, path, (at, message) => {
+  const report: Report = (at, message) => {
     if (issues.length < issuesMax) issues.push({ path: at, message });
-  });
+  };
+  looked(path, report, () => check(value, path, report));
   return issues;
+}
+
+/** A getter may throw, and a proxy of what is gone does: that is as wrong a value as any. */
+function looked(path: string, report: Report, look: () => void): void {
+  try {
+    look();
+  } catch (error) {
+    report(path, `cannot be looked at: ${error instanceof Error ? error.message : typeof error}`);
+  }
 }
 
 /** A value as a message shows it: short, and never more than one line. */
@@ -129,8 +139,9 @@ export function record(item: Check, key: Check = someText): Check {
   return (value, path, report) => {
     if (!isObject(value)) return report(path, `must be an object, not ${show(value)}`);
     for (const name of Object.keys(value)) {
-      key(name, pointer(path, name), (at, message) => report(at, `the key ${message}`));
-      item(value[name], pointer(path, name), report);
+      const at = pointer(path, name);
+      key(name, at, (where, message) => report(where, `the key ${message}`));
+      looked(at, report, () => item(value[name], at, report));
     }
   };
 }
@@ -141,11 +152,13 @@ export function object(fields: Fields): Check {
   return (value, path, report) => {
     if (!isObject(value)) return report(path, `must be an object, not ${show(value)}`);
     for (const [name, check] of rows) {
-      // Not own properties only: what is checked must be what readers will see.
-      const field = value[name];
-      if (field !== undefined)
-        (typeof check === 'function' ? check : check.required)(field, pointer(path, name), report);
-      else if (typeof check !== 'function') report(pointer(path, name), 'is required');
+      looked(pointer(path, name), report, () => {
+        // Not own properties only: what is checked must be what readers will see.
+        const field = value[name];
+        if (field !== undefined)
+          (typeof check === 'function' ? check : check.required)(field, pointer(path, name), report);
+        else if (typeof check !== 'function') report(pointer(path, name), 'is required');
+      });
     }
   };
 }

@@ -1,3 +1,6 @@
+import { RuntsError } from '../errors.ts';
+import { show } from './shape.ts';
+
 /** Signals 1 to 31 of Linux on x86-64 and arm64, in order. */
 const names = `
   HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP
@@ -28,6 +31,7 @@ export const signalNames: readonly string[] = [...numbers.keys()];
  * `0` is one: it asks whether the process is there. Whoever cannot use it refuses it.
  */
 export function signalNumber(signal: string | number): number | undefined {
+  if (typeof signal !== 'string' && typeof signal !== 'number') return undefined;
   const word = String(signal).toUpperCase();
   if (/^(SIG)?[0-9]{1,2}$/.test(word)) {
     const number = Number(word.replace('SIG', ''));
@@ -47,4 +51,11 @@ export function signalName(number: number): string | undefined {
   if (number <= names.length) return names[number - 1];
   if (number < rtMin) return `SIG${number}`;
   return number === rtMin ? 'SIGRTMIN' : number === rtMax ? 'SIGRTMAX' : `SIGRTMIN+${number - rtMin}`;
+}
+
+/** The number of a signal that is to be sent. */
+export function sentSignal(signal: string): number {
+  const number = signalNumber(signal);
+  if (number !== undefined && number > 0) return number;
+  throw new RuntsError('ERR_SPEC', `unknown signal ${show(signal)}`);
 }

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createRuntime, type Runtime, RuntsError } from '../../lib/index.ts';
 import type { Look } from '../support/look.ts';
@@ -139,4 +140,44 @@ test.each<[string, unknown]>([
 
 testIf('userns')('nothing is left of all that', async () => {
   await place.unchanged(before);
+});
+
+testIf('userns')('what is asked of a container has each argument checked, and getters may throw', async () => {
+  const thrower = {
+    get x() {
+      throw new Error('thrown by a getter');
+    },
+  };
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  const lies = (value: unknown) => value as never;
+  await using container = await runtime.createContainer({ ...good, command: ['true'] });
+  const wrong: (() => Promise<unknown>)[] = [
+    ...[null, 5, 'x', []].flatMap((value) => [
+      async () => runtime.createContainer(lies(value)),
+      async () => createRuntime(lies(value)),
+      () => container.exec(['true'], lies(value)),
+      () => container.copyIn(Readable.from([]), '/', lies(value)),
+      () => container.copyOut('/', lies(value)),
+    ]),
+    ...[null, 5, {}, () => 1, 7n, Symbol('x'), 'text'].map((value) => () => container.copyIn(lies(value), '/')),
+    ...[null, 5, 7n, {}, 'relative', 'a\0b'].flatMap((value) => [
+      () => container.copyIn(Readable.from([]), lies(value)),
+      () => container.copyOut(lies(value)),
+      () => container.copyOut('/', { signal: lies(value) }),
+      async () => container.kill(lies(value)),
+    ]),
+    ...[thrower, proxy, ['TERM']].map((value) => async () => container.kill(lies(value))),
+    ...['env', 'labels'].map((name) => () => runtime.createContainer(lies({ ...good, [name]: thrower }))),
+    ...['host', 'command', 'limits'].map((name) => () => runtime.createContainer(lies({ ...good, [name]: proxy }))),
+  ];
+  for (const [i, work] of wrong.entries()) {
+    const error = await Promise.resolve()
+      .then(work)
+      .then(
+        () => `${i} was accepted`,
+        (reason: unknown) => reason,
+      );
+    expect(RuntsError.is(error) ? error.code : error).toMatch(/^ERR_(SPEC|STATE)$/);
+  }
 });
