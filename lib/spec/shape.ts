@@ -44,10 +44,19 @@ function looked(path: string, report: Report, look: () => void): void {
 export function show(value: unknown): string {
   if (typeof value === 'string')
     return value.length > 60 ? `${JSON.stringify(value.slice(0, 60))}…` : JSON.stringify(value);
-  if (Array.isArray(value)) return 'a list';
+  if (isList(value)) return 'a list';
   if (value === null || typeof value === 'number' || typeof value === 'boolean') return String(value);
   if (typeof value === 'bigint') return value < 1n << 128n && value > -(1n << 128n) ? String(value) : 'a larger number';
   return typeof value === 'object' ? 'an object' : typeof value === 'function' ? 'a function' : `a ${typeof value}`;
+}
+
+/** Of a proxy that has been revoked nothing can be asked. */
+function isList(value: unknown): boolean {
+  try {
+    return Array.isArray(value);
+  } catch {
+    return false;
+  }
 }
 
 /** An object that is no list. */
