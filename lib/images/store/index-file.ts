@@ -6,6 +6,7 @@ import { type Descriptor, readDocument } from '../manifest.ts';
 import { parseReference, showReference } from '../reference.ts';
 import { type Place, replaceFile } from './place.ts';
 import { readWhole } from './read.ts';
+import { isFull, replaceBySetAside, setAside } from './reserve.ts';
 
 export const indexType = 'application/vnd.oci.image.index.v1+json';
 const nameKey = 'org.opencontainers.image.ref.name';
@@ -57,14 +58,25 @@ function withoutLost(entry: IndexEntry, index: number, all: readonly IndexEntry[
 }
 
 /** Writes index.json; to be called with the store's lock held. */
-export async function writeIndex(place: Place, { raw }: StoreIndex, entries: readonly IndexEntry[]): Promise<void> {
+export async function writeIndex(place: Place, before: StoreIndex, entries: readonly IndexEntry[]): Promise<void> {
+  const { raw } = before;
   const manifests = entries.map((entry) => entry.raw);
   if (manifests.length > manifestsMax) {
     throw new RuntsError('ERR_SETUP', `the image store can have ${manifestsMax} references, and would have more`, {
       hint: 'Remove those that are not needed any more: `runts rmi`.',
     });
   }
-  await replaceFile(place.index, `${JSON.stringify({ ...raw, manifests })}\n`);
+  const content = `${JSON.stringify({ ...raw, manifests })}\n`;
+  try {
+    await replaceFile(place.index, content);
+  } catch (error) {
+    // What is set aside is for removals: one that adds something would only put off the end.
+    if (!isFull(error) || entries.length >= before.entries.length) throw error;
+    await replaceBySetAside(place.index, content, place.reserve).catch(() => {
+      throw error;
+    });
+  }
+  await setAside(place.reserve, Buffer.byteLength(content));
 }
 
 /** An entry as it is to stand in the file. */

@@ -13,6 +13,8 @@ export class Place {
   readonly ingest: string;
   readonly leases: string;
   readonly lock: string;
+  /** Space that is set aside for index.json. */
+  readonly reserve: string;
 
   constructor(directory: string) {
     this.directory = directory;
@@ -22,6 +24,7 @@ export class Place {
     this.ingest = join(directory, 'ingest');
     this.leases = join(directory, 'leases');
     this.lock = join(directory, 'lock');
+    this.reserve = join(directory, 'reserve');
   }
 
   blob(digest: string): string {
@@ -56,9 +59,12 @@ async function makeOne(path: string): Promise<void> {
   });
 }
 
+/** Where the next content of a file is written. */
+export const temporaryOf = (path: string) => `${path}.new`;
+
 /** Writes a whole file so that after a crash it is the old one or the new one. Only one process may do so at a time. */
 export async function replaceFile(path: string, content: string): Promise<void> {
-  const temporary = `${path}.new`;
+  const temporary = temporaryOf(path);
   const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW;
   const file = await open(temporary, flags, 0o600);
   try {

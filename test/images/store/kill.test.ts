@@ -25,7 +25,7 @@ async function mustGoOn(directory: string, worker: string): Promise<void> {
   expect((await store.resolve('image1'))?.manifest.layers).toHaveLength(2);
   await mustBeWhole(directory);
   const others = filesBelow(directory).filter((path) => !path.startsWith('blobs/'));
-  expect(others.sort()).toEqual(['index.json', 'lock', 'oci-layout']);
+  expect(others.sort()).toEqual(['index.json', 'lock', 'oci-layout', 'reserve']);
 }
 
 test(

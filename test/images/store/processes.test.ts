@@ -27,7 +27,7 @@ test(
       filesBelow(directory)
         .filter((path) => !path.startsWith('blobs/'))
         .sort(),
-    ).toEqual(['index.json', 'lock', 'oci-layout']);
+    ).toEqual(['index.json', 'lock', 'oci-layout', 'reserve']);
   },
   minute,
 );
@@ -54,7 +54,7 @@ test(
     expect((await store.survey()).damaged).toEqual([]);
     for (const { targets } of await store.list()) await store.drop(targets);
     await store.collect({ graceMs: -1000 });
-    expect(filesBelow(directory).sort()).toEqual(['index.json', 'lock', 'oci-layout']);
+    expect(filesBelow(directory).sort()).toEqual(['index.json', 'lock', 'oci-layout', 'reserve']);
   },
   minute,
 );
