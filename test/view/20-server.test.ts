@@ -42,7 +42,10 @@ test('it ends by itself when the container’s processes have, though nobody has
   await until('the end of the server', () => serversOf(process.pid).every(({ State }) => State?.startsWith('Z')));
 });
 
-test('it ends when its owner is killed', async () => {
+// A Node that has to compile all of lib first takes its time.
+const slowly = 120_000;
+
+test('it ends when its owner is killed', { timeout: slowly }, async () => {
   const fixture = new Fixture('../../view/fixtures/owner');
   await fixture.says();
   const [server] = serversOf(fixture.process.pid!);
