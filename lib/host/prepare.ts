@@ -99,7 +99,8 @@ export async function prepare(host: Host, facts: Facts, request: PrepareRequest)
     undo.add(() => held?.release({ keep: releases.keepVolumes }));
     const user = await asked(findUser(host, facts, options, source));
     const asSaid = specified(host, facts, { ...request, options, devices, mounts: held?.mounts }, source, user);
-    const spec = options.systemView === 'limits' ? await withOwnTime(host, asSaid) : asSaid;
+    const ownTime = options.systemView === 'limits' && isReaped(options, source);
+    const spec = ownTime ? await withOwnTime(host, asSaid) : asSaid;
     const lookups = await asked(lookUp(host, spec, source.directory));
     const plan = planContainer(requested(spec, request, source, lookups), facts);
     return {
@@ -156,9 +157,8 @@ function requested(
   source: Source,
   lookups: Lookups,
 ): ContainerRequest {
-  const { bundle, directory } = source;
-  // In a bundle, as the OCI has it, the command itself is process 1; with the library a reaper is.
-  const reap = options.init ?? bundle === undefined;
+  const { directory } = source;
+  const reap = isReaped(options, source);
   return {
     id,
     spec,
@@ -173,6 +173,9 @@ function requested(
     lookups,
   };
 }
+
+/** In a bundle, as the OCI has it, the command itself is process 1; with the library a reaper is. */
+const isReaped = ({ init }: CommonOptions, { bundle }: Source): boolean => init ?? bundle === undefined;
 
 /** A device node of an image is not to lead to a device of the host. */
 function rootOf({ root, image, made }: Source): ContainerRequest['root'] {

@@ -197,6 +197,8 @@ void answer_request(ViewServer& server, const uint8_t* bytes, size_t size) {
   reply(server, request, -ENOSYS);
 }
 
+char* view_scratch(ViewServer& server) { return server.scratch; }
+
 ViewServer* new_view_server(Where& at, int device, const ViewSources& sources) {
   long r = sys(__NR_mmap, nullptr, sizeof(ViewServer), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (r < 0) {

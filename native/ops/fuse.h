@@ -17,5 +17,6 @@ struct ViewServer;
 // Answers one request. For fuzzers, which have no mount: `serve_view` calls it.
 void answer_request(ViewServer& server, const uint8_t* request, size_t size);
 ViewServer* new_view_server(Where& at, int device, const ViewSources& sources);
+char* view_scratch(ViewServer& server);
 
 }  // namespace runts
