@@ -36,6 +36,7 @@
         'native/ops/copy.cc',
         'native/ops/fuse.cc',
         'native/ops/hook.cc',
+        'native/ops/meminfo.cc',
         'native/ops/move.cc',
         'native/ops/network.cc',
         'native/ops/schedule.cc',

@@ -3,126 +3,21 @@
 // (no controller, no cgroup), a file is the host's, with the processors that the container may use.
 #include "view.h"
 
-#include <linux/fcntl.h>
 #include <linux/time.h>
 #include <string.h>
+
+#include "meminfo.h"
 
 namespace runts {
 
 namespace {
 
-enum : uint64_t { kNoLimit = ~uint64_t{0}, kTicks = 100 /* USER_HZ */, kUsPerTick = 10000 };
-constexpr int kLevelsMax = 16;  // of cgroups above one another
+enum : uint64_t { kTicks = 100 /* USER_HZ */, kUsPerTick = 10000 };
 constexpr int kLoadShift = 11;
 
 uint64_t begun;  // ticks since the host's boot
-int levels;      // the container's cgroup and those above it that can limit it
 // Averages over 1, 5 and 15 minutes, and the processor time that they were made from.
 uint64_t load[3], load_us;
-
-struct Text {
-  char* to;
-  size_t size;
-
-  void bytes(const char* from, size_t count) {
-    if (count > kViewBytesMax - size) count = kViewBytesMax - size;
-    memcpy(to + size, from, count);
-    size += count;
-  }
-  void add(const char* text) { bytes(text, strlen(text)); }
-  void number(uint64_t value, size_t width = 1, char fill = ' ') {
-    char digits[20];
-    size_t at = sizeof digits;
-    do digits[--at] = static_cast<char>('0' + value % 10);
-    while (value /= 10);
-    while (at > sizeof digits - width) digits[--at] = fill;
-    bytes(digits + at, sizeof digits - at);
-  }
-  void column(uint64_t value) {
-    add(" ");
-    number(value);
-  }
-  // Hundredths, with a point.
-  void fraction(uint64_t value) {
-    number(value / 100);
-    add(".");
-    number(value % 100, 2, '0');
-  }
-};
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-// Reads a file whole, as far as there is room, and ends it with a NUL. False, and nothing in it: there is none.
-bool slurp(int dir, const char* path, char* to, size_t room) {
-  *to = 0;
-  Fd file(dir < 0 ? -1 : static_cast<int>(sys(__NR_openat, dir, path, O_RDONLY | O_CLOEXEC)));
-  size_t size = 0;
-  long n = file.ok() ? 1 : -1;
-  while (n > 0 && size < room - 1) {
-    n = sys(__NR_read, file.get(), to + size, room - 1 - size);
-    if (n > 0) size += static_cast<size_t>(n);
-  }
-  to[size] = 0;
-  return file.ok();
-}
-
-// The number that a text goes on with, after blanks; whatever is not one is 0.
-uint64_t number_at(const char*& text) {
-  while (*text == ' ' || *text == '\t') text++;
-  uint64_t value = 0;
-  for (; is_digit(*text); text++) {
-    auto digit = static_cast<uint64_t>(*text - '0');
-    value = value > (kNoLimit - digit) / 10 ? kNoLimit : value * 10 + digit;
-  }
-  return value;
-}
-
-const char* next_line(const char* text) {
-  const char* end = strchr(text, '\n');
-  return end ? end + 1 : text + strlen(text);
-}
-
-// Where a text goes on after these words; null when it does not begin with them.
-const char* past(const char* text, const char* words) {
-  for (; *words; words++, text++) {
-    if (*text != *words) return nullptr;
-  }
-  return text;
-}
-
-// What follows these words at the beginning of a line; null when none begins so.
-const char* line_of(const char* text, const char* words) {
-  for (; *text; text = next_line(text)) {
-    if (const char* rest = past(text, words)) return rest;
-  }
-  return nullptr;
-}
-
-uint64_t number_in(const char* text, const char* words) {
-  const char* rest = line_of(text, words);
-  return rest ? number_at(rest) : 0;
-}
-
-// A file of a cgroup above the container's; 0 is its own.
-bool slurp_above(int cgroup, int level, const char* name, char* to, size_t room) {
-  char path[3 * kLevelsMax + 32];
-  size_t size = 0;
-  for (int i = 0; i < level; i++, size += 3) memcpy(path + size, "../", 3);
-  memcpy(path + size, name, strlen(name) + 1);
-  return slurp(cgroup, path, to, room);
-}
-
-// The lowest of the limits of a cgroup and those above it.
-uint64_t lowest(int cgroup, const char* name, uint64_t most) {
-  char text[64];
-  for (int level = 0; level < levels; level++) {
-    if (!slurp_above(cgroup, level, name, text, sizeof text) || !is_digit(*text)) continue;
-    const char* at = text;
-    uint64_t limit = number_at(at);
-    if (limit < most) most = limit;
-  }
-  return most;
-}
 
 uint64_t now_ticks() {
   struct {
@@ -187,7 +82,7 @@ void find_processors(const ViewSources& sources, char* scratch, Processors* foun
   }
   found->count();
   char text[64];
-  for (int level = 0; level < levels; level++) {
+  for (int level = 0; level < limiting_levels; level++) {
     if (!slurp_above(sources.cgroup, level, "cpu.max", text, sizeof text) || !is_digit(*text)) continue;
     const char* at = text;
     uint64_t quota = number_at(at), period = number_at(at);
@@ -319,135 +214,6 @@ void write_loadavg(Text& out, const ViewSources& sources, const char* host, char
   out.add(" 0\n");
 }
 
-// ---- memory ----------------------------------------------------------------------------------------------------------
-
-struct Memory {
-  uint64_t total, used, swap_total, swap_used;  // KiB
-};
-
-// The cgroup's rows of /proc/meminfo, and the rows of memory.stat that each is the sum of: in one text, which is shorter
-// than a table.
-constexpr char kRows[] =
-    "Buffers:\0\0"
-    "Cached:\0file\0"
-    "SwapCached:\0swapcached\0"
-    "Active:\0active_anon active_file\0"
-    "Inactive:\0inactive_anon inactive_file\0"
-    "Active(anon):\0active_anon\0"
-    "Inactive(anon):\0inactive_anon\0"
-    "Active(file):\0active_file\0"
-    "Inactive(file):\0inactive_file\0"
-    "Unevictable:\0unevictable\0"
-    "Mlocked:\0\0"
-    "Zswap:\0zswap\0"
-    "Zswapped:\0zswapped\0"
-    "Dirty:\0file_dirty\0"
-    "Writeback:\0file_writeback\0"
-    "AnonPages:\0anon\0"
-    "Mapped:\0file_mapped\0"
-    "Shmem:\0shmem\0"
-    "KReclaimable:\0slab_reclaimable\0"
-    "Slab:\0slab\0"
-    "SReclaimable:\0slab_reclaimable\0"
-    "SUnreclaim:\0slab_unreclaimable\0"
-    "KernelStack:\0kernel_stack\0"
-    "PageTables:\0pagetables\0"
-    "SecPageTables:\0sec_pagetables\0"
-    "Percpu:\0percpu\0"
-    "AnonHugePages:\0anon_thp\0"
-    "ShmemHugePages:\0shmem_thp\0"
-    "FileHugePages:\0file_thp\0";
-
-// KiB, of these rows of memory.stat together.
-uint64_t sum_of(const char* stat, const char* names) {
-  uint64_t sum = 0;
-  while (*names) {
-    char name[32];
-    size_t size = 0;
-    while (*names && *names != ' ') name[size++] = *names++;
-    name[size++] = ' ';
-    name[size] = 0;
-    sum += number_in(stat, name) / 1024;
-    if (*names) names++;
-  }
-  return sum;
-}
-
-uint64_t less(uint64_t whole, uint64_t part) { return whole > part ? whole - part : 0; }
-
-uint64_t number_of(int cgroup, const char* name) {
-  char text[32];
-  const char* at = text;
-  return slurp(cgroup, name, text, sizeof text) ? number_at(at) : 0;
-}
-
-// Of the host's numbers those that are lower hold: what the host has not, nobody gets.
-Memory memory_of(int cgroup, const char* host) {
-  uint64_t total = number_in(host, "MemTotal:"), swap = number_in(host, "SwapTotal:");
-  return {lowest(cgroup, "memory.max", total * 1024) / 1024, number_of(cgroup, "memory.current") / 1024,
-          lowest(cgroup, "memory.swap.max", swap * 1024) / 1024, number_of(cgroup, "memory.swap.current") / 1024};
-}
-
-uint64_t lower(uint64_t a, uint64_t b) { return a < b ? a : b; }
-
-// What a row says; the host's own value where it is none of the container's.
-uint64_t row_of(const char* row, const Memory& memory, const char* stat, uint64_t host) {
-  uint64_t free = less(memory.total, memory.used);
-  if (past(row, "MemTotal:")) return memory.total;
-  if (past(row, "MemFree:")) return lower(free, host);
-  if (past(row, "MemAvailable:")) {
-    uint64_t could_go = sum_of(stat, "active_file inactive_file");
-    return lower(lower(memory.total, free + could_go + sum_of(stat, "slab_reclaimable")), host);
-  }
-  if (past(row, "SwapTotal:")) return memory.swap_total;
-  if (past(row, "SwapFree:")) return lower(less(memory.swap_total, memory.swap_used), host);
-  for (const char* known = kRows; *known;) {
-    const char* sum = known + strlen(known) + 1;
-    if (past(row, known)) return sum_of(stat, sum);
-    known = sum + strlen(sum) + 1;
-  }
-  return host;
-}
-
-bool has_memory(const ViewSources& sources) {
-  char text[32];
-  return slurp(sources.cgroup, "memory.current", text, sizeof text);
-}
-
-void write_meminfo(Text& out, const ViewSources& sources, const char* host, char* scratch) {
-  if (!has_memory(sources)) return out.add(host);
-  Memory memory = memory_of(sources.cgroup, host);
-  slurp(sources.cgroup, "memory.stat", scratch, kViewSmall);
-  for (const char *line = host, *end; *line; line = end) {
-    end = next_line(line);
-    const char* at = strchr(line, ':');
-    if (!at || at > end) return;
-    const char* value = at + 1;
-    uint64_t said = number_at(value);
-    // In pages or alike, and none that a cgroup counts.
-    bool kib = past(value, " kB");
-    out.bytes(line, static_cast<size_t>((kib ? at + 1 : end) - line));
-    if (!kib) continue;
-    for (auto width = static_cast<size_t>(at + 1 - line); width < 16; width++) out.add(" ");
-    out.number(row_of(line, memory, scratch, said), 8);
-    out.add(" kB\n");
-  }
-}
-
-void write_swaps(Text& out, const ViewSources& sources, const char* host, char* meminfo) {
-  char text[32];
-  if (!slurp(sources.cgroup, "memory.swap.current", text, sizeof text)) return out.add(host);
-  slurp(sources.proc, "meminfo", meminfo, kViewSmall);
-  Memory memory = memory_of(sources.cgroup, meminfo);
-  out.add("Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n");
-  if (!memory.swap_total) return;
-  out.add("none\t\t\t\t\tvirtual\t\t");
-  out.number(memory.swap_total);
-  out.add("\t\t");
-  out.number(lower(memory.swap_used, memory.swap_total));
-  out.add("\t\t0\n");
-}
-
 // ---- disks -----------------------------------------------------------------------------------------------------------
 
 uint64_t value_of(const char* row, const char* name) {
@@ -518,7 +284,7 @@ uint64_t start_of(int process, char* scratch) {
 
 void begin_view(const ViewSources& sources, char* scratch) {
   begun = start_of(sources.process, scratch);
-  for (levels = 0; levels < kLevelsMax && slurp_above(sources.cgroup, levels, "cgroup.type", scratch, 64);) levels++;
+  for (limiting_levels = 0; limiting_levels < kLevelsMax && slurp_above(sources.cgroup, limiting_levels, "cgroup.type", scratch, 64);) limiting_levels++;
   memset(load, 0, sizeof load);
   load_us = busy_us(sources, scratch);
 }
