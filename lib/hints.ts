@@ -176,6 +176,17 @@ const rows: readonly Row[] = [
 
   // ---- mounts ------------------------------------------------------------------------------------------------------
   {
+    at: ['fuse_mount'],
+    step: ['open'],
+    errno: ['ENOENT', 'ENODEV', 'ENXIO', 'EACCES', 'EPERM'],
+    hint: 'A system view is served over FUSE. As root: modprobe fuse, and chmod 666 /dev/fuse; in a container: pass the device on. Or leave systemView away.',
+  },
+  {
+    at: ['fuse_mount'],
+    errno: ['EPERM', 'ENODEV', 'EINVAL'],
+    hint: 'This kernel lets nobody but root mount FUSE in a user namespace (Linux 4.18 can), or a security module forbids it. Leave systemView away.',
+  },
+  {
     at: ['fsmount', 'clone_mount', 'attach', 'attach_host'],
     errno: ['EPERM'],
     step: ['fsopen', 'open_tree', 'move_mount'],

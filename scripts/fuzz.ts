@@ -15,7 +15,7 @@ const work = join(root, 'build/fuzz');
 const corpora = join(root, 'native/fuzz/corpus');
 
 /** Bytes of the longest input of a target, where 4 KiB is not the right bound. */
-const lengths: Readonly<Record<string, number>> = { unpack: 20_000, run: 8192, verify: 8192 };
+const lengths: Readonly<Record<string, number>> = { unpack: 20_000, run: 8192, verify: 8192, view: 16_384 };
 const environment = {
   ...process.env,
   // Leaks are told by the targets' own count of descriptors: there is no heap to leak from.

@@ -70,5 +70,7 @@ function describe(input: Input): string {
       return `descriptor ${input.fd}`;
     case 'fuse':
       return `layers of ${input.layers.data}/${input.layers.base}, served by ${input.server.program}`;
+    case 'view':
+      return 'a system view, served by an init';
   }
 }

@@ -127,6 +127,11 @@ const questions: readonly Question[] = [
     ask: (_, { cgroup }) => cgroups(cgroup),
   },
   {
+    name: 'system views',
+    why: 'With systemView a container sees its own limits in /proc, which are served over FUSE.',
+    ask: (host) => tried(host, newUser | newMount, fuse(), 'mounted one over /dev/fuse'),
+  },
+  {
     name: 'execution from memory',
     why: 'The init is executed from a sealed memory file, which nobody can replace.',
     ask: (host) => sysctl(host, 'vm/memfd_noexec', (n) => n < 2, 'sysctl vm.memfd_noexec=1'),
@@ -239,6 +244,8 @@ function overlay(): Segment {
 
 /** It is only made, and not attached anywhere. */
 const proc = () => asRoot((b) => b.op('fsmount', { dst: 'proc', fstype: 'proc', options: [], attributes: 0 }, origin));
+
+const fuse = () => asRoot((b) => b.op('fuse_mount', { device: 'device', mount: 'mount' }, origin));
 
 /** One instruction: return SECCOMP_RET_ALLOW. */
 const allowAll = new Uint8Array([0x06, 0, 0, 0, 0, 0, 0xff, 0x7f]);

@@ -1,16 +1,17 @@
 import { RuntsError } from '../errors.ts';
 import type { Facts } from '../plan/facts.ts';
 import { helperForMounts } from '../plan/helper.ts';
-import { type FuseInput, type Input, type Maps, type Plan, tags } from '../plan/plan.ts';
+import { type FuseInput, type Input, type Maps, type Plan, tags, type ViewInput } from '../plan/plan.ts';
 import { namespaceFlags } from '../spec/names.ts';
 import { bounded, type Patience } from './bounded.ts';
 import { refused } from './failure.ts';
-import { startServer } from './fuse.ts';
+import { serveLayers } from './fuse.ts';
 import type { Handle, Host } from './host.ts';
 import { writeMaps } from './maps.ts';
 import { closeHandles, runProgram } from './program.ts';
 import { endSession } from './session.ts';
 import { Undo, withReleaseErrors } from './undo.ts';
+import { serveView } from './view.ts';
 
 type MountInput = Extract<Input, { kind: 'mount' }>;
 
@@ -24,6 +25,8 @@ export interface InputSources {
   readonly facts?: Facts | undefined;
   /** The socket at which the container waits to be started; it stays the caller's to close. */
   readonly listener?: Handle | undefined;
+  /** The directory of the container's cgroup. */
+  readonly cgroup?: string | undefined;
   /** Ends the programs that serve mounts, once the container has ended. */
   readonly servers?: Undo | undefined;
 }
@@ -42,6 +45,7 @@ export async function openInputs(
   for (const input of plan.inputs) {
     if (input.kind === 'mount') mounts.push(input);
     else if (input.kind === 'fuse') mounts.push(...served(input));
+    else if (input.kind === 'view') continue;
     else if (input.kind === 'stdio') opened.set(input.register, stream(sources.stdio, input.stream));
     else if (input.kind === 'listener') opened.set(input.register, listener(sources));
     else if (input.kind === 'inherited') opened.set(input.register, inherited(host, input.fd, input.origin, undo));
@@ -49,7 +53,7 @@ export async function openInputs(
   }
   if (mounts.length > 0) await cloneMounts(host, mounts, sources, patience, opened, undo);
   for (const input of plan.inputs) {
-    if (input.kind !== 'fuse') continue;
+    if (input.kind !== 'fuse' && input.kind !== 'view') continue;
     opened.set(input.register, await serverOf(host, input, sources, patience, opened, undo));
   }
   return plan.segment.inputs.map((register) => {
@@ -70,8 +74,8 @@ const layersOf = (register: string) => `${register} layers`;
 
 async function serverOf(
   host: Host,
-  input: FuseInput,
-  { pid, facts, servers }: InputSources,
+  input: FuseInput | ViewInput,
+  { pid, facts, servers, cgroup }: InputSources,
   patience: Patience,
   opened: ReadonlyMap<string, Handle>,
   undo: Undo,
@@ -82,7 +86,10 @@ async function serverOf(
   const path = `/proc/${pid}/ns/user`;
   const user = input.mapped ? await openNamespace(bounded(host, patience), path, input.origin, undo) : undefined;
   const layers = opened.get(layersOf(input.register));
-  const mount = await startServer(host, { input, user, layers, facts }, patience, servers);
+  const mount =
+    input.kind === 'view'
+      ? await serveView(host, { pid, user, cgroup, facts }, patience, servers)
+      : await serveLayers(host, { input, user, layers, facts }, patience, servers);
   undo.add(() => mount.close());
   return mount;
 }

@@ -23,6 +23,7 @@ import { type ImageIdentity, type ImagePort, type ImageRoot, unpackImage } from 
 import { lookUp } from './lookups.ts';
 import { usableDirectory, usableRoot } from './rootfs.ts';
 import { Undo, withReleaseErrors } from './undo.ts';
+import { checkView, withOwnTime } from './view.ts';
 import { holdVolumes, standVolume, type VolumePort, wantedVolumes, withImageVolumes } from './volumes.ts';
 
 export type { ImagePort } from './image.ts';
@@ -87,6 +88,7 @@ export async function prepare(host: Host, facts: Facts, request: PrepareRequest)
   const issues = checkOptions(request.options);
   if (issues.length > 0) throw specError('cannot make a container of these options', issues);
   refuseNotYet(request.options);
+  if (request.options.systemView === 'limits') await checkView(host);
   const undo = new Undo();
   try {
     const devices = await asked(limitedDevices(host, request.options.limits));
@@ -96,7 +98,9 @@ export async function prepare(host: Host, facts: Facts, request: PrepareRequest)
     const releases = { keepVolumes: false };
     undo.add(() => held?.release({ keep: releases.keepVolumes }));
     const user = await asked(findUser(host, facts, options, source));
-    const spec = specified(host, facts, { ...request, options, devices, mounts: held?.mounts }, source, user);
+    const asSaid = specified(host, facts, { ...request, options, devices, mounts: held?.mounts }, source, user);
+    const ownTime = options.systemView === 'limits' && isReaped(options, source);
+    const spec = ownTime ? await withOwnTime(host, asSaid) : asSaid;
     const lookups = await asked(lookUp(host, spec, source.directory));
     const plan = planContainer(requested(spec, request, source, lookups), facts);
     return {
@@ -153,9 +157,8 @@ function requested(
   source: Source,
   lookups: Lookups,
 ): ContainerRequest {
-  const { bundle, directory } = source;
-  // In a bundle, as the OCI has it, the command itself is process 1; with the library a reaper is.
-  const reap = options.init ?? bundle === undefined;
+  const { directory } = source;
+  const reap = isReaped(options, source);
   return {
     id,
     spec,
@@ -166,9 +169,13 @@ function requested(
     ownStdio,
     deathSignal: !reap,
     counted,
+    systemView: options.systemView,
     lookups,
   };
 }
+
+/** In a bundle, as the OCI has it, the command itself is process 1; with the library a reaper is. */
+const isReaped = ({ init }: CommonOptions, { bundle }: Source): boolean => init ?? bundle === undefined;
 
 /** A device node of an image is not to lead to a device of the host. */
 function rootOf({ root, image, made }: Source): ContainerRequest['root'] {

@@ -49,7 +49,7 @@ export interface Birthplace {
 export interface WalkRequest {
   readonly plan: Plan;
   readonly options: WalkOptions;
-  readonly sources: Omit<InputSources, 'pid' | 'facts'>;
+  readonly sources: Omit<InputSources, 'pid' | 'facts' | 'cgroup'>;
   /** Where the init is to be born. */
   readonly cgroup?: Birthplace | undefined;
   /** Whether the process is left to others (SpawnRequest). */
@@ -86,7 +86,13 @@ export async function beginWalk(host: Host, request: WalkRequest, undo: Undo): P
   }
   const inputs = new Undo();
   undo.add(() => inputs.run());
-  const registers = await openInputs(host, plan, { ...sources, facts, pid: session.pid }, patience, inputs);
+  const registers = await openInputs(
+    host,
+    plan,
+    { ...sources, facts, pid: session.pid, cgroup: request.cgroup?.path },
+    patience,
+    inputs,
+  );
   await request.opened?.();
   await deliver(host, channel, progress, channel.sendProgram(program, registers));
   await inputs.run();

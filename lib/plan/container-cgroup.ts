@@ -9,10 +9,11 @@ import type { CgroupPlan, Maps } from './plan.ts';
 
 /** The container's cgroup: one that outlives us is ended by it, and its processes are found by it. */
 export function planCgroup(request: ContainerRequest, facts: Facts, maps: Maps | undefined): CgroupPlan | undefined {
-  const { id, spec, start, counted, cgroupDriver } = request;
+  const { id, spec, start, cgroupDriver } = request;
+  const counted = request.counted === true || request.systemView === 'limits';
   if (cgroupDriver === 'disabled') return undefined;
   return cgroupPlan(spec.linux, facts, id, {
-    always: start === 'socket' || counted === true,
+    always: start === 'socket' || counted,
     spare: counted,
     driver: cgroupDriver,
     owner: cgroupOwner(spec, maps),

@@ -22,6 +22,7 @@ import { directoryRoot, enterRoot, protectRoot } from '../rootfs/root.ts';
 import { at, type HostMount, type Site } from '../rootfs/site.ts';
 import { systemMount } from '../rootfs/system.ts';
 import { type Lookups, nothingFound } from '../spec/lookups.ts';
+import type { SystemView } from '../spec/options.ts';
 import type { Spec } from '../spec/types.ts';
 import { addCommand } from './command.ts';
 import { filtersDevices, planCgroup } from './container-cgroup.ts';
@@ -33,6 +34,7 @@ import { type CgroupPlan, type Plan, tags } from './plan.ts';
 import { checkPlan } from './rules.ts';
 import { enterNamespaces, isScoreSet, type Scene, setScene } from './scene.ts';
 import { refuseUnsupported } from './unsupported.ts';
+import { placeView } from './view.ts';
 
 /** One container to be made. */
 export interface ContainerRequest {
@@ -69,6 +71,8 @@ export interface ContainerRequest {
   readonly newKeyring?: boolean | undefined;
   /** It gets a cgroup wherever there can be one, also where nothing is limited: for what it counts, and to be paused. */
   readonly counted?: boolean | undefined;
+  /** What /proc and /sys say of processors, memory and time: the container's, as its cgroup limits them. */
+  readonly systemView?: SystemView | undefined;
   /** Who makes the cgroup; `cgroupfs` unless said. */
   readonly cgroupDriver?: CgroupPlan['driver'] | 'disabled' | undefined;
   /** What the host has of what the configuration names. */
@@ -90,6 +94,7 @@ export function planContainer(request: ContainerRequest, facts: Facts): Plan {
   const site = buildRoot(scene);
   const proc = procHandle(site);
   addMounts(site, spec.mounts ?? [], request.bundle);
+  if (request.systemView === 'limits') placeView(draft, site, shape.user);
   setUpDev(site, spec.linux.devices ?? []);
   // The mounts are there, and hooks may still make others.
   runCreateHooks(scene, site);

@@ -53,7 +53,8 @@ export type Input =
   | { readonly kind: 'listener'; readonly register: string; readonly origin: string }
   /** A descriptor of the caller's that the command gets, too. */
   | { readonly kind: 'inherited'; readonly register: string; readonly fd: number; readonly origin: string }
-  | FuseInput;
+  | FuseInput
+  | ViewInput;
 
 /** A mount of layers whose files a program serves, which runs as long as the container does. */
 export interface FuseInput {
@@ -67,6 +68,15 @@ export interface FuseInput {
   readonly shared: boolean;
   /** Of the mount: MOUNT_ATTR_*. */
   readonly attributes: number;
+  readonly origin: string;
+}
+
+/** The mount of a system view, which is served as long as the container lives. */
+export interface ViewInput {
+  readonly kind: 'view';
+  readonly register: string;
+  /** It is made in the container's user namespace. */
+  readonly mapped: boolean;
   readonly origin: string;
 }
 

@@ -350,6 +350,15 @@ export const ops = {
     doc: 'Tells what is in directories below a directory, and what their regular files contain, as questions on a stream ask (lib/layers/tree-reader.ts): what a container has changed. No link is followed. ENODATA: the stream ended without a last question.',
     operands: { src: input, root: input },
   },
+  fuse_mount: {
+    doc: 'Opens /dev/fuse and makes a detached mount that is served over it, for everybody in our user namespace: the descriptor has to be opened in the user namespace of the mount.',
+    operands: { device: out, mount: out },
+    host: true,
+  },
+  serve_view: {
+    doc: "Serves the files of a system view (docs/system-view.md) over a descriptor of /dev/fuse: what the host's /proc says, as limits and use of a cgroup have it. It ends when the last mount is gone; with owned also at the end of the channel.",
+    operands: { device: input, proc: input, process: input, cgroup: maybe, owned: flag },
+  },
 } as const satisfies Record<string, OpRow>;
 
 export type OpName = keyof typeof ops;

@@ -114,6 +114,7 @@ const afterFilter: ReadonlySet<OpName> = new Set([
   'controlling_terminal',
   'keep_only',
   'sync',
+  'serve_view',
 ] as const);
 /** Without no_new_privs a filter needs CAP_SYS_ADMIN, so it goes before the ops that give capabilities up. */
 const afterEarlyFilter: ReadonlySet<OpName> = new Set([

@@ -244,6 +244,7 @@ export const optionChecks = {
     '"auto", "host" or {uids, gids}',
   ),
   time: closed({ monotonic: clockMs, boottime: clockMs }, 'clock'),
+  systemView: oneOf(['host', 'limits'], 'system view'),
   init: boolean,
   tty: either(
     [

@@ -56,6 +56,11 @@ export interface CommonOptions {
   readonly userns?: 'auto' | 'host' | { readonly uids: readonly IdMap[]; readonly gids: readonly IdMap[] };
   /** A time namespace whose clocks are ahead by so many milliseconds. */
   readonly time?: { readonly monotonic?: number; readonly boottime?: number };
+  /**
+   * What /proc and /sys say of processors, memory, load and time: those of the machine, or with `limits` those of the
+   * container, as its limits and its use are now.
+   */
+  readonly systemView?: SystemView;
   /** Run a small reaper as process 1; it also ends the container when this process dies. Default `true`. */
   readonly init?: boolean;
   readonly tty?: boolean | { readonly columns: number; readonly rows: number };
@@ -70,6 +75,9 @@ export interface CommonOptions {
   readonly spec?: (spec: Draft<Spec>) => Spec | Draft<Spec> | void;
   readonly signal?: Abortable;
 }
+
+/** Whose processors, memory and time a container sees. */
+export type SystemView = 'host' | 'limits';
 
 /** What `run` takes beside a container's options. */
 export interface RunOptions {

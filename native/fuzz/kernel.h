@@ -45,6 +45,9 @@ void expect_text(const char* detail);
 extern const uint8_t* file;
 extern size_t file_size;
 
+// Directories are those of /proc and of cgroups, which nobody else makes entries in.
+extern bool in_proc;
+
 }  // namespace kernel
 
 // Prints a sentence and ends the fuzzer with a crash.

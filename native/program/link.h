@@ -8,6 +8,9 @@ namespace runts {
 // Sends a frame to the host, with a descriptor when fd is not negative.
 int send_frame(const Frame& frame, int fd);
 
+// The channel, to see its end by; nobody else may read from it.
+int channel_fd();
+
 // Waits for the host's GO with this tag; -EPIPE when the channel ends instead. It brings one handle, or none where
 // `handle` is null.
 int wait_for_go(uint32_t tag, int* handle);

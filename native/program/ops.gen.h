@@ -5,7 +5,7 @@
 namespace runts {
 
 // A hash of this table: a program that was encoded with another one is refused.
-constexpr uint64_t kSchema = 0xf7fd1894a77766b2ull;
+constexpr uint64_t kSchema = 0x8c468c5d31fad8eaull;
 
 enum Kind : uint8_t { kKindNone, kKindInt, kKindFlags, kKindIn, kKindMaybe, kKindOut, kKindText, kKindTexts, kKindBytes, kKindIns };
 
@@ -89,7 +89,9 @@ enum Opcode : uint16_t {
   kOpChdirAgain = 76,
   kOpUnpack = 77,
   kOpReadTree = 78,
-  kOpCount = 79,
+  kOpFuseMount = 79,
+  kOpServeView = 80,
+  kOpCount = 81,
 };
 
 // Which system call of an op failed.
@@ -384,6 +386,12 @@ struct slots_unpack {
 struct slots_read_tree {
   enum : int { src_ = 0, root_ = 1 };
 };
+struct slots_fuse_mount {
+  enum : int { device_ = 0, mount_ = 1 };
+};
+struct slots_serve_view {
+  enum : int { device_ = 0, proc_ = 1, process_ = 2, cgroup_ = 3, owned_ = 4 };
+};
 
 // Few values are shared by many operands, so that an operand is two bytes in the init.
 inline constexpr uint64_t kMaxima[] = {
@@ -501,6 +509,8 @@ inline constexpr OpInfo kOps[kOpCount] = {
     {0, 0, 0, {{kKindText, 0}}},  // chdir_again
     {0, 0, 0, {{kKindIn, 0}, {kKindIn, 0}}},  // unpack
     {0, 0, 0, {{kKindIn, 0}, {kKindIn, 0}}},  // read_tree
+    {1, 0, 0, {{kKindOut, 0}, {kKindOut, 0}}},  // fuse_mount
+    {0, 0, 0, {{kKindIn, 0}, {kKindIn, 0}, {kKindIn, 0}, {kKindMaybe, 0}, {kKindInt, 4}}},  // serve_view
 };
 
 // For tests and tools; the init sends numbers.
@@ -585,6 +595,8 @@ inline constexpr const char* kOpNames[kOpCount] = {
     "chdir_again",
     "unpack",
     "read_tree",
+    "fuse_mount",
+    "serve_view",
 };
 inline constexpr const char* kStepNames[kStepCount] = {
     "op",

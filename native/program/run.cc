@@ -6,6 +6,7 @@
 #include "../ops/cgroup.h"
 #include "../ops/copy.h"
 #include "../ops/files.h"
+#include "../ops/fuse.h"
 #include "../ops/identity.h"
 #include "../ops/mounts.h"
 #include "../ops/namespaces.h"
@@ -54,6 +55,20 @@ int run_reconfigure(Where& at, const Operands& o) {
   List list = {o, s::options_};
   Options options = {o.count(s::options_), option_at, &list};
   return reconfigure(at, o.fd(s::src_), options, kernel_message, sizeof kernel_message);
+}
+
+int run_fuse_mount(Where& at, const Operands& o) {
+  using s = slots_fuse_mount;
+  int device = -1;
+  int mount = fuse_mount(at, &device, kernel_message, sizeof kernel_message);
+  o.set(s::device_, device);
+  return o.set(s::mount_, mount);
+}
+
+int run_serve_view(Where& at, const Operands& o) {
+  using s = slots_serve_view;
+  ViewSources sources = {o.fd(s::proc_), o.fd(s::process_), o.fd(s::cgroup_)};
+  return serve_view(at, o.fd(s::device_), o.flag(s::owned_) ? channel_fd() : -1, sources);
 }
 
 int run_scheduler(Where& at, const Operands& o) {
@@ -275,6 +290,8 @@ int run_op(Where& at, const Op& op, const uint8_t* data) {
     case kOpCopyTree: return copy_tree(at, o.fd(slots_copy_tree::src_), o.fd(slots_copy_tree::dst_));
     case kOpUnpack: return unpack(at, o.fd(slots_unpack::src_), o.fd(slots_unpack::root_));
     case kOpReadTree: return read_tree(at, o.fd(slots_read_tree::src_), o.fd(slots_read_tree::root_));
+    case kOpFuseMount: return run_fuse_mount(at, o);
+    case kOpServeView: return run_serve_view(at, o);
     case kOpReconfigure: return run_reconfigure(at, o);
     case kOpNetDevice: {
       using s = slots_net_device;

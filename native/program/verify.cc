@@ -31,7 +31,8 @@ bool arrives(uint16_t code) {
 
 bool after_filter(uint16_t code) {
   return code == kOpSeccomp || code == kOpListener || code == kOpSendHandle || code == kOpExec || code == kOpHalt ||
-         code == kOpHook || code == kOpDescriptors || code == kOpCloseFrom || code == kOpRlimit || arrives(code);
+         code == kOpHook || code == kOpDescriptors || code == kOpCloseFrom || code == kOpRlimit ||
+         code == kOpServeView || arrives(code);
 }
 
 // Without no_new_privs a filter needs CAP_SYS_ADMIN, so it goes before the ops that give capabilities up.

@@ -22,6 +22,9 @@ const features = {
   fuse: () =>
     (runs('fuse-overlayfs') && existsSync('/dev/fuse') && (statSync('/dev/fuse').mode & 0o6) === 0o6) ||
     'needs fuse-overlayfs, and a /dev/fuse that everybody may use',
+  '/dev/fuse': () =>
+    (existsSync('/dev/fuse') && (statSync('/dev/fuse').mode & 0o6) === 0o6) ||
+    'needs a /dev/fuse that everybody may use',
   buildah: () => runs('buildah') || 'needs buildah',
   'docker-registry': () => runs('docker-registry') || 'needs docker-registry',
   openssl: () => runs('openssl') || 'needs openssl',
