@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rename } from 'node:fs/promises';
 import { setTimeout } from 'node:timers/promises';
 import { RuntsError } from '../errors.ts';
@@ -64,6 +64,8 @@ const idMax = 65535;
 /** Layers that are unpacked at once: more only wait for the disk. */
 const extractionsMax = 3;
 const lockPauseMsMax = 20;
+/** Of a layer that is being made. */
+const partialPrefix = '.partial-';
 /** How many layers are known without reading what they are; and how many images, by their layers, with what was read of them. */
 const layersMax = 512;
 const viewsMax = 32;
@@ -174,12 +176,35 @@ export class LayerStore {
       const names = (await readdir(this.directory)).filter((name) => /^[0-9a-f]{64}/.test(name) && this.#isOurs(name));
       const unused = names.filter((name) => !used.has(name));
       // Out of everybody's sight; the removal itself may take long.
-      for (const name of unused) await rename(`${this.directory}/${name}`, `${this.directory}/.removed-${name}`);
+      for (const name of unused) await this.#hide(name);
       return unused;
     });
+    await this.#hideAbandoned();
     const left = (await readdir(this.directory)).filter((name) => name.startsWith('.removed-') && this.#isOurs(name));
     if (left.length > 0) await removeTrees(this.#host, this.directory, left, this.#options.maps);
     return doomed;
+  }
+
+  /** Out of everybody's sight. */
+  async #hide(name: string): Promise<void> {
+    const random = randomBytes(6).toString('hex');
+    const hidden = `.removed-${random}.${name.replace(partialPrefix, '')}`;
+    await rename(`${this.directory}/${name}`, `${this.directory}/${hidden}`);
+  }
+
+  /** Whoever makes a layer has its lock: without, what there is of it was left by a process that was killed. */
+  async #hideAbandoned(): Promise<void> {
+    for (const name of (await readdir(this.directory)).filter((each) => each.startsWith(partialPrefix))) {
+      const lock = await this.#host.files
+        .lock(`${this.directory}/locks/${name.slice(partialPrefix.length)}`)
+        .catch(() => undefined);
+      if (lock === undefined) continue;
+      try {
+        if (this.#isOurs(name)) await this.#hide(name);
+      } finally {
+        lock.close();
+      }
+    }
   }
 
   /** Keeps layers from being collected while it is noted who uses them. */
@@ -194,7 +219,9 @@ export class LayerStore {
 
   /** Whether it has owners that we may remove the files of. */
   #isOurs(name: string): boolean {
-    return name.endsWith(this.#suffix) && (this.#suffix !== '' || !name.replace(/^\.removed-/, '').includes('-'));
+    return (
+      name.endsWith(this.#suffix) && (this.#suffix !== '' || !name.replace(/^\.(removed|partial)-/, '').includes('-'))
+    );
   }
 
   async #existing(
@@ -238,7 +265,7 @@ export class LayerStore {
 
   async #make(job: Job, { onProgress }: EnsureOptions): Promise<StoredLayer> {
     const { layer, index, count, name, chain, below, budget, signal } = job;
-    const temporary = `.partial-${name}`;
+    const temporary = `${partialPrefix}${name}`;
     const place = `${this.directory}/${temporary}`;
     const remove = (): Promise<void> => removeTrees(this.#host, this.directory, [temporary], this.#options.maps);
     // Left by a process that was killed.

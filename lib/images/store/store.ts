@@ -3,6 +3,7 @@ import { readdir, stat, unlink, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { RuntsError } from '../../errors.ts';
+import { alsoWith, type GoesWith, type Lifetime, without } from '../../host/lifetime.ts';
 import { chunkBytes } from '../../layers/decompress.ts';
 import { Refused } from '../../layers/refused.ts';
 import { Remembered } from '../../layers/remembered.ts';
@@ -62,18 +63,21 @@ export interface ResolveOptions {
  */
 export class ImageStore {
   readonly #place: Place;
+  /** What is stored goes with it; undefined: it stays. */
+  readonly #lifetime: Lifetime | undefined;
   /** Those of this process; a blob that it stores is not older than them, whatever the clock does. */
   readonly #leases = new Set<number>();
   readonly #known = new Remembered<StoredImage>(recalledMax);
 
-  private constructor(place: Place) {
+  private constructor(place: Place, lifetime: Lifetime | undefined) {
     this.#place = place;
+    this.#lifetime = lifetime;
   }
 
   /** Opens the store of a directory, which is made where it is not there. */
-  static async open(directory: string): Promise<ImageStore> {
+  static async open(directory: string, lifetime?: Lifetime): Promise<ImageStore> {
     const place = new Place(directory);
-    const store = new ImageStore(place);
+    const store = new ImageStore(place, lifetime);
     try {
       for (const path of [place.directory, place.blobs, join(place.blobs, 'sha256'), place.ingest, place.leases]) {
         await makeDirectory(path);
@@ -134,8 +138,14 @@ export class ImageStore {
   }
 
   /** Begins to store a blob, or goes on with what was left of it. While another process has the same, waits for it. */
-  ingest(target: IngestTarget, { signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<Ingest> {
-    const store = { place: this.#place, now: () => this.#now(), has: (blob: BlobId) => this.has(blob) };
+  async ingest(target: IngestTarget, { signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<Ingest> {
+    await this.#lifetime?.begin();
+    const store = {
+      place: this.#place,
+      now: () => this.#now(),
+      has: (blob: BlobId) => this.has(blob),
+      note: async (digest: string) => this.#lifetime?.noteBlob(digest),
+    };
     return openIngest(store, target, signal).catch((error) => {
       throw systemError(error, 'write a blob to');
     });
@@ -146,25 +156,48 @@ export class ImageStore {
   /** Lets a reference mean what a descriptor leads to, which must be stored. What it meant before loses the name. */
   async tag(reference: string, target: Descriptor): Promise<void> {
     const name = showReference(parseReference(reference));
+    const by = this.#lifetime?.id;
+    await this.#lifetime?.begin();
     await this.#change(async ({ entries }) => {
       await this.#mustLead(target);
       const before = entries.find((each) => each.reference === name);
-      const others = entries.filter((each) => each !== before && !isBare(each, target.digest));
+      // A name that others have given stays theirs, whatever it means.
+      const goesWith = before === undefined ? of(by) : alsoWith(before.goesWith, by);
+      const isNeeded = (each: IndexEntry) => !isBare(each, target.digest) || !outlives(goesWith, each.goesWith);
+      const others = entries.filter((each) => each !== before && isNeeded(each));
       const isNamed = others.some(({ descriptor }) => descriptor.digest === before?.descriptor.digest);
       const lost =
         before === undefined || isNamed || before.descriptor.digest === target.digest
           ? []
-          : [makeEntry(undefined, before.descriptor)];
-      return [...others, ...lost, makeEntry(name, target)];
+          : [makeEntry(undefined, before.descriptor, before.goesWith)];
+      return [...others, ...lost, makeEntry(name, target, goesWith)];
     });
   }
 
   /** Keeps an image that has no name; one that has stays as it is. */
   async keep(target: Descriptor): Promise<void> {
+    const by = this.#lifetime?.id;
+    await this.#lifetime?.begin();
     await this.#change(async ({ entries }) => {
       await this.#mustLead(target);
-      const isHere = entries.some(({ descriptor }) => descriptor.digest === target.digest);
-      return isHere ? entries : [...entries, makeEntry(undefined, target)];
+      const same = entries.filter(({ descriptor }) => descriptor.digest === target.digest);
+      if (same.some(({ goesWith }) => outlives(goesWith, of(by)))) return entries;
+      const bare = same.find(({ reference }) => reference === undefined);
+      const goesWith = bare === undefined ? of(by) : alsoWith(bare.goesWith, by);
+      return [...entries.filter((each) => each !== bare), makeEntry(undefined, target, goesWith)];
+    });
+  }
+
+  /** An ephemeral runtime has ended: what goes with it goes, unless it leads to one of these digests, which are used. */
+  async forget(runtime: string, used: ReadonlySet<string>): Promise<void> {
+    await this.#change(async ({ entries }) => {
+      if (!entries.some(({ goesWith }) => goesWith?.includes(runtime))) return entries;
+      return entries.flatMap((entry) => {
+        const { reference, descriptor, goesWith } = entry;
+        if (goesWith?.includes(runtime) !== true) return [entry];
+        const left = without(goesWith, runtime, used.has(descriptor.digest));
+        return left.kind === 'goes' ? [] : [makeEntry(reference, descriptor, left.goesWith)];
+      });
     });
   }
 
@@ -366,6 +399,12 @@ export class ImageStore {
 }
 
 const pullHint = 'Pull or load its image again.';
+
+const of = (runtime: string | undefined): GoesWith => (runtime === undefined ? undefined : [runtime]);
+
+/** Whether what goes with these stays as long as what goes with those. */
+const outlives = (these: GoesWith, those: GoesWith): boolean =>
+  these === undefined || those?.every((each) => these.includes(each)) === true;
 
 const isBare = ({ reference, descriptor }: IndexEntry, digest: string): boolean =>
   reference === undefined && descriptor.digest === digest;
