@@ -66,6 +66,8 @@ export class Runtime implements AsyncDisposable {
   readonly volumes: Volumes;
   readonly #host: Host;
   readonly #containers = new Set<Container>();
+  /** Those of containers that are there, or are being made. */
+  readonly #names = new Map<string, symbol>();
   readonly #home: Home;
   readonly #unpacked: UnpackedLayers;
   readonly #lifetime: Life | undefined;
@@ -119,14 +121,17 @@ export class Runtime implements AsyncDisposable {
         this.#mustExist();
         this.#containers.add(container);
       },
-      forget: (container) => void this.#containers.delete(container),
+      forget: (container) => {
+        this.#containers.delete(container);
+        this.#names.delete(container.name);
+      },
       tell,
     };
   }
 
   /** Makes a container, which waits for its `start()`. */
   readonly createContainer = (options: ContainerOptions): Promise<Container> =>
-    this.#follow(() => Container.create(this.#home, options));
+    this.#follow(() => this.#named(options, () => Container.create(this.#home, options)));
 
   /** Runs a command in a container of its own, to its end. Rejects with ExitError unless `reject: false`. */
   readonly run = (
@@ -134,12 +139,10 @@ export class Runtime implements AsyncDisposable {
     command?: readonly string[],
     more?: RunOptions,
   ): Promise<Result> =>
-    this.#follow(() =>
-      runContainer(
-        this.#home,
-        typeof options === 'string' ? { image: options, ...(command && { command }), ...more } : options,
-      ),
-    );
+    this.#follow(() => {
+      const whole = typeof options === 'string' ? { image: options, ...(command && { command }), ...more } : options;
+      return this.#named(whole, () => runContainer(this.#home, whole));
+    });
 
   /** The containers that are there, in the order they were made. */
   async containers({ labels = {}, status }: ContainerFilter = {}): Promise<ContainerInfo[]> {
@@ -186,6 +189,26 @@ export class Runtime implements AsyncDisposable {
       await this.#reap();
     } finally {
       this.#events.end();
+    }
+  }
+
+  /** A name is of one container at a time. What is wrong with it is told by who checks the options. */
+  async #named<T>({ name }: { readonly name?: string | undefined }, work: () => Promise<T>): Promise<T> {
+    if (typeof name !== 'string') return work();
+    if (this.#names.has(name)) {
+      throw new RuntsError('ERR_EXISTS', `there is a container ${JSON.stringify(name)} already`, {
+        origin: '/name',
+        hint: 'Remove that one first, or take another name.',
+      });
+    }
+    const mine = Symbol(name);
+    this.#names.set(name, mine);
+    try {
+      return await work();
+    } catch (error) {
+      // One that was made has given its name back when it was removed, perhaps to another.
+      if (this.#names.get(name) === mine) this.#names.delete(name);
+      throw error;
     }
   }
 
