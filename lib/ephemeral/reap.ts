@@ -1,4 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
+import { openCgroup } from '../host/cgroups/open.ts';
 import type { Handle, Host } from '../host/host.ts';
 import { usualMaps } from '../host/image.ts';
 import { removeTrees } from '../host/layers.ts';
@@ -49,7 +50,15 @@ async function endContainers({ host, facts }: Scene, directory: string, ids: rea
   for (const id of ids) {
     while ((await isThere(id)) && performance.now() < giveUp) await setTimeout(pauseMs);
     if (await isThere(id)) await removeTrees(host, directory, [id], usualMaps(await facts()).stored);
+    await removeCgroup(host, (await facts()).cgroup.parent, id);
   }
+}
+
+/** One that was made just before its keeper. Who has named another place for it has to look for it there. */
+async function removeCgroup(host: Host, parent: string | undefined, id: string): Promise<void> {
+  const path = `${parent}/${id}`;
+  if (parent === undefined || (await host.files.kind(path).catch(() => undefined)) !== 'directory') return;
+  await openCgroup(host, { driver: 'cgroupfs', path, made: [path] }).remove();
 }
 
 /** Cleans up after an ephemeral runtime whose process has ended. Nothing is done while it has not, or another one does it. */

@@ -283,7 +283,8 @@ export class ImageStore {
   // ---- what stays and what goes --------------------------------------------------------------------------------------
 
   /** Keeps what is stored or found from now on from being collected, until it is released or this process ends. */
-  lease(): Promise<Lease> {
+  async lease(): Promise<Lease> {
+    await this.#lifetime?.begin();
     return this.#locked(async () => {
       let since = this.#now();
       while (this.#leases.has(since)) since++;
