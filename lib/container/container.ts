@@ -12,7 +12,6 @@ import { openTerminal, type TerminalStream } from '../node/terminal.ts';
 import { tags } from '../plan/plan.ts';
 import type { ExecOptions } from '../spec/exec-options.ts';
 import type { ContainerOptions, Limits, RunOptions } from '../spec/options.ts';
-import { signalNumber } from '../spec/signals.ts';
 import { type Address, addressOf } from './address.ts';
 import { becomeReady, timedOut, untilAborted } from './become-ready.ts';
 import { type CopyOptions, copyFrom, copyTo, type Living } from './copy.ts';
@@ -27,6 +26,7 @@ import { pipeOwner } from './owner.ts';
 import type { Process } from './process.ts';
 import { changeLimits, needCgroup, type Stats, statsOf } from './resources.ts';
 import { type Exit, exitOf, type Result } from './result.ts';
+import { numberOf } from './signal.ts';
 import { Output } from './streams.ts';
 
 export type { ContainerImage } from './image.ts';
@@ -397,10 +397,4 @@ interface Parts {
 
 function targets({ stdin = 'ignore', stdout = 'pipe', stderr = 'pipe' }: ContainerOptions) {
   return { stdin, stdout, stderr };
-}
-
-function numberOf(signal: string): number {
-  const number = signalNumber(signal);
-  if (number !== undefined && number > 0) return number;
-  throw new RuntsError('ERR_SPEC', `unknown signal ${JSON.stringify(signal)}`);
 }

@@ -11,6 +11,7 @@ import { type LayerFile, layerFileName, readLayerFile, syncNames, writeLayerFile
 import { type UnpackLimits, unpackLimits } from './limits.ts';
 import { Remembered } from './remembered.ts';
 import { givesOwners, type Inherited, type TranslatorOptions } from './translate.ts';
+import { Turns } from './turns.ts';
 import type { Owner } from './union.ts';
 import { type UnmadeDevice, UnmadeDevices } from './unmade.ts';
 import { LayerView, type ViewedLayer } from './view.ts';
@@ -367,28 +368,6 @@ interface Job {
   readonly below: readonly Promise<StoredLayer>[];
   readonly budget: Budget;
   readonly signal: AbortSignal;
-}
-
-/** So many at once, in the order in which they asked: a layer may wait for lower ones, which have their turn before it. */
-class Turns {
-  #free: number;
-  readonly #waiting: (() => void)[] = [];
-
-  constructor(free: number) {
-    this.#free = free;
-  }
-
-  async take<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free--;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    try {
-      return await work();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#free++;
-      else next();
-    }
-  }
 }
 
 /** Layers may name a directory by a link that a lower one has: it is the link's directory that they mean. */

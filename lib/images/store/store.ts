@@ -3,7 +3,7 @@ import { readdir, stat, unlink, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { RuntsError } from '../../errors.ts';
-import { alsoWith, type GoesWith, type Lifetime, without } from '../../host/lifetime.ts';
+import type { Lifetime } from '../../host/lifetime.ts';
 import { chunkBytes } from '../../layers/decompress.ts';
 import { Refused } from '../../layers/refused.ts';
 import { Remembered } from '../../layers/remembered.ts';
@@ -18,7 +18,8 @@ import { parseReference, showReference } from '../reference.ts';
 import type { ImageSource, Platform } from '../source.ts';
 import { type Collected, type CollectOptions, collectBlobs } from './collect.ts';
 import { findImage } from './find.ts';
-import { type IndexEntry, makeEntry, readIndex, type StoreIndex, writeIndex } from './index-file.ts';
+import { forgotten, kept, named } from './goes-with.ts';
+import { type IndexEntry, readIndex, type StoreIndex, writeIndex } from './index-file.ts';
 import { type BlobId, type Ingest, type IngestTarget, openIngest } from './ingest.ts';
 import { type Lease, makeLease, oldestLease } from './lease.ts';
 import { waitLock } from './lock.ts';
@@ -160,17 +161,7 @@ export class ImageStore {
     await this.#lifetime?.begin();
     await this.#change(async ({ entries }) => {
       await this.#mustLead(target);
-      const before = entries.find((each) => each.reference === name);
-      // A name that others have given stays theirs, whatever it means.
-      const goesWith = before === undefined ? of(by) : alsoWith(before.goesWith, by);
-      const isNeeded = (each: IndexEntry) => !isBare(each, target.digest) || !outlives(goesWith, each.goesWith);
-      const others = entries.filter((each) => each !== before && isNeeded(each));
-      const isNamed = others.some(({ descriptor }) => descriptor.digest === before?.descriptor.digest);
-      const lost =
-        before === undefined || isNamed || before.descriptor.digest === target.digest
-          ? []
-          : [makeEntry(undefined, before.descriptor, before.goesWith)];
-      return [...others, ...lost, makeEntry(name, target, goesWith)];
+      return named(entries, { name, target, by });
     });
   }
 
@@ -180,25 +171,13 @@ export class ImageStore {
     await this.#lifetime?.begin();
     await this.#change(async ({ entries }) => {
       await this.#mustLead(target);
-      const same = entries.filter(({ descriptor }) => descriptor.digest === target.digest);
-      if (same.some(({ goesWith }) => outlives(goesWith, of(by)))) return entries;
-      const bare = same.find(({ reference }) => reference === undefined);
-      const goesWith = bare === undefined ? of(by) : alsoWith(bare.goesWith, by);
-      return [...entries.filter((each) => each !== bare), makeEntry(undefined, target, goesWith)];
+      return kept(entries, { target, by });
     });
   }
 
   /** An ephemeral runtime has ended: what goes with it goes, unless it leads to one of these digests, which are used. */
   async forget(runtime: string, used: ReadonlySet<string>): Promise<void> {
-    await this.#change(async ({ entries }) => {
-      if (!entries.some(({ goesWith }) => goesWith?.includes(runtime))) return entries;
-      return entries.flatMap((entry) => {
-        const { reference, descriptor, goesWith } = entry;
-        if (goesWith?.includes(runtime) !== true) return [entry];
-        const left = without(goesWith, runtime, used.has(descriptor.digest));
-        return left.kind === 'goes' ? [] : [makeEntry(reference, descriptor, left.goesWith)];
-      });
-    });
+    await this.#change(async ({ entries }) => forgotten(entries, runtime, used));
   }
 
   /** Takes a reference away, and says what it meant; undefined where there is no such reference. */
@@ -400,15 +379,6 @@ export class ImageStore {
 }
 
 const pullHint = 'Pull or load its image again.';
-
-const of = (runtime: string | undefined): GoesWith => (runtime === undefined ? undefined : [runtime]);
-
-/** Whether what goes with these stays as long as what goes with those. */
-const outlives = (these: GoesWith, those: GoesWith): boolean =>
-  these === undefined || those?.every((each) => these.includes(each)) === true;
-
-const isBare = ({ reference, descriptor }: IndexEntry, digest: string): boolean =>
-  reference === undefined && descriptor.digest === digest;
 
 function cannotRead(what: string, cause: unknown): unknown {
   if (!(cause instanceof Refused)) return cause;
