@@ -6,6 +6,7 @@ import { createRuntime, type Runtime } from './runtime.ts';
 import type { ContainerOptions, RunOptions } from './spec/options.ts';
 import type { Volumes } from './volumes/volumes.ts';
 
+export type { Address } from './container/address.ts';
 export type {
   Container,
   ContainerImage,
@@ -21,6 +22,7 @@ export type { ContainerEvent } from './container/events.ts';
 export type { LogLine, LogOptions } from './container/logs.ts';
 export type { Process } from './container/process.ts';
 export { type Ready, ready } from './container/ready.ts';
+export type { HttpRequest } from './container/ready-network.ts';
 export type { Stats } from './container/resources.ts';
 export { type Exit, ExitError, type Result } from './container/result.ts';
 export type { ErrorCode } from './error-codes.ts';

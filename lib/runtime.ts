@@ -5,6 +5,8 @@ import type { ContainerEvent } from './container/events.ts';
 import type { Home } from './container/home.ts';
 import type { Result } from './container/result.ts';
 import { runContainer } from './container/run.ts';
+import { Life } from './ephemeral/life.ts';
+import { ephemeralRuntimes } from './ephemeral/place.ts';
 import { RuntsError, specError } from './errors.ts';
 import { type Check, examine } from './host/doctor.ts';
 import type { Host } from './host/host.ts';
@@ -35,8 +37,8 @@ export interface RuntimeOptions {
   readonly registries?: Registries | undefined;
   readonly volumes?: VolumesSettings | undefined;
   /**
-   * `true`: containers go when the runtime is disposed, and when this process ends. They always do: `false`, containers that
-   * outlive it, is refused. Images, and volumes with a name, stay.
+   * Everything that is made by way of it goes when it is disposed, or when this process ends, by whatever means: volumes and
+   * images too, unless others use them. Default `false`: its containers go, volumes with a name and images stay.
    */
   readonly ephemeral?: boolean | undefined;
 }
@@ -64,18 +66,34 @@ export class Runtime implements AsyncDisposable {
   readonly volumes: Volumes;
   readonly #host: Host;
   readonly #containers = new Set<Container>();
+  /** Those of containers that are there, or are being made. */
+  readonly #names = new Map<string, symbol>();
   readonly #home: Home;
+  readonly #unpacked: UnpackedLayers;
+  readonly #lifetime: Life | undefined;
   readonly #events = new EventLog<RuntimeEvent>();
   /** What is being made or run at the moment: a disposal waits for it. */
   readonly #work = new Set<Promise<unknown>>();
   #facts: Promise<Facts> | undefined;
   #disposed = false;
+  /** What ephemeral runtimes have left that were killed together with their keepers. */
+  #cleaning: Promise<void> | undefined;
 
   constructor(
     host: Host,
-    { driver, registries, volumes = {} }: Pick<RuntimeOptions, 'driver' | 'registries' | 'volumes'> = {},
+    {
+      driver,
+      registries,
+      volumes = {},
+      ephemeral = false,
+    }: Pick<RuntimeOptions, 'driver' | 'registries' | 'volumes' | 'ephemeral'> = {},
   ) {
     this.#host = host;
+    const { dataDirectory: root, stateDirectory: state } = host.environment;
+    const newId = () => Buffer.from(host.random(32)).toString('hex');
+    const { plugins, ...limits } = volumes;
+    const lifetime = ephemeral ? new Life(host, { id: newId(), root, state, driver, plugins }) : undefined;
+    this.#lifetime = lifetime;
     const facts = () => {
       this.#facts ??= probeFacts(host).catch((error: unknown) => {
         this.#facts = undefined; // the next one may have what we were short of
@@ -85,28 +103,38 @@ export class Runtime implements AsyncDisposable {
     };
     const tell = (event: RuntimeEvent): void => this.#events.tell(event);
     const unpacked = new UnpackedLayers({ host, facts, driver });
-    this.images = new Images({ directory: host.environment.dataDirectory, registries, unpacked, tell });
-    const { plugins, ...limits } = volumes;
+    this.images = new Images({ directory: root, registries, unpacked, tell, lifetime });
     const maps = async () => usualMaps(await facts()).stored;
-    this.volumes = new Volumes({ host, maps, limits, plugins, tell });
+    this.volumes = new Volumes({ host, maps, limits, plugins, tell, lifetime });
+    this.#unpacked = unpacked;
     this.#home = {
       host,
       facts,
       images: imagePort(this.images, { driver }),
       volumes: volumePort(this.volumes, host),
-      newId: () => Buffer.from(host.random(32)).toString('hex'),
+      newId: () => {
+        const id = newId();
+        lifetime?.noteContainer(id);
+        return id;
+      },
       adopt: (container) => {
         this.#mustExist();
         this.#containers.add(container);
       },
-      forget: (container) => void this.#containers.delete(container),
+      forget: (container) => {
+        this.#containers.delete(container);
+        this.#names.delete(container.name);
+      },
       tell,
     };
   }
 
   /** Makes a container, which waits for its `start()`. */
   readonly createContainer = (options: ContainerOptions): Promise<Container> =>
-    this.#follow(async () => Container.create(this.#home, anObject(options)));
+    this.#follow(async () => {
+      const whole = anObject(options);
+      return this.#named(whole, () => Container.create(this.#home, whole));
+    });
 
   /** Runs a command in a container of its own, to its end. Rejects with ExitError unless `reject: false`. */
   readonly run = (
@@ -114,12 +142,11 @@ export class Runtime implements AsyncDisposable {
     command?: readonly string[],
     more?: RunOptions,
   ): Promise<Result> =>
-    this.#follow(async () =>
-      runContainer(
-        this.#home,
-        typeof options === 'string' ? { image: options, ...(command && { command }), ...more } : anObject(options),
-      ),
-    );
+    this.#follow(async () => {
+      const whole =
+        typeof options === 'string' ? { image: options, ...(command && { command }), ...more } : anObject(options);
+      return this.#named(whole, () => runContainer(this.#home, whole));
+    });
 
   /** The containers that are there, in the order they were made. */
   async containers({ labels = {}, status }: ContainerFilter = {}): Promise<ContainerInfo[]> {
@@ -162,9 +189,44 @@ export class Runtime implements AsyncDisposable {
     try {
       await Promise.all([...this.#containers].map((container) => container.remove({ force: true })));
       await Promise.allSettled(this.#work);
+      await this.#cleaning;
+      await this.#reap();
     } finally {
       this.#events.end();
     }
+  }
+
+  /** A name is of one container at a time. What is wrong with it is told by who checks the options. */
+  async #named<T>({ name }: { readonly name?: string | undefined }, work: () => Promise<T>): Promise<T> {
+    if (typeof name !== 'string') return work();
+    if (this.#names.has(name)) {
+      throw new RuntsError('ERR_EXISTS', `there is a container ${JSON.stringify(name)} already`, {
+        origin: '/name',
+        hint: 'Remove that one first, or take another name.',
+      });
+    }
+    const mine = Symbol(name);
+    this.#names.set(name, mine);
+    try {
+      return await work();
+    } catch (error) {
+      // One that was made has given its name back when it was removed, perhaps to another.
+      if (this.#names.get(name) === mine) this.#names.delete(name);
+      throw error;
+    }
+  }
+
+  /** What an ephemeral one has made goes, but for what others use. */
+  async #reap(): Promise<void> {
+    const { host, facts } = this.#home;
+    const { images, volumes } = this;
+    const removed = (id: string) =>
+      this.#events.tell({ type: 'volume', action: 'remove', id, at: new Date(host.clock.now()) });
+    const scene = { host, facts, images, volumes, unpacked: this.#unpacked, removed };
+    await this.#lifetime?.end(async (made) => {
+      const { reap } = await import('./ephemeral/reap.ts');
+      await reap(scene, this.#lifetime!.id, made);
+    });
   }
 
   #mustExist(): void {
@@ -173,7 +235,12 @@ export class Runtime implements AsyncDisposable {
 
   async #follow<T>(work: () => Promise<T>): Promise<T> {
     this.#mustExist();
-    const working = work();
+    // Nobody waits for it, nor for what it has against it.
+    this.#cleaning ??= cleanUp(this.#host.environment.dataDirectory).catch(() => undefined);
+    const working = (async () => {
+      await this.#lifetime?.begin();
+      return work();
+    })();
     this.#work.add(working);
     try {
       return await working;
@@ -181,6 +248,13 @@ export class Runtime implements AsyncDisposable {
       this.#work.delete(working);
     }
   }
+}
+
+/** What ephemeral runtimes have left that were killed together with their keepers. */
+async function cleanUp(root: string): Promise<void> {
+  if ((await ephemeralRuntimes(root)).length === 0) return;
+  const { reapAllEnded } = await import('./ephemeral/reap.ts');
+  await reapAllEnded(root);
 }
 
 /** A runtime of one's own. */
@@ -196,16 +270,19 @@ export function createRuntime(options: RuntimeOptions = {}): Runtime {
     return value === undefined || message === undefined ? [] : [{ path: `/${name}`, message }];
   });
   if (issues.length > 0) throw specError('cannot make a runtime of these options', issues);
-  if (options.ephemeral === false) {
-    throw new RuntsError('ERR_UNSUPPORTED', 'cannot make a runtime whose containers outlive it: there are none yet', {
-      hint: 'Leave `ephemeral` away. `runts create` and `runts start` make containers that stay.',
-    });
-  }
   const host = createHost();
   const { root = host.environment.dataDirectory, state = host.environment.stateDirectory } = options;
-  const { driver, registries = {}, volumes } = options;
+  const { driver, registries = {}, volumes, ephemeral } = options;
   const environment = { ...host.environment, dataDirectory: root, stateDirectory: state };
-  return new Runtime({ ...host, environment }, { driver, registries: checkRegistries(registries), volumes });
+  return new Runtime(
+    { ...host, environment },
+    {
+      driver,
+      registries: checkRegistries(registries),
+      volumes,
+      ephemeral,
+    },
+  );
 }
 
 function anObject<T>(options: T): T {

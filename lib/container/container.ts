@@ -13,6 +13,7 @@ import { tags } from '../plan/plan.ts';
 import type { ExecOptions } from '../spec/exec-options.ts';
 import type { ContainerOptions, Limits, RunOptions } from '../spec/options.ts';
 import { sentSignal } from '../spec/signals.ts';
+import { type Address, addressOf } from './address.ts';
 import { becomeReady, timedOut, untilAborted } from './become-ready.ts';
 import { type CopyOptions, copyFrom, copyTo, type Living } from './copy.ts';
 import type { ContainerEvent } from './events.ts';
@@ -244,6 +245,11 @@ export class Container implements AsyncDisposable {
   /** What it wrote, line by line; with `follow` until it ends. */
   logs(options: LogOptions = {}): AsyncIterable<LogLine> {
     return this.#book.read(options);
+  }
+
+  /** Where this process reaches a port of it. ERR_UNSUPPORTED where its network is not the host's. */
+  address(port: number): Address {
+    return addressOf(this.name, this.#prepared.spec, port);
   }
 
   /** Tells a container with a terminal that its window has another size. */

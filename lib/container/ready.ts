@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { RuntsError, specError } from '../errors.ts';
 import { checkExec } from '../spec/exec-options.ts';
 import type { Container } from './container.ts';
+import { answers, type HttpRequest, listens } from './ready-network.ts';
 
 /** Fulfilled once the container does its work. The signal says that nobody waits any more. */
 export type Ready = (container: Container, signal: AbortSignal) => Promise<void>;
@@ -38,6 +39,16 @@ export const ready = {
         await sleep(ms, undefined, { signal });
       }
     };
+  },
+
+  /** Something in it listens at a TCP port: that of its own network, or of the host's where it shares that. */
+  port(port: number): Ready {
+    return listens(port);
+  },
+
+  /** A server in it answers a GET request with this status (200). It must share the host's network: ERR_UNSUPPORTED. */
+  http(request: HttpRequest): Ready {
+    return answers(request);
   },
 
   /** The container's command ends, with this exit code (0): for one that prepares something. */

@@ -10,6 +10,8 @@ import { deliver, died, nextMilestone, unexpected } from './progress.ts';
 import { Channel, endSession } from './session.ts';
 import { Undo, withReleaseErrors } from './undo.ts';
 
+export type { Heir } from '../plan/keeper.ts';
+
 /** Something that survives us and cleans up: when it is told to, or when it sees that nobody is left to tell it. */
 export interface Keeper {
   /** Cleans up now. Every call waits for the same work. */

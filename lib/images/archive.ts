@@ -1,4 +1,4 @@
-import type { Stats } from 'node:fs';
+import { constants, type Stats } from 'node:fs';
 import { type FileHandle, mkdtemp, open, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -124,8 +124,14 @@ async function decompress(handle: FileHandle, temporary: string): Promise<FileHa
   }
 }
 
-/** A file that has no name any more, so that it goes with its handle, however this process ends. */
+// No constant of Node's.
+const oTmpfile = 0o20000000 | constants.O_DIRECTORY;
+
+/** A file that has no name, so that it goes with its handle, however this process ends. */
 async function unnamedFile(temporary: string): Promise<FileHandle> {
+  const unnamed = await open(temporary, oTmpfile | constants.O_RDWR, 0o600).catch(() => undefined);
+  if (unnamed !== undefined) return unnamed;
+  // Not every file system has such files.
   const directory = await mkdtemp(join(temporary, 'runts-image-'));
   try {
     return await open(join(directory, 'archive.tar'), 'wx+', 0o600);

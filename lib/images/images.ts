@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { RuntsError } from '../errors.ts';
+import type { Lifetime } from '../host/lifetime.ts';
 import type { CommitOptions } from './commit.ts';
 import type { ContainerName, FoundContainer } from './container.ts';
 import { Events, type ImageEvent } from './events.ts';
@@ -61,6 +62,8 @@ export interface ImagesOptions {
   readonly unpacked?: UnpackedLayers | undefined;
   /** Hears of what `events()` tells. */
   readonly tell?: ((event: ImageEvent) => void) | undefined;
+  /** What is made by way of this object goes with it; undefined: it stays. */
+  readonly lifetime?: Lifetime | undefined;
 }
 
 /** The images of a data directory. What its methods need is loaded when they are called: few programs call many. */
@@ -70,9 +73,11 @@ export class Images {
   readonly #unpacked: UnpackedLayers | undefined;
   readonly #events = new Events<ImageEvent>();
   readonly #listener: ImagesOptions['tell'];
+  readonly #lifetime: Lifetime | undefined;
   #store: Promise<ImageStore> | undefined;
 
-  constructor({ directory, registries, unpacked, tell }: ImagesOptions) {
+  constructor({ directory, registries, unpacked, tell, lifetime }: ImagesOptions) {
+    this.#lifetime = lifetime;
     this.#directory = directory;
     this.#registries = registries;
     this.#unpacked = unpacked;
@@ -287,15 +292,13 @@ export class Images {
 
   /** Unpacked layers go with the images and containers that they are for. */
   async #collectLayers(): Promise<void> {
-    const store = await this.store();
-    const since = await store.leasedSince();
-    const needed = async () => (await store.list()).map(({ document }) => document.diffIds);
-    await this.#unpacked?.collect(needed, since);
+    const { collectLayers } = await import('./reap.ts');
+    await collectLayers(await this.store(), this.#unpacked);
   }
 
   async #open(): Promise<ImageStore> {
     const { ImageStore } = await import('./store/store.ts');
-    return ImageStore.open(join(this.#directory, 'images'));
+    return ImageStore.open(join(this.#directory, 'images'), this.#lifetime);
   }
 
   async #container(container: ContainerName): Promise<FoundContainer> {

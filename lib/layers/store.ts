@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rename } from 'node:fs/promises';
 import { setTimeout } from 'node:timers/promises';
 import { RuntsError } from '../errors.ts';
@@ -11,6 +11,7 @@ import { type LayerFile, layerFileName, readLayerFile, syncNames, writeLayerFile
 import { type UnpackLimits, unpackLimits } from './limits.ts';
 import { Remembered } from './remembered.ts';
 import { givesOwners, type Inherited, type TranslatorOptions } from './translate.ts';
+import { Turns } from './turns.ts';
 import type { Owner } from './union.ts';
 import { type UnmadeDevice, UnmadeDevices } from './unmade.ts';
 import { LayerView, type ViewedLayer } from './view.ts';
@@ -64,6 +65,8 @@ const idMax = 65535;
 /** Layers that are unpacked at once: more only wait for the disk. */
 const extractionsMax = 3;
 const lockPauseMsMax = 20;
+/** Of a layer that is being made. */
+const partialPrefix = '.partial-';
 /** How many layers are known without reading what they are; and how many images, by their layers, with what was read of them. */
 const layersMax = 512;
 const viewsMax = 32;
@@ -174,12 +177,35 @@ export class LayerStore {
       const names = (await readdir(this.directory)).filter((name) => /^[0-9a-f]{64}/.test(name) && this.#isOurs(name));
       const unused = names.filter((name) => !used.has(name));
       // Out of everybody's sight; the removal itself may take long.
-      for (const name of unused) await rename(`${this.directory}/${name}`, `${this.directory}/.removed-${name}`);
+      for (const name of unused) await this.#hide(name);
       return unused;
     });
+    await this.#hideAbandoned();
     const left = (await readdir(this.directory)).filter((name) => name.startsWith('.removed-') && this.#isOurs(name));
     if (left.length > 0) await removeTrees(this.#host, this.directory, left, this.#options.maps);
     return doomed;
+  }
+
+  /** Out of everybody's sight. */
+  async #hide(name: string): Promise<void> {
+    const random = randomBytes(6).toString('hex');
+    const hidden = `.removed-${random}.${name.replace(partialPrefix, '')}`;
+    await rename(`${this.directory}/${name}`, `${this.directory}/${hidden}`);
+  }
+
+  /** Whoever makes a layer has its lock: without, what there is of it was left by a process that was killed. */
+  async #hideAbandoned(): Promise<void> {
+    for (const name of (await readdir(this.directory)).filter((each) => each.startsWith(partialPrefix))) {
+      const lock = await this.#host.files
+        .lock(`${this.directory}/locks/${name.slice(partialPrefix.length)}`)
+        .catch(() => undefined);
+      if (lock === undefined) continue;
+      try {
+        if (this.#isOurs(name)) await this.#hide(name);
+      } finally {
+        lock.close();
+      }
+    }
   }
 
   /** Keeps layers from being collected while it is noted who uses them. */
@@ -194,7 +220,9 @@ export class LayerStore {
 
   /** Whether it has owners that we may remove the files of. */
   #isOurs(name: string): boolean {
-    return name.endsWith(this.#suffix) && (this.#suffix !== '' || !name.replace(/^\.removed-/, '').includes('-'));
+    return (
+      name.endsWith(this.#suffix) && (this.#suffix !== '' || !name.replace(/^\.(removed|partial)-/, '').includes('-'))
+    );
   }
 
   async #existing(
@@ -238,7 +266,7 @@ export class LayerStore {
 
   async #make(job: Job, { onProgress }: EnsureOptions): Promise<StoredLayer> {
     const { layer, index, count, name, chain, below, budget, signal } = job;
-    const temporary = `.partial-${name}`;
+    const temporary = `${partialPrefix}${name}`;
     const place = `${this.directory}/${temporary}`;
     const remove = (): Promise<void> => removeTrees(this.#host, this.directory, [temporary], this.#options.maps);
     // Left by a process that was killed.
@@ -340,28 +368,6 @@ interface Job {
   readonly below: readonly Promise<StoredLayer>[];
   readonly budget: Budget;
   readonly signal: AbortSignal;
-}
-
-/** So many at once, in the order in which they asked: a layer may wait for lower ones, which have their turn before it. */
-class Turns {
-  #free: number;
-  readonly #waiting: (() => void)[] = [];
-
-  constructor(free: number) {
-    this.#free = free;
-  }
-
-  async take<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free--;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    try {
-      return await work();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#free++;
-      else next();
-    }
-  }
 }
 
 /** Layers may name a directory by a link that a lower one has: it is the link's directory that they mean. */

@@ -8,6 +8,15 @@ import type { IdMap, Maps, Segment } from './plan.ts';
 export interface Cleanup {
   readonly trees: readonly { readonly directory: number; readonly name: string }[];
   readonly cgroups: readonly { readonly directory: number; readonly name: string }[];
+  /** What the keeper becomes in the end, for work that takes more than ops. */
+  readonly heir?: Heir | undefined;
+}
+
+/** A program of the host. */
+export interface Heir {
+  readonly file: string;
+  readonly argv: readonly string[];
+  readonly env: readonly string[];
 }
 
 /** The sync point at which a keeper says that it is ready. */
@@ -16,7 +25,7 @@ export const keeperTag = 4;
 const origin = 'keeper';
 
 /** The program of a keeper: waits for a word or for the end of its owner, then kills and removes. */
-export function keeperProgram({ trees, cgroups }: Cleanup, { mapped }: { readonly mapped: boolean }): Segment {
+export function keeperProgram({ trees, cgroups, heir }: Cleanup, { mapped }: { readonly mapped: boolean }): Segment {
   const p = new Builder();
   const count = Math.max(-1, ...[...trees, ...cgroups].map(({ directory }) => directory)) + 1;
   const directories = Array.from({ length: count }, (_, i) => p.input(`directory${i}`));
@@ -27,7 +36,8 @@ export function keeperProgram({ trees, cgroups }: Cleanup, { mapped }: { readonl
   p.op('until_hangup', {}, origin);
   for (const { directory, name } of cgroups) p.op('kill_cgroup', { parent: directories[directory]!, name }, origin);
   for (const { directory, name } of trees) p.op('remove_tree', { root: directories[directory]!, path: name }, origin);
-  p.op('halt', {}, origin);
+  if (heir === undefined) p.op('halt', {}, origin);
+  else p.op('exec', { files: [heir.file], argv: heir.argv, env: heir.env }, origin);
   return p.segment();
 }
 

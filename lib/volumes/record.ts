@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import type { GoesWith } from '../host/lifetime.ts';
 
 export type Scope = 'local' | 'global';
 
@@ -16,6 +17,9 @@ export interface VolumeRecord {
   readonly anonymous: boolean;
   /** Its driver has not said yet that it is there: if nobody has its lock, whoever made it is gone. */
   readonly making?: true;
+  readonly goesWith?: GoesWith;
+  /** Its driver had it before anybody here asked for it: it is the driver's to remove. */
+  readonly found?: true;
 }
 
 export const recordFileName = 'volume.json';

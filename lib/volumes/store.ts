@@ -4,6 +4,7 @@ import { RuntsError } from '../errors.ts';
 import type { Handle, Host } from '../host/host.ts';
 import { privateDirectory } from '../host/image.ts';
 import { removeTrees } from '../host/layers.ts';
+import { alsoWith, type Lifetime } from '../host/lifetime.ts';
 import type { Maps } from '../plan/plan.ts';
 import { hasOwn } from '../spec/own.ts';
 import { replaceSynced, syncDirectory, systemError, writeSynced } from './files.ts';
@@ -18,6 +19,8 @@ export interface StoreOptions {
   /** The ids whose files are in the volumes, where they are not ours to remove. */
   readonly maps: () => Promise<Maps | undefined>;
   readonly limits?: VolumeLimits | undefined;
+  /** What is made goes with it; undefined: it stays. */
+  readonly lifetime?: Lifetime | undefined;
 }
 
 /** A volume, its name held against everybody else. */
@@ -30,6 +33,8 @@ export interface Held {
   use(container: string): Promise<OwnUse>;
   /** Lets others at other volumes; this one stays ours alone until the work on it has ended. */
   letOthers(): void;
+  /** Writes another record of it. */
+  change(record: VolumeRecord): Promise<void>;
   /** Takes it out of the store. What was in it goes later, by `sweep`. */
   take(): Promise<void>;
 }
@@ -85,6 +90,17 @@ export class VolumeStore {
     });
   }
 
+  /** The names of volumes that killed processes had. */
+  async abandoned(): Promise<readonly string[]> {
+    return this.#turn(async () => {
+      const found: string[] = [];
+      for (const { name } of await this.list()) {
+        if ((await findUses(`${this.directory}/${name}/uses`, 'look')).ended.length > 0) found.push(name);
+      }
+      return found;
+    });
+  }
+
   /** Limits for everybody who uses this store, from now on; what is there stays. */
   async setLimits(limits: VolumeLimits): Promise<void> {
     checkLimits(limits);
@@ -96,13 +112,16 @@ export class VolumeStore {
    * asked: until it has ended the volume is nobody's to use, and when it fails there is none.
    */
   async add(
-    record: VolumeRecord,
+    wanted: VolumeRecord,
     make?: () => Promise<Partial<VolumeRecord>>,
   ): Promise<{ readonly record: VolumeRecord; readonly isNew: boolean }> {
-    const { name } = record;
+    const { name } = wanted;
     checkVolumeName(name);
+    const { lifetime } = this.#options;
+    await lifetime?.begin();
+    const record = { ...wanted, ...(lifetime !== undefined && { goesWith: [lifetime.id] }) };
     return this.#work(name, `make the volume ${name}`, async (held, lockDirectory) => {
-      if (held !== undefined) return { record: held.record, isNew: false };
+      if (held !== undefined) return { record: await this.#wantedToo(held), isNew: false };
       await this.#mustHaveRoom(record);
       const directory = await this.#place(make === undefined ? record : { ...record, making: true });
       if (make === undefined) return { record, isNew: true };
@@ -116,6 +135,12 @@ export class VolumeStore {
         throw error;
       }
     });
+  }
+
+  /** Whether it stays at least as long as what is made here. */
+  staysFor({ goesWith }: VolumeRecord): boolean {
+    const { lifetime } = this.#options;
+    return goesWith === undefined || (lifetime !== undefined && goesWith.includes(lifetime.id));
   }
 
   /** Works on a volume as nobody else does. ERR_NOT_FOUND where there is none. */
@@ -132,8 +157,16 @@ export class VolumeStore {
     );
   }
 
+  /** The names of what is no volume: what is left of one whose maker or remover was killed, perhaps. */
+  async strays(): Promise<readonly string[]> {
+    const names = await readdir(this.directory).catch(() => []);
+    const known = new Set((await this.list()).filter(({ making }) => making === undefined).map(({ name }) => name));
+    return names.filter((name) => !name.startsWith('.') && !known.has(name));
+  }
+
   /** Removes what was taken out of the store, by whomever. Also what is left of processes that were killed. */
   async sweep(): Promise<void> {
+    await this.#turn(() => this.#hideUnborn());
     const lock = await untilGiven(() => tryLock(`${this.directory}/.sweep`), {
       what: 'what is left of volumes',
       deadlineMs: volumeMs,
@@ -211,6 +244,7 @@ export class VolumeStore {
       uses,
       use: (container) => addUse(`${directory}/uses`, container),
       letOthers,
+      change: (changed) => replaceSynced(`${directory}/${recordFileName}`, JSON.stringify(changed)),
       take: () => this.#takeAway(record.name),
     };
   }
@@ -247,11 +281,27 @@ export class VolumeStore {
     this.#isThere = true;
   }
 
-  /** Makes all of it under another name first. What has such a name while we have the lock was left by a killed process. */
-  async #place(record: VolumeRecord): Promise<string> {
+  /** One that goes with others, and was asked for here: it stays as long as what is made here. */
+  async #wantedToo(held: Held): Promise<VolumeRecord> {
+    const { record } = held;
+    if (this.staysFor(record)) return record;
+    const { goesWith, ...rest } = record;
+    const both = alsoWith(goesWith, this.#options.lifetime?.id);
+    const changed = { ...rest, ...(both !== undefined && { goesWith: both }) };
+    await held.change(changed);
+    return changed;
+  }
+
+  /** What is being made has another name first: what has such a name while we have the lock was left by a killed process. */
+  async #hideUnborn(): Promise<void> {
     for (const left of (await readdir(this.directory)).filter((name) => name.startsWith('.new-'))) {
       await rename(`${this.directory}/${left}`, `${this.directory}/.removed-${left.slice('.new-'.length)}`);
     }
+  }
+
+  /** Makes all of it under another name first. */
+  async #place(record: VolumeRecord): Promise<string> {
+    await this.#hideUnborn();
     const random = randomBytes(8).toString('hex');
     const temporary = `${this.directory}/.new-${random}`;
     const directory = `${this.directory}/${record.name}`;

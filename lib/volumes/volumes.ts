@@ -1,5 +1,6 @@
 import { RuntsError, specError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
+import type { Lifetime } from '../host/lifetime.ts';
 import { messageOf } from '../host/undo.ts';
 import type { Maps } from '../plan/plan.ts';
 import { anyText, closed, fine, isObject, issuesOf, record as recordOf } from '../spec/shape.ts';
@@ -30,6 +31,8 @@ export interface VolumesOptions {
   readonly plugins?: readonly string[] | undefined;
   /** Hears of volumes that come and go. */
   readonly tell?: ((event: VolumeEvent) => void) | undefined;
+  /** What is made by way of this object goes with it; undefined: it stays. */
+  readonly lifetime?: Lifetime | undefined;
 }
 
 /** A volume was made, or removed. */
@@ -58,10 +61,10 @@ export class Volumes {
   readonly #drivers: Drivers;
   readonly #listener: VolumesOptions['tell'];
 
-  constructor({ host, maps, limits, plugins = [], tell }: VolumesOptions) {
+  constructor({ host, maps, limits, plugins = [], tell, lifetime }: VolumesOptions) {
     this.#host = host;
     this.#maps = maps;
-    this.store = new VolumeStore({ host, maps, limits });
+    this.store = new VolumeStore({ host, maps, limits, lifetime });
     this.#drivers = new Drivers(placesOf(plugins));
     this.#listener = tell;
   }
@@ -186,7 +189,8 @@ export class Volumes {
 
   /** The record of a volume that a container asks for: made by the local driver where nobody has one of this name. */
   async ensure(name: string, { anonymous }: { readonly anonymous: boolean }): Promise<void> {
-    if ((await this.store.get(name)) !== undefined) return;
+    const known = await this.store.get(name);
+    if (known !== undefined && this.store.staysFor(known)) return;
     const found = anonymous ? undefined : await this.#elsewhere(name);
     const driver = found?.driver.name ?? localDriver;
     const created = new Date(this.#host.clock.now()).toISOString();
@@ -210,9 +214,11 @@ export class Volumes {
       return this.store.add(record);
     }
     const driver = await this.#drivers.get(record.driver);
-    return this.store.add(record, async () => {
-      // What it has already, by another program, is not made again.
-      if ((await driver.get?.(name)) === undefined) await driver.create({ name, options });
+    const isKnown = (await this.store.get(name)) !== undefined;
+    // What it has already, by another program, is not made again.
+    const isFound = !isKnown && (await driver.get?.(name)) !== undefined;
+    return this.store.add({ ...record, ...(isFound && { found: true }) }, async () => {
+      if (!isFound) await driver.create({ name, options });
       return { scope: driver.scope ?? 'local' };
     });
   }
@@ -220,17 +226,7 @@ export class Volumes {
   async #remove(held: Held, force: boolean): Promise<void> {
     const { record, uses } = held;
     if (uses.live.length > 0) throw inUse(record.name, uses.live);
-    if (record.driver !== localDriver) {
-      held.letOthers();
-      try {
-        const driver = await this.#drivers.get(record.driver);
-        await forgetEnded(driver, held);
-        await driver.remove({ name: record.name, options: record.options });
-      } catch (error) {
-        if (!force) throw error;
-      }
-    }
-    await held.take();
+    await removeHeld(this, held, { force });
   }
 
   /** A volume that a plugin has, and we do not know. */
@@ -273,6 +269,26 @@ export class Volumes {
       [Symbol.asyncDispose]: () => this.remove(name, { force: true }),
     };
   }
+}
+
+/** Removes a volume that nobody uses; with `force` also where its driver fails. `keep`: its driver goes on having it. */
+export async function removeHeld(
+  volumes: Pick<Volumes, 'driverOf'>,
+  held: Held,
+  { force, keep = false }: { readonly force: boolean; readonly keep?: boolean },
+): Promise<void> {
+  const { record } = held;
+  if (record.driver !== localDriver) {
+    held.letOthers();
+    try {
+      const driver = await volumes.driverOf(record);
+      if (driver !== undefined) await forgetEnded(driver, held);
+      if (!keep) await driver?.remove({ name: record.name, options: record.options });
+    } catch (error) {
+      if (!force) throw error;
+    }
+  }
+  await held.take();
 }
 
 /** Uses of processes that were killed are over: their driver has not heard of it yet, and counts them still. */

@@ -1,4 +1,4 @@
-import { expect } from 'vitest';
+import { describe, expect } from 'vitest';
 import { createContainer, type Ready, ready } from '../../lib/index.ts';
 import { testIf } from '../support/requires.ts';
 
@@ -65,4 +65,52 @@ test('malformed conditions are told when they are made', () => {
   expect(() => ready.log(5 as unknown as string)).toThrow(/RegExp/);
   expect(() => ready.log('x', { times: 0 })).toThrow(/times/);
   expect(() => ready.exec([])).toThrow(/command/);
+});
+
+/** A server of this test's own, in a Node that a container of the host's programs has. */
+const server = (address: string, delayMs: number) => `
+  const answer = (request, response) => response.writeHead(request.url === '/up' ? 204 : 404).end();
+  setTimeout(() => {
+    const server = require('node:http').createServer(answer);
+    server.listen(0, ${JSON.stringify(address)}, () => console.log('port', server.address().port));
+  }, ${delayMs});
+`;
+
+describe('a port', () => {
+  test('of a network of its own is open once something listens there, and is not before', async () => {
+    await using silent = await createContainer({ host: true, command: ['sleep', '1000'] });
+    await silent.start();
+    await expect(ready.port(4711)(silent, AbortSignal.timeout(200))).rejects.toThrow();
+    const listen = `require('node:net').createServer().listen(4711, '127.0.0.1')`;
+    await using listening = await createContainer({
+      host: true,
+      command: [process.execPath, '-e', listen],
+      ready: ready.port(4711),
+    });
+    await listening.start({ timeout: 20_000 });
+    expect(listening.status).toBe('running');
+    expect(() => listening.address(4711)).toThrow(expect.objectContaining({ code: 'ERR_UNSUPPORTED' }));
+  });
+
+  test('of the network of the host: by its address, and by what a server answers', async () => {
+    await using container = await createContainer({
+      host: true,
+      network: 'host',
+      command: [process.execPath, '-e', server('127.0.0.1', 100)],
+      ready: ready.log(/^port \d+$/),
+    });
+    await container.start({ timeout: 20_000 });
+    let port = 0;
+    for await (const { text } of container.logs()) port = Number(text.slice('port '.length));
+    expect(container.address(port)).toEqual({ host: '127.0.0.1', port });
+    const signal = AbortSignal.timeout(20_000);
+    await ready.all(ready.port(port), ready.http({ port, path: '/up', status: 204 }))(container, signal);
+    await expect(ready.http({ port, path: '/up' })(container, AbortSignal.timeout(300))).rejects.toThrow();
+  });
+
+  test('that cannot be one is refused at once', () => {
+    for (const wrong of [() => ready.port(0), () => ready.port(65536), () => ready.http({ port: 80, path: 'up' })]) {
+      expect(wrong).toThrow(expect.objectContaining({ code: 'ERR_SPEC' }));
+    }
+  });
 });

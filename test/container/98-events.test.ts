@@ -71,11 +71,25 @@ test('containers are found by name, id, label and state', async () => {
   expect(await runtime.container(b.id)).toBe(b);
   expect(await runtime.container(b.id.slice(0, 20))).toBe(b);
   await expect(runtime.container('c')).rejects.toMatchObject({ code: 'ERR_NOT_FOUND' });
-  await make('a', {});
-  await expect(runtime.container('a')).rejects.toMatchObject({ code: 'ERR_SPEC' });
 });
 
-test('containers that outlive their runtime are refused, not promised', () => {
-  expect(() => createRuntime({ ephemeral: false })).toThrow(expect.objectContaining({ code: 'ERR_UNSUPPORTED' }));
+test('a name is of one container at a time, also while it is being made', async () => {
+  await using runtime = ownRuntime();
+  const make = () => runtime.createContainer({ host: true, command: ['sleep', '1000'], name: 'one' });
+  const made = await Promise.allSettled([make(), make()]);
+  const refused = made.filter((each) => each.status === 'rejected').map(({ reason }) => reason);
+  expect(refused).toEqual([expect.objectContaining({ code: 'ERR_EXISTS', origin: '/name' })]);
+  await (await runtime.container('one')).remove();
+  const again = await make();
+  expect(await runtime.container('one')).toBe(again);
+  await again.remove();
+  // What fails gives its name back.
+  await expect(
+    runtime.createContainer({ rootfs: '/nowhere/at/all', command: ['true'], name: 'one' }),
+  ).rejects.toThrow();
+  await (await make()).remove();
+});
+
+test('whether a runtime is ephemeral is yes or no', () => {
   expect(() => createRuntime({ ephemeral: 'yes' as never })).toThrow(expect.objectContaining({ code: 'ERR_SPEC' }));
 });

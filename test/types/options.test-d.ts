@@ -1,5 +1,6 @@
 // What must compile, and, under @ts-expect-error, what must not. Nothing here is run: types.test.ts type-checks it.
 import {
+  type Address,
   type Container,
   type ContainerInfo,
   type ContainerOptions,
@@ -8,11 +9,14 @@ import {
   type ErrorCode,
   ExitError,
   type LogLine,
+  type Ready,
   type Result,
   type RuntimeEvent,
   RuntsError,
+  ready,
   run,
   type Stats,
+  type Volume,
 } from 'runts';
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
@@ -123,6 +127,26 @@ async function heard(): Promise<void> {
   assert<Same<Awaited<ReturnType<typeof runtime.container>>, Container>>();
 }
 
+// ---- networks, and what goes with its scope ----------------------------------------------------------------------------
+
+async function reached(container: Container): Promise<void> {
+  assert<Same<ReturnType<typeof container.address>, Address>>();
+  const conditions: Ready[] = [ready.port(80), ready.http({ port: 80, path: '/' })];
+  conditions.push(ready.all(ready.http({ port: 80, path: '/', status: 204 }), ready.log('up')));
+  // @ts-expect-error: a number
+  ready.port('80');
+  // @ts-expect-error: a path is wanted
+  ready.http({ port: 80 });
+  // Everything that is owned goes with its scope.
+  await using runtime = createRuntime({ ephemeral: true });
+  await using volume: Volume = await runtime.volumes.create({ name: 'a' });
+  await using made = await runtime.createContainer({
+    host: true,
+    mounts: [{ type: 'volume', source: volume, target: '/a' }],
+  });
+  void [made, conditions];
+}
+
 export {
   bind,
   bundle,
@@ -135,6 +159,7 @@ export {
   line,
   none,
   notHost,
+  reached,
   results,
   rootfs,
   size,

@@ -62,8 +62,9 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   images: [...leaf, 'host', 'node', 'layers'],
   volumes: [...leaf, 'plan', 'host', 'node', 'layers'],
   node: [...leaf, 'hints', 'host'],
+  ephemeral: [...leaf, 'plan', 'host', 'node', 'images', 'volumes'],
   container: [...leaf, 'plan', 'host', 'node', 'layers', 'images'],
-  runtime: [...leaf, 'plan', 'host', 'node', 'images', 'volumes', 'container'],
+  runtime: [...leaf, 'plan', 'host', 'node', 'images', 'volumes', 'ephemeral', 'container'],
   unsafe: [...leaf, 'host', 'node'],
   index: [...leaf, 'host', 'images', 'volumes', 'container', 'runtime'],
 };
@@ -107,7 +108,7 @@ const entries: Readonly<Record<string, string>> = {
 };
 
 test('every file of lib is imported by another, or is an entry', () => {
-  const reached = new Set([...imports, ...importsOf('bin/runts.js')].map(({ to }) => to));
+  const reached = new Set([...imports, ...importsOf('bin/runts.js'), ...importsOf('bin/reap.js')].map(({ to }) => to));
   expect(lib.filter((path) => !reached.has(path) && !(path in entries))).toEqual([]);
 });
 
@@ -207,6 +208,10 @@ const testedElsewhere: readonly (readonly [start: string, folder: string, why: s
   ['lib/plan/files.ts', 'test/container', 'files are copied to and from a container'],
   ['lib/layers/copy-in.ts', 'test/container', 'files are copied to and from a container'],
   ['lib/layers/copy-out.ts', 'test/container', 'files are copied to and from a container'],
+  ['lib/volumes/reap.ts', 'test/lifetime', 'it is for owners that were killed'],
+  ['lib/ephemeral/', 'test/lifetime', 'it is for owners that were killed'],
+  ['lib/host/lifetime.ts', 'test/lifetime', 'what goes with whom, several runtimes show'],
+  ['lib/node/heir.ts', 'test/lifetime', 'it is for owners that were killed'],
   ['lib/container/', 'test/container', 'through the public entry, as users do'],
   ['lib/runtime.ts', 'test/container', 'through the public entry, as users do'],
   ['lib/node/arguments.ts', 'test/addon', 'through runts/unsafe'],

@@ -13,7 +13,7 @@ import { readWhole } from './read.ts';
 export interface CollectOptions {
   /** Digests of manifests that are in use although no reference leads to them: those of containers. */
   readonly inUse?: Iterable<string> | undefined;
-  /** Blobs that are known to have been of an image that was removed: they need not be of any age. */
+  /** Blobs, whole or not, that are known to have been of an image that was removed: they need not be of any age. */
   readonly removed?: ReadonlySet<string> | undefined;
   /**
    * Blobs that nothing refers to stay while they are younger: another tool may be writing its image, without a lease.
@@ -47,7 +47,7 @@ export async function collectBlobs(
   for (const digest of await reachable(place, inUse)) marked.add(digest);
   const leased = (await oldestLease(place)) ?? Number.POSITIVE_INFINITY;
   const removed: string[] = [];
-  let bytes = await removePartials(place, await readdir(place.ingest), now - partialMs);
+  let bytes = await removePartials(place, await readdir(place.ingest), { before: now - partialMs, known });
   for (const digest of await storedDigests(place)) {
     if (marked.has(digest)) continue;
     const path = place.blob(digest);

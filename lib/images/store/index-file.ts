@@ -1,4 +1,5 @@
 import { RuntsError } from '../../errors.ts';
+import type { GoesWith } from '../../host/lifetime.ts';
 import { namesOf } from '../choose.ts';
 import { array, type JsonObject, object, optional, parseJson } from '../json.ts';
 import { documentBytesMax, manifestsMax } from '../limits.ts';
@@ -10,12 +11,15 @@ import { isFull, replaceBySetAside, setAside } from './reserve.ts';
 
 export const indexType = 'application/vnd.oci.image.index.v1+json';
 const nameKey = 'org.opencontainers.image.ref.name';
+/** The ids of ephemeral runtimes, with commas. */
+const goesWithKey = 'runts.goes-with';
 
 /** One entry of index.json: what a reference means, or an image that has none. */
 export interface IndexEntry {
   /** In full, `docker.io/library/debian:12`; undefined for an image without a name. */
   readonly reference: string | undefined;
   readonly descriptor: Descriptor;
+  readonly goesWith: GoesWith;
   /** As it stands in the file: what other tools have noted there stays. */
   readonly raw: JsonObject;
 }
@@ -39,7 +43,8 @@ export async function readIndex(place: Place): Promise<StoreIndex> {
     const items = optional(raw['manifests'], what, (value) => array(value, what, manifestsMax)) ?? [];
     const entries = document.manifests.map((descriptor, i) => ({
       reference: referenceOf(descriptor),
-      descriptor: { ...descriptor, annotations: withoutNames(descriptor) },
+      descriptor: { ...descriptor, annotations: withoutOurs(descriptor) },
+      goesWith: goesWithOf(descriptor),
       raw: items[i] as JsonObject,
     }));
     return { entries: entries.map(withoutLost), raw };
@@ -54,7 +59,7 @@ export async function readIndex(place: Place): Promise<StoreIndex> {
 /** Of entries with one name, a short and a whole one perhaps, the last was written last: the others have lost it. */
 function withoutLost(entry: IndexEntry, index: number, all: readonly IndexEntry[]): IndexEntry {
   const isLost = entry.reference !== undefined && all.slice(index + 1).some((e) => e.reference === entry.reference);
-  return isLost ? makeEntry(undefined, entry.descriptor) : entry;
+  return isLost ? makeEntry(undefined, entry.descriptor, entry.goesWith) : entry;
 }
 
 /** Writes index.json; to be called with the store's lock held. */
@@ -80,13 +85,17 @@ export async function writeIndex(place: Place, before: StoreIndex, entries: read
 }
 
 /** An entry as it is to stand in the file. */
-export function makeEntry(reference: string | undefined, descriptor: Descriptor): IndexEntry {
+export function makeEntry(reference: string | undefined, descriptor: Descriptor, goesWith: GoesWith): IndexEntry {
   const { mediaType, digest, size, platform } = descriptor;
-  const others = withoutNames(descriptor);
-  const noted = reference === undefined ? others : { ...others, [nameKey]: reference };
+  const noted = {
+    ...withoutOurs(descriptor),
+    ...(reference !== undefined && { [nameKey]: reference }),
+    ...(goesWith !== undefined && { [goesWithKey]: goesWith.join() }),
+  };
   return {
     reference,
     descriptor,
+    goesWith,
     raw: {
       mediaType,
       digest,
@@ -97,10 +106,15 @@ export function makeEntry(reference: string | undefined, descriptor: Descriptor)
   };
 }
 
-const nameKeys = ['io.containerd.image.name', nameKey];
+const ourKeys = ['io.containerd.image.name', nameKey, goesWithKey];
 
-const withoutNames = ({ annotations }: Descriptor) =>
-  Object.fromEntries(Object.entries(annotations).filter(([key]) => !nameKeys.includes(key)));
+const withoutOurs = ({ annotations }: Descriptor) =>
+  Object.fromEntries(Object.entries(annotations).filter(([key]) => !ourKeys.includes(key)));
+
+function goesWithOf({ annotations }: Descriptor): GoesWith {
+  const ids = Object.hasOwn(annotations, goesWithKey) ? annotations[goesWithKey] : undefined;
+  return typeof ids === 'string' && ids !== '' ? ids.split(',') : undefined;
+}
 
 /** What others wrote there may be short: `debian:12`; or no reference at all, and then it is no name. */
 function referenceOf(descriptor: Descriptor): string | undefined {

@@ -36,6 +36,8 @@ export interface IngestStore {
   /** The time that a blob of now is to have, in milliseconds. */
   now(): number;
   has(blob: BlobId): Promise<boolean>;
+  /** Hears of a digest that is about to be written, or to have its name. */
+  note(digest: string): Promise<void>;
 }
 
 /** Opens the ingest of a blob; while another has the same one, waits for it to end. */
@@ -51,6 +53,7 @@ export async function openIngest(
   }
   checkDigest(target.digest, 'the digest of a blob');
   if (await store.has(target)) return existing(target);
+  await store.note(target.digest);
   const path = store.place.partial(target.digest);
   const locked = await waitLock(path, { what: `the download of ${target.digest}`, signal });
   try {
@@ -143,6 +146,7 @@ class FileIngest implements Ingest {
       await this.#drop();
       throw this.#refused(`its content has the digest ${digest}`);
     }
+    if (expected === undefined) await this.#store.note(digest);
     const blob = { digest, size: this.offset };
     await this.#publish(blob).catch((error) => {
       throw systemError(error, 'store a blob in');
@@ -199,7 +203,11 @@ class FileIngest implements Ingest {
 }
 
 /** Removes what no process is writing any more: what has no digest at once, what can be gone on with after a while. */
-export async function removePartials(place: Place, names: readonly string[], before: number): Promise<number> {
+export async function removePartials(
+  place: Place,
+  names: readonly string[],
+  { before, known }: { readonly before: number; readonly known?: ReadonlySet<string> | undefined },
+): Promise<number> {
   let bytes = 0;
   for (const name of names) {
     const path = join(place.ingest, name);
@@ -211,7 +219,8 @@ export async function removePartials(place: Place, names: readonly string[], bef
     const locked = await tryLock(path, { create: false });
     if (locked === undefined) continue;
     const stats = await locked.file.stat();
-    if (name.startsWith('new-') || stats.mtimeMs < before) {
+    const isKnown = known?.has(name.replace('-', ':')) === true;
+    if (isKnown || name.startsWith('new-') || stats.mtimeMs < before) {
       await unlink(path).catch(() => undefined);
       bytes += stats.size;
     }

@@ -3,6 +3,7 @@ import { readdir, stat, unlink, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { RuntsError } from '../../errors.ts';
+import type { Lifetime } from '../../host/lifetime.ts';
 import { chunkBytes } from '../../layers/decompress.ts';
 import { Refused } from '../../layers/refused.ts';
 import { Remembered } from '../../layers/remembered.ts';
@@ -17,7 +18,8 @@ import { parseReference, showReference } from '../reference.ts';
 import type { ImageSource, Platform } from '../source.ts';
 import { type Collected, type CollectOptions, collectBlobs } from './collect.ts';
 import { findImage } from './find.ts';
-import { type IndexEntry, makeEntry, readIndex, type StoreIndex, writeIndex } from './index-file.ts';
+import { forgotten, kept, named } from './goes-with.ts';
+import { type IndexEntry, readIndex, type StoreIndex, writeIndex } from './index-file.ts';
 import { type BlobId, type Ingest, type IngestTarget, openIngest } from './ingest.ts';
 import { type Lease, makeLease, oldestLease } from './lease.ts';
 import { waitLock } from './lock.ts';
@@ -62,18 +64,21 @@ export interface ResolveOptions {
  */
 export class ImageStore {
   readonly #place: Place;
+  /** What is stored goes with it; undefined: it stays. */
+  readonly #lifetime: Lifetime | undefined;
   /** Those of this process; a blob that it stores is not older than them, whatever the clock does. */
   readonly #leases = new Set<number>();
   readonly #known = new Remembered<StoredImage>(recalledMax);
 
-  private constructor(place: Place) {
+  private constructor(place: Place, lifetime: Lifetime | undefined) {
     this.#place = place;
+    this.#lifetime = lifetime;
   }
 
   /** Opens the store of a directory, which is made where it is not there. */
-  static async open(directory: string): Promise<ImageStore> {
+  static async open(directory: string, lifetime?: Lifetime): Promise<ImageStore> {
     const place = new Place(directory);
-    const store = new ImageStore(place);
+    const store = new ImageStore(place, lifetime);
     try {
       for (const path of [place.directory, place.blobs, join(place.blobs, 'sha256'), place.ingest, place.leases]) {
         await makeDirectory(path);
@@ -134,8 +139,14 @@ export class ImageStore {
   }
 
   /** Begins to store a blob, or goes on with what was left of it. While another process has the same, waits for it. */
-  ingest(target: IngestTarget, { signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<Ingest> {
-    const store = { place: this.#place, now: () => this.#now(), has: (blob: BlobId) => this.has(blob) };
+  async ingest(target: IngestTarget, { signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<Ingest> {
+    await this.#lifetime?.begin();
+    const store = {
+      place: this.#place,
+      now: () => this.#now(),
+      has: (blob: BlobId) => this.has(blob),
+      note: async (digest: string) => this.#lifetime?.noteBlob(digest),
+    };
     return openIngest(store, target, signal).catch((error) => {
       throw systemError(error, 'write a blob to');
     });
@@ -146,26 +157,27 @@ export class ImageStore {
   /** Lets a reference mean what a descriptor leads to, which must be stored. What it meant before loses the name. */
   async tag(reference: string, target: Descriptor): Promise<void> {
     const name = showReference(parseReference(reference));
+    const by = this.#lifetime?.id;
+    await this.#lifetime?.begin();
     await this.#change(async ({ entries }) => {
       await this.#mustLead(target);
-      const before = entries.find((each) => each.reference === name);
-      const others = entries.filter((each) => each !== before && !isBare(each, target.digest));
-      const isNamed = others.some(({ descriptor }) => descriptor.digest === before?.descriptor.digest);
-      const lost =
-        before === undefined || isNamed || before.descriptor.digest === target.digest
-          ? []
-          : [makeEntry(undefined, before.descriptor)];
-      return [...others, ...lost, makeEntry(name, target)];
+      return named(entries, { name, target, by });
     });
   }
 
   /** Keeps an image that has no name; one that has stays as it is. */
   async keep(target: Descriptor): Promise<void> {
+    const by = this.#lifetime?.id;
+    await this.#lifetime?.begin();
     await this.#change(async ({ entries }) => {
       await this.#mustLead(target);
-      const isHere = entries.some(({ descriptor }) => descriptor.digest === target.digest);
-      return isHere ? entries : [...entries, makeEntry(undefined, target)];
+      return kept(entries, { target, by });
     });
+  }
+
+  /** An ephemeral runtime has ended: what goes with it goes, unless it leads to one of these digests, which are used. */
+  async forget(runtime: string, used: ReadonlySet<string>): Promise<void> {
+    await this.#change(async ({ entries }) => forgotten(entries, runtime, used));
   }
 
   /** Takes a reference away, and says what it meant; undefined where there is no such reference. */
@@ -250,7 +262,8 @@ export class ImageStore {
   // ---- what stays and what goes --------------------------------------------------------------------------------------
 
   /** Keeps what is stored or found from now on from being collected, until it is released or this process ends. */
-  lease(): Promise<Lease> {
+  async lease(): Promise<Lease> {
+    await this.#lifetime?.begin();
     return this.#locked(async () => {
       let since = this.#now();
       while (this.#leases.has(since)) since++;
@@ -366,9 +379,6 @@ export class ImageStore {
 }
 
 const pullHint = 'Pull or load its image again.';
-
-const isBare = ({ reference, descriptor }: IndexEntry, digest: string): boolean =>
-  reference === undefined && descriptor.digest === digest;
 
 function cannotRead(what: string, cause: unknown): unknown {
   if (!(cause instanceof Refused)) return cause;
