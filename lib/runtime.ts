@@ -5,6 +5,7 @@ import type { ContainerEvent } from './container/events.ts';
 import type { Home } from './container/home.ts';
 import type { Result } from './container/result.ts';
 import { runContainer } from './container/run.ts';
+import { Snapshots } from './container/snapshots.ts';
 import { RuntsError, specError } from './errors.ts';
 import { type Check, examine } from './host/doctor.ts';
 import type { Host } from './host/host.ts';
@@ -89,12 +90,14 @@ export class Runtime implements AsyncDisposable {
     const { plugins, ...limits } = volumes;
     const maps = async () => usualMaps(await facts()).stored;
     this.volumes = new Volumes({ host, maps, limits, plugins, tell });
+    const newId = () => Buffer.from(host.random(32)).toString('hex');
     this.#home = {
       host,
       facts,
       images: imagePort(this.images, { driver }),
       volumes: volumePort(this.volumes, host),
-      newId: () => Buffer.from(host.random(32)).toString('hex'),
+      snapshots: new Snapshots({ host, newId, nameOf: (id) => this.#named(id) }),
+      newId,
       adopt: (container) => {
         this.#mustExist();
         this.#containers.add(container);
@@ -106,7 +109,7 @@ export class Runtime implements AsyncDisposable {
 
   /** Makes a container, which waits for its `start()`. */
   readonly createContainer = (options: ContainerOptions): Promise<Container> =>
-    this.#follow(() => Container.create(this.#home, options));
+    this.#follow(() => Container.create(this.#home, this.#home.snapshots.complete(options)));
 
   /** Runs a command in a container of its own, to its end. Rejects with ExitError unless `reject: false`. */
   readonly run = (
@@ -117,7 +120,10 @@ export class Runtime implements AsyncDisposable {
     this.#follow(() =>
       runContainer(
         this.#home,
-        typeof options === 'string' ? { image: options, ...(command && { command }), ...more } : options,
+        typeof options === 'string'
+          ? { image: options, ...(command && { command }), ...more }
+          : // What runs to its end is not waited for to become ready.
+            this.#home.snapshots.complete(options, ['ready']),
       ),
     );
 
@@ -162,9 +168,14 @@ export class Runtime implements AsyncDisposable {
     try {
       await Promise.all([...this.#containers].map((container) => container.remove({ force: true })));
       await Promise.allSettled(this.#work);
+      await this.#home.snapshots.close();
     } finally {
       this.#events.end();
     }
+  }
+
+  #named(id: string): string {
+    return [...this.#containers].find((container) => container.id === id)?.name ?? id.slice(0, 12);
   }
 
   #mustExist(): void {

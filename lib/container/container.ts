@@ -12,7 +12,6 @@ import { openTerminal, type TerminalStream } from '../node/terminal.ts';
 import { tags } from '../plan/plan.ts';
 import type { ExecOptions } from '../spec/exec-options.ts';
 import type { ContainerOptions, Limits, RunOptions } from '../spec/options.ts';
-import { signalNumber } from '../spec/signals.ts';
 import { becomeReady, timedOut, untilAborted } from './become-ready.ts';
 import { type CopyOptions, copyFrom, copyTo, type Living } from './copy.ts';
 import type { ContainerEvent } from './events.ts';
@@ -21,11 +20,12 @@ import type { Home } from './home.ts';
 import { containerImage } from './image.ts';
 import type { ContainerInfo, Status } from './info.ts';
 import { LogBook, type LogLine, type LogOptions } from './logs.ts';
-import type { RemoveOptions, StartOptions, StopOptions } from './options.ts';
+import { numberOf, type RemoveOptions, type StartOptions, type StopOptions, targets } from './options.ts';
 import { pipeOwner } from './owner.ts';
 import type { Process } from './process.ts';
 import { changeLimits, needCgroup, type Stats, statsOf } from './resources.ts';
 import { type Exit, exitOf, type Result } from './result.ts';
+import type { Snapshot, SnapshotOptions } from './snapshot.ts';
 import { Output } from './streams.ts';
 
 export type { ContainerImage } from './image.ts';
@@ -89,11 +89,12 @@ export class Container implements AsyncDisposable {
     const cancel = options.signal as AbortSignal | undefined;
     let container: Container | undefined;
     try {
-      const { host, images, volumes } = home;
+      const { host, images, snapshots, volumes } = home;
       const facts = await home.facts();
       const id = home.newId();
       const ownStdio = [options.stdout ?? 'pipe', options.stderr ?? 'pipe'].every((target) => target === 'pipe');
-      const prepared = await prepare(host, facts, { options, id, ownStdio, counted, images, volumes, cancel });
+      const ports = { images, snapshots, volumes };
+      const prepared = await prepare(host, facts, { ...ports, options, id, ownStdio, counted, cancel });
       undo.add(() => prepared.release({ keepVolumes: container === undefined ? false : container.#keepsVolumes }));
       const stdio = prepared.terminal
         ? undefined
@@ -229,6 +230,13 @@ export class Container implements AsyncDisposable {
   /** A tar archive of a file or a directory of it, under its last name; of `/` without one. */
   async copyOut(source: string, options: CopyOptions = {}): Promise<Readable> {
     return copyFrom(this.#living('copy from it'), source, options);
+  }
+
+  /** Keeps what its root file system has now, for new containers: `createContainer({ from: snapshot })`. */
+  async snapshot(options: SnapshotOptions = {}): Promise<Snapshot> {
+    this.#mustExist();
+    const subject = { container: this, image: this.#prepared.image, options: this.#options };
+    return this.#home.snapshots.take(subject, options);
   }
 
   /** Runs one more command in it, to its end, and gives what it wrote. Rejects with ExitError unless `reject: false`. */
@@ -387,14 +395,4 @@ interface Parts {
   readonly created: Created;
   readonly stdio: Stdio | undefined;
   readonly undo: Undo;
-}
-
-function targets({ stdin = 'ignore', stdout = 'pipe', stderr = 'pipe' }: ContainerOptions) {
-  return { stdin, stdout, stderr };
-}
-
-function numberOf(signal: string): number {
-  const number = signalNumber(signal);
-  if (number !== undefined && number > 0) return number;
-  throw new RuntsError('ERR_SPEC', `unknown signal ${JSON.stringify(signal)}`);
 }
