@@ -3,9 +3,11 @@ import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, onTestFinished } from 'vitest';
 import { type Container, createRuntime, type Runtime, type RuntimeOptions, ready } from '../../lib/index.ts';
+import { Fixture } from '../lifetime/fixture.ts';
 import { busyboxImage } from '../support/busybox-image.ts';
+import { until } from '../support/look.ts';
 import { removeData } from '../support/remove-data.ts';
-import { can, testIf } from '../support/requires.ts';
+import { can, patienceMs, testIf } from '../support/requires.ts';
 
 const test = testIf('userns', 'busybox');
 
@@ -151,6 +153,14 @@ test('a runtime that is disposed takes its snapshots with it', async () => {
   expect(left()).toEqual(expect.arrayContaining([one.id, two.id]));
   await runtime[Symbol.asyncDispose]();
   expect(left().filter((id) => [one.id, two.id, first.id].includes(id))).toEqual([]);
+});
+
+test('when this process is killed its snapshots go, too', { timeout: 120_000 }, async () => {
+  const owner = new Fixture('snapshot', [image, join(directory, 'runts'), join(directory, 'state')]);
+  const ids = await owner.says<string[]>();
+  expect(left()).toEqual(expect.arrayContaining(ids));
+  owner.process.kill('SIGKILL');
+  expect(await until(() => left().every((id) => !ids.includes(id)), patienceMs)).toBe(true);
 });
 
 test('a container that is not made of an image has none: it is said why', async () => {
