@@ -11,18 +11,21 @@ try {
   // Root's containers have other ids than root: what they are to read is for everybody.
   await chmod(sources, 0o755);
   await writeFile(join(sources, 'main.txt'), 'hello');
-  const step = {
-    host: /** @type {const} */ (true),
-    cwd: '/build',
-    mounts: [
-      { type: /** @type {const} */ ('bind'), source: sources, target: '/sources', readonly: true },
-      { type: /** @type {const} */ ('tmpfs'), target: '/build', size: '64m' },
-    ],
-    timeout: 60_000,
-  };
-  const built = await run({ ...step, command: ['sh', '-ec', 'tr a-z A-Z < /sources/main.txt > out; cat out'] });
+  /** @param {readonly string[]} command */
+  const step = (command) =>
+    run({
+      host: true,
+      command,
+      cwd: '/build',
+      mounts: [
+        { type: 'bind', source: sources, target: '/sources', readonly: true },
+        { type: 'tmpfs', target: '/build', size: '64m' },
+      ],
+      timeout: 60_000,
+    });
+  const built = await step(['sh', '-ec', 'tr a-z A-Z < /sources/main.txt > out; cat out']);
   console.log('built:', built.stdout);
-  const devices = await run({ ...step, command: ['sh', '-c', 'tail -n +3 /proc/net/dev | cut -d : -f 1'] });
+  const devices = await step(['sh', '-c', 'tail -n +3 /proc/net/dev | cut -d : -f 1']);
   console.log('nothing but lo:', devices.stdout.trim() === 'lo');
 } finally {
   await rm(sources, { recursive: true });

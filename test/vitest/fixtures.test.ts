@@ -93,6 +93,7 @@ async function outcomes() {
     stdio: 'ignore',
     env,
   });
+  onTestFinished(() => void child.kill());
   await once(child, 'exit');
   const { testResults } = JSON.parse(readFileSync(report, 'utf8')) as Report;
   return testResults.flatMap(({ assertionResults }) => assertionResults);
