@@ -25,6 +25,7 @@ export { type Ready, ready } from './container/ready.ts';
 export type { HttpRequest } from './container/ready-network.ts';
 export type { Stats } from './container/resources.ts';
 export { type Exit, ExitError, type Result } from './container/result.ts';
+export type { Snapshot, SnapshotOptions } from './container/snapshot.ts';
 export type { ErrorCode } from './error-codes.ts';
 export { type Issue, type OpFailure, RuntsError } from './errors.ts';
 export type { Check } from './host/doctor.ts';
@@ -73,6 +74,7 @@ export type {
   Limits,
   MountOption,
   RunOptions,
+  SnapshotRecord,
   Source,
   Stdio,
 } from './spec/options.ts';

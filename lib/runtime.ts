@@ -5,6 +5,7 @@ import type { ContainerEvent } from './container/events.ts';
 import type { Home } from './container/home.ts';
 import type { Result } from './container/result.ts';
 import { runContainer } from './container/run.ts';
+import { Snapshots } from './container/snapshots.ts';
 import { Life } from './ephemeral/life.ts';
 import { ephemeralRuntimes } from './ephemeral/place.ts';
 import { RuntsError, specError } from './errors.ts';
@@ -107,16 +108,18 @@ export class Runtime implements AsyncDisposable {
     const maps = async () => usualMaps(await facts()).stored;
     this.volumes = new Volumes({ host, maps, limits, plugins, tell, lifetime });
     this.#unpacked = unpacked;
+    const newContainerId = () => {
+      const id = newId();
+      lifetime?.noteContainer(id);
+      return id;
+    };
     this.#home = {
       host,
       facts,
       images: imagePort(this.images, { driver }),
       volumes: volumePort(this.volumes, host),
-      newId: () => {
-        const id = newId();
-        lifetime?.noteContainer(id);
-        return id;
-      },
+      snapshots: new Snapshots({ host, newId: newContainerId, nameOf: (id) => this.#nameOf(id) }),
+      newId: newContainerId,
       adopt: (container) => {
         this.#mustExist();
         this.#containers.add(container);
@@ -132,7 +135,7 @@ export class Runtime implements AsyncDisposable {
   /** Makes a container, which waits for its `start()`. */
   readonly createContainer = (options: ContainerOptions): Promise<Container> =>
     this.#follow(async () => {
-      const whole = anObject(options);
+      const whole = this.#home.snapshots.complete(anObject(options));
       return this.#named(whole, () => Container.create(this.#home, whole));
     });
 
@@ -144,7 +147,10 @@ export class Runtime implements AsyncDisposable {
   ): Promise<Result> =>
     this.#follow(async () => {
       const whole =
-        typeof options === 'string' ? { image: options, ...(command && { command }), ...more } : anObject(options);
+        typeof options === 'string'
+          ? { image: options, ...(command && { command }), ...more }
+          : // What runs to its end is not waited for to become ready.
+            this.#home.snapshots.complete(anObject(options), ['ready']);
       return this.#named(whole, () => runContainer(this.#home, whole));
     });
 
@@ -189,6 +195,7 @@ export class Runtime implements AsyncDisposable {
     try {
       await Promise.all([...this.#containers].map((container) => container.remove({ force: true })));
       await Promise.allSettled(this.#work);
+      await this.#home.snapshots.close();
       await this.#cleaning;
       await this.#reap();
     } finally {
@@ -227,6 +234,10 @@ export class Runtime implements AsyncDisposable {
       const { reap } = await import('./ephemeral/reap.ts');
       await reap(scene, this.#lifetime!.id, made);
     });
+  }
+
+  #nameOf(id: string): string {
+    return [...this.#containers].find((container) => container.id === id)?.name ?? id.slice(0, 12);
   }
 
   #mustExist(): void {

@@ -22,11 +22,12 @@ import type { Home } from './home.ts';
 import { containerImage } from './image.ts';
 import type { ContainerInfo, Status } from './info.ts';
 import { LogBook, type LogLine, type LogOptions } from './logs.ts';
-import type { RemoveOptions, StartOptions, StopOptions } from './options.ts';
+import { type RemoveOptions, type StartOptions, type StopOptions, targets } from './options.ts';
 import { pipeOwner } from './owner.ts';
 import type { Process } from './process.ts';
 import { changeLimits, needCgroup, type Stats, statsOf } from './resources.ts';
 import { type Exit, exitOf, type Result } from './result.ts';
+import type { Snapshot, SnapshotOptions } from './snapshot.ts';
 import { Output } from './streams.ts';
 
 export type { ContainerImage } from './image.ts';
@@ -90,11 +91,12 @@ export class Container implements AsyncDisposable {
     const cancel = options.signal as AbortSignal | undefined;
     let container: Container | undefined;
     try {
-      const { host, images, volumes } = home;
+      const { host, images, snapshots, volumes } = home;
       const facts = await home.facts();
       const id = home.newId();
       const ownStdio = [options.stdout ?? 'pipe', options.stderr ?? 'pipe'].every((target) => target === 'pipe');
-      const prepared = await prepare(host, facts, { options, id, ownStdio, counted, images, volumes, cancel });
+      const ports = { images, snapshots, volumes };
+      const prepared = await prepare(host, facts, { ...ports, options, id, ownStdio, counted, cancel });
       undo.add(() => prepared.release({ keepVolumes: container === undefined ? false : container.#keepsVolumes }));
       const stdio = prepared.terminal
         ? undefined
@@ -230,6 +232,13 @@ export class Container implements AsyncDisposable {
   /** A tar archive of a file or a directory of it, under its last name; of `/` without one. */
   async copyOut(source: string, options: CopyOptions = {}): Promise<Readable> {
     return copyFrom(this.#living('copy from it'), source, options);
+  }
+
+  /** Keeps what its root file system has now, for new containers: `createContainer({ from: snapshot })`. */
+  async snapshot(options: SnapshotOptions = {}): Promise<Snapshot> {
+    this.#mustExist();
+    const subject = { container: this, image: this.#prepared.image, options: this.#options };
+    return this.#home.snapshots.take(subject, options);
   }
 
   /** Runs one more command in it, to its end, and gives what it wrote. Rejects with ExitError unless `reject: false`. */
@@ -393,8 +402,4 @@ interface Parts {
   readonly created: Created;
   readonly stdio: Stdio | undefined;
   readonly undo: Undo;
-}
-
-function targets({ stdin = 'ignore', stdout = 'pipe', stderr = 'pipe' }: ContainerOptions) {
-  return { stdin, stdout, stderr };
 }

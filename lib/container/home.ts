@@ -4,12 +4,14 @@ import type { VolumePort } from '../host/volumes.ts';
 import type { Facts } from '../plan/facts.ts';
 import type { Container } from './container.ts';
 import type { ContainerEvent } from './events.ts';
+import type { Snapshots } from './snapshots.ts';
 
 /** Where a container lives: what it needs of the runtime that owns it. */
 export interface Home {
   readonly host: Host;
   readonly images: ImagePort;
   readonly volumes: VolumePort;
+  readonly snapshots: Snapshots;
   /** What this host can do; found out once. */
   facts(): Promise<Facts>;
   newId(): string;

@@ -1,3 +1,7 @@
+import { RuntsError } from '../errors.ts';
+import type { ContainerOptions } from '../spec/options.ts';
+import { signalNumber } from '../spec/signals.ts';
+
 export interface StartOptions {
   /** In milliseconds, for the command to be executed and for `ready`. The container is removed when it runs out. */
   readonly timeout?: number;
@@ -17,3 +21,10 @@ export interface RemoveOptions {
   /** Default `true`: with the volumes that nobody has named. */
   readonly volumes?: boolean;
 }
+
+/** Where the streams of a command lead unless it is said otherwise. */
+export function targets({ stdin = 'ignore', stdout = 'pipe', stderr = 'pipe' }: ContainerOptions) {
+  return { stdin, stdout, stderr };
+}
+
+/** The number of a signal that can be sent. */

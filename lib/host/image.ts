@@ -33,6 +33,12 @@ export interface OpenImageOptions {
 /** Whether an image is brought from its registry: where it is not stored, in any case, or not at all. */
 export type PullPolicy = 'missing' | 'always' | 'never';
 
+/** What containers have left, for others to be made of: as far as the core knows it. */
+export interface SnapshotPort {
+  /** Opens one as an image. Rejects where there is no such snapshot here. */
+  open(id: string): Promise<OpenImage>;
+}
+
 /** Which image a container was made of. */
 export interface ImageIdentity {
   /** In full, `docker.io/library/debian:12`; undefined for one by path or id. */
@@ -98,12 +104,11 @@ export interface UnpackedImage {
 }
 
 export interface UnpackRequest {
-  readonly image: string;
-  readonly pull: PullPolicy;
+  /** Opens what it is made of. */
+  readonly open: () => Promise<OpenImage>;
   readonly id: string;
   readonly userns: CommonOptions['userns'];
   readonly bytesMax?: number | undefined;
-  readonly images: ImagePort;
   readonly cancel: Cancel | undefined;
   /**
    * Tells of the container before its root file system is there. Throws where an image of this configuration is not wanted;
@@ -123,7 +128,7 @@ export interface Foreseen {
 
 /** Unpacks an image into a root file system of its own, which goes when it is released, or when this process dies. */
 export async function unpackImage(host: Host, facts: Facts, request: UnpackRequest): Promise<UnpackedImage> {
-  const { id, images, cancel, pull } = request;
+  const { id, cancel } = request;
   const undo = new Undo();
   const patience = { deadlineMs: frameDeadlineMs, cancel };
   try {
@@ -133,7 +138,7 @@ export async function unpackImage(host: Host, facts: Facts, request: UnpackReque
     undo.add(close);
     // It may fail while nobody waits for it yet.
     opening.catch(() => undefined);
-    const image = await images.open(request.image, { environment: host.environment, pull, cancel });
+    const image = await request.open();
     undo.add(() => image.close());
     const cleanup = { trees: [{ directory: 0, name: id }], cgroups: [] };
     const maps = ownerMaps(request.userns, facts);

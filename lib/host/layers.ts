@@ -1,5 +1,12 @@
 import type { Facts } from '../plan/facts.ts';
-import { type OverlayLayers, planTrial, readTreeProgram, removalProgram, unpackProgram } from '../plan/layers.ts';
+import {
+  copyTreeProgram,
+  type OverlayLayers,
+  planTrial,
+  readTreeProgram,
+  removalProgram,
+  unpackProgram,
+} from '../plan/layers.ts';
 import type { Maps, Segment } from '../plan/plan.ts';
 import { namespaceFlags } from '../spec/names.ts';
 import { type Cancel, throwIfCanceled } from './cancel.ts';
@@ -90,6 +97,36 @@ export async function streamProgram(host: Host, { inputs, cancel, ...program }: 
   // It may fail while nobody waits for it yet; whoever does, later, hears of it.
   done.catch(() => undefined);
   return { stream: ours, done };
+}
+
+export interface TreeCopy {
+  /** Directories, by their paths on the host; the second is there, and empty. */
+  readonly from: string;
+  readonly to: string;
+  /** Of the user namespace whose ids own what is there; undefined where they are the host's. */
+  readonly maps: Maps | undefined;
+  readonly cancel?: Cancel | undefined;
+}
+
+/**
+ * Copies what is in a directory into another one, as it is on disk: owners, attributes, whiteouts, holes. Files with several
+ * names become several files.
+ */
+export async function copyTree(host: Host, { from, to, maps, cancel }: TreeCopy): Promise<void> {
+  throwIfCanceled(cancel, 'copying');
+  const undo = new Undo();
+  try {
+    const inputs: Handle[] = [];
+    for (const path of [from, to]) {
+      const handle = await host.files.open(path, 'directory');
+      undo.add(() => handle.close());
+      inputs.push(handle);
+    }
+    const segment = copyTreeProgram({ mapped: maps !== undefined });
+    await runProgram(host, { flags: flagsOf(maps), maps, segment, inputs }, { deadlineMs: streamMs, cancel });
+  } finally {
+    await undo.run();
+  }
 }
 
 /** How long the removal of a tree may take: a large one on a slow disk. */

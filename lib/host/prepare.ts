@@ -1,4 +1,4 @@
-import { specError } from '../errors.ts';
+import { RuntsError, specError } from '../errors.ts';
 import { type ContainerRequest, planContainer, planFlags } from '../plan/container.ts';
 import type { Facts } from '../plan/facts.ts';
 import { containerMaps, isMapped } from '../plan/keeper.ts';
@@ -19,7 +19,14 @@ import { readBundle } from './bundle.ts';
 import type { Cancel } from './cancel.ts';
 import { errnoOf, refused } from './failure.ts';
 import type { Host } from './host.ts';
-import { type ImageIdentity, type ImagePort, type ImageRoot, unpackImage } from './image.ts';
+import {
+  type ImageIdentity,
+  type ImagePort,
+  type ImageRoot,
+  type OpenImage,
+  type SnapshotPort,
+  unpackImage,
+} from './image.ts';
 import { lookUp } from './lookups.ts';
 import { usableDirectory, usableRoot } from './rootfs.ts';
 import { Undo, withReleaseErrors } from './undo.ts';
@@ -37,6 +44,7 @@ export interface PrepareRequest {
   /** It gets a cgroup wherever there can be one. */
   readonly counted?: boolean | undefined;
   readonly images: ImagePort;
+  readonly snapshots?: SnapshotPort | undefined;
   readonly volumes?: VolumePort | undefined;
   readonly cancel?: Cancel | undefined;
 }
@@ -197,7 +205,7 @@ interface Source {
 }
 
 async function openSource(host: Host, facts: Facts, request: Asked, undo: Undo): Promise<Source> {
-  const { options, id, images, cancel } = request;
+  const { options, id, cancel } = request;
   if (options.host !== undefined) return { root: undefined };
   if (options.rootfs !== undefined) {
     return { root: await usableRoot(host, absolute(host, options.rootfs), 'root file system', '/rootfs') };
@@ -225,11 +233,24 @@ async function openSource(host: Host, facts: Facts, request: Asked, undo: Undo):
     // Unpacking takes long, and no command, or a limit that cannot be set, can be told before: by a plan that is not used.
     return { flags: planFlags(foreseen, facts), note, refuse: () => void planContainer(foreseen, facts) };
   };
-  const { image, pull = 'missing', userns } = options;
-  const bytesMax = parseBytes(options.storage?.size);
-  const unpacked = await unpackImage(host, facts, { image, pull, id, userns, bytesMax, images, cancel, foresee });
+  const open = () => openOrigin(host, request);
+  const { userns, storage } = options;
+  const bytesMax = parseBytes(storage?.size);
+  const unpacked = await unpackImage(host, facts, { open, id, userns, bytesMax, cancel, foresee });
   undo.add(() => unpacked.release());
   return { root: unpacked.root.path, made: unpacked.root, image: unpacked.config, identity: unpacked.identity };
+}
+
+/** The image, or what another container has left. */
+async function openOrigin(host: Host, { options, images, snapshots, cancel }: PrepareRequest): Promise<OpenImage> {
+  if (options.image !== undefined) {
+    const { image, pull = 'missing' } = options;
+    return images.open(image, { environment: host.environment, pull, cancel });
+  }
+  if (options.from !== undefined && snapshots !== undefined) return snapshots.open(options.from.id);
+  throw new RuntsError('ERR_UNSUPPORTED', 'cannot make a container from a snapshot: there are none here', {
+    origin: '/from',
+  });
 }
 
 const absolute = ({ environment }: Host, path: string) => (path.startsWith('/') ? path : `${environment.cwd}/${path}`);

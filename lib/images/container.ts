@@ -26,6 +26,18 @@ export async function findContainer(host: Host, container: ContainerName): Promi
   return { id, layer, note: await readNote(join(containers, id, 'container.json')) };
 }
 
+/** Of an image and changes: what lies between them would not be in an image of the two. */
+export function mustBeOfImage({ id, layer }: FoundContainer): void {
+  if (layer.snapshots.length === 0) return;
+  throw new RuntsError(
+    'ERR_UNSUPPORTED',
+    `cannot make an image of container ${id.slice(0, 12)}: it is made from a snapshot`,
+    {
+      hint: '`images.export` gives its whole root file system, of which `images.import` makes an image.',
+    },
+  );
+}
+
 async function wholeId(containers: string, text: string): Promise<string> {
   const all: readonly string[] = await readdir(containers).catch(() => []);
   const found = all.includes(text) ? [text] : all.filter((id) => text !== '' && id.startsWith(text));

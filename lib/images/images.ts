@@ -240,8 +240,10 @@ export class Images {
    */
   async commit(container: ContainerName, options: Omit<CommitOptions, 'config' | 'createdBy'> = {}): Promise<Image> {
     const { commitImage } = await import('./commit.ts');
-    const { layer, note } = await this.#container(container);
+    const found = await this.#container(container);
+    const { layer, note } = found;
     const { command, config, mountPoints } = note;
+    (await import('./container.ts')).mustBeOfImage(found);
     const base = await this.#baseOf(layer.image);
     const diff = layer.diff({ mountPoints, signal: options.signal });
     const made = { createdBy: command.join(' '), config: config as JsonObject, ...options };

@@ -10,9 +10,15 @@ export interface ContainerFile {
   readonly driver: GraphDriver;
   /** Names of the layers in use, the lowest first; none with the driver `copy`. */
   readonly layers: readonly string[];
+  /** Ids of the snapshots above them, the lowest first: their directories are beside this one. */
+  readonly snapshots?: readonly string[] | undefined;
   /** Of the user namespace whose ids own what is in it; without, they are the host's. */
   readonly maps?: Maps | undefined;
 }
+
+/** Where the files are that a container, or a snapshot, has of its own; relative to the directory of all data. */
+export const ownTree = (id: string, driver: GraphDriver): string =>
+  `containers/${id}/${driver === 'copy' ? 'rootfs' : 'upper'}`;
 
 export const containerFileName = 'container.json';
 
@@ -20,7 +26,7 @@ export const containerFileName = 'container.json';
 export const copyBaseName = 'base';
 
 /** Of a copy, the devices that could not be made in it. */
-const copyDevicesName = 'devices.json';
+export const copyDevicesName = 'devices.json';
 
 export async function writeCopyDevices(directory: string, devices: readonly UnmadeDevice[]): Promise<void> {
   const options = { flag: 'wx', mode: 0o600 } as const;

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { RuntsError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
-import { type ContainerFile, copyBaseName, readContainerFile, readCopyDevices } from './container-file.ts';
+import { type ContainerFile, copyBaseName, ownTree, readContainerFile, readCopyDevices } from './container-file.ts';
 import { copyBase } from './copy-base.ts';
 import { type Base, type Difference, differences, type TreeLister } from './differences.ts';
 import { asOverlay } from './fuse-marks.ts';
@@ -29,6 +29,8 @@ export interface LayerReadOptions {
 export interface ContainerLayer {
   /** Digest of the image that it was made of. */
   readonly image: string;
+  /** Ids of the snapshots between it and the image: what it has changed is told in comparison with them. */
+  readonly snapshots: readonly string[];
   /** What it has changed, as a layer of an image: a tar archive, the same bytes for the same tree. */
   diff(options?: LayerReadOptions): Readable;
   /** The whole root file system as a tar archive. */
@@ -53,12 +55,16 @@ export async function openContainerLayer(host: Host, id: string): Promise<Contai
 
 class Layer implements ContainerLayer {
   readonly image: string;
+  readonly snapshots: readonly string[];
+  readonly #id: string;
   readonly #host: Host;
   readonly #place: string;
   readonly #file: ContainerFile;
 
   constructor(host: Host, id: string, file: ContainerFile) {
     this.image = file.image;
+    this.snapshots = file.snapshots ?? [];
+    this.#id = id;
     this.#host = host;
     this.#place = `containers/${id}`;
     this.#file = file;
@@ -106,12 +112,13 @@ class Layer implements ContainerLayer {
 
   /** Where its files are, below the directory of all data. */
   get #tree(): string {
-    return `${this.#place}/${this.#file.driver === 'copy' ? 'rootfs' : 'upper'}`;
+    return ownTree(this.#id, this.#file.driver);
   }
 
   /** What is written by the kernel, and by fuse-overlayfs. */
   #lister(reader: TreeLister): TreeLister {
-    return this.#file.driver === 'fuse-overlayfs' ? asOverlay(reader, this.#tree) : reader;
+    const own = [this.#tree, ...snapshotPlaces(this.#file).map(({ path }) => path)];
+    return this.#file.driver === 'fuse-overlayfs' ? asOverlay(reader, own) : reader;
   }
 
   async *#differences<T>(
@@ -210,19 +217,25 @@ class Layer implements ContainerLayer {
 
 /** What the root file system of a container is made of, relative to the directory of all data, the uppermost first. */
 export async function openLayers(data: string, id: string, file: ContainerFile): Promise<readonly LayerPlace[]> {
-  const own = { path: `containers/${id}/${file.driver === 'copy' ? 'rootfs' : 'upper'}` };
+  const own = { path: ownTree(id, file.driver) };
   return file.driver === 'copy' ? [own] : [own, ...(await imageLayers(data, file))];
 }
 
-async function imageLayers(data: string, { layers, maps }: ContainerFile): Promise<readonly LayerPlace[]> {
+/** What snapshots have changed, the uppermost first. A copy has nothing below it. */
+function snapshotPlaces({ driver, snapshots = [] }: ContainerFile): LayerPlace[] {
+  return driver === 'copy' ? [] : snapshots.map((id) => ({ path: ownTree(id, driver) })).reverse();
+}
+
+async function imageLayers(data: string, file: ContainerFile): Promise<readonly LayerPlace[]> {
+  const { layers, maps } = file;
   const places = layers.map(async (name): Promise<LayerPlace> => {
     const path = `layers/${name}`;
     // Of the host's ids, nothing was left to be recorded.
-    const file = maps === undefined ? undefined : await readLayerFile(`${data}/${path}`);
-    const owners = file && new Map(file.owners.map((owner) => [owner.path, owner]));
-    return { path: `${path}/diff`, owners, devices: byDirectory(file?.devices ?? []) };
+    const layer = maps === undefined ? undefined : await readLayerFile(`${data}/${path}`);
+    const owners = layer && new Map(layer.owners.map((owner) => [owner.path, owner]));
+    return { path: `${path}/diff`, owners, devices: byDirectory(layer?.devices ?? []) };
   });
-  return (await Promise.all(places)).reverse();
+  return [...snapshotPlaces(file), ...(await Promise.all(places)).reverse()];
 }
 
 const at = (tree: string, what: Difference): string => placeOf({ path: tree }, what.path);

@@ -74,6 +74,18 @@ export function copyBase(file: string): Base & { close(): void } {
   };
 }
 
+/** Owners that were recorded, and not given, by path. */
+export async function copyBaseOwners(file: string): Promise<ReadonlyMap<string, Owner>> {
+  const owners = new Map<string, Owner>();
+  for await (const text of createInterface({ input: createReadStream(file) })) {
+    const [directory, rows] = parse(text, file);
+    for (const [name, , , owner] of rows) {
+      if (owner !== null) owners.set(directory === '' ? name : `${directory}/${name}`, owner);
+    }
+  }
+  return owners;
+}
+
 /** In the order in which a tree is walked through: a directory before what is in it, and siblings by name. */
 function isBefore(a: string, b: string): boolean {
   const [mine, theirs] = [a.split('/'), b.split('/')];

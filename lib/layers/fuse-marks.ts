@@ -4,15 +4,16 @@ import type { TreeEntry } from './tree-reader.ts';
 const prefix = '.wh.';
 
 /**
- * The upper directory of fuse-overlayfs as the kernel would have left it: what is not there may be told by the name
+ * Directories that fuse-overlayfs has written to, as the kernel would have left it: what is not there may be told by the name
  * `.wh.NAME`, which no container can give to anything, and an opaque directory has files of such names in it, beside an
  * attribute that says the same.
  */
-export function asOverlay(reader: TreeLister, upper: string): TreeLister {
+export function asOverlay(reader: TreeLister, trees: readonly string[]): TreeLister {
   return {
     async list(path) {
       const entries = await reader.list(path);
-      return path === upper || path.startsWith(`${upper}/`) ? translated(entries) : entries;
+      const isOwn = trees.some((tree) => path === tree || path.startsWith(`${tree}/`));
+      return isOwn ? translated(entries) : entries;
     },
   };
 }

@@ -7,9 +7,10 @@ import { writeCopyBase } from './copy-base.ts';
 import { chooseDriver, type GraphDriver, serverOf, serverPlace } from './drivers.ts';
 import type { LayerSource } from './extract.ts';
 import { limitContainer } from './quota.ts';
-import { type EnsureOptions, LayerStore, type StoredLayer } from './store.ts';
+import { type EnsureOptions, LayerStore } from './store.ts';
 import { TreeReader } from './tree-reader.ts';
 import type { Owner } from './union.ts';
+import type { LayerView } from './view.ts';
 
 /** An image whose container is to be made. */
 export interface RootRequest extends Omit<RootPlace, 'cancel'> {
@@ -59,12 +60,17 @@ export async function makeRoot(
   options: EnsureOptions,
   memory: RootMemory = new RootMemory(),
 ): Promise<ImageRoot> {
-  if (request.bytesMax === undefined) return build(request, options, memory);
-  const limited = await limitContainer(request, request.bytesMax);
+  return limited(request, () => build(request, options, memory));
+}
+
+/** Makes a root file system in a directory that is limited, where it is to be. */
+export async function limited(place: Omit<RootPlace, 'cancel'>, make: () => Promise<ImageRoot>): Promise<ImageRoot> {
+  if (place.bytesMax === undefined) return make();
+  const { release } = await limitContainer(place, place.bytesMax);
   try {
-    return { ...(await build(request, options, memory)), release: limited.release };
+    return { ...(await make()), release };
   } catch (error) {
-    await limited.release().catch(() => undefined);
+    await release().catch(() => undefined);
     throw error;
   }
 }
@@ -90,7 +96,10 @@ async function build(request: RootRequest, options: EnsureOptions, memory: RootM
   const noted = store.exclusively(() => writeFile(`${place}/${containerFileName}`, text, { flag: 'wx', mode: 0o600 }));
   // The note comes before the layers are looked for: from there on they are not collected.
   if (driver !== 'copy')
-    return union(request, driver, { store, names, layers: noted.then(() => store.ensure(image, options)) });
+    return stand(request, driver, {
+      lowers: names.map((name) => `${name}/diff`),
+      view: noted.then(async () => store.view(await store.ensure(image, options))),
+    });
   await noted;
   const path = `${place}/rootfs`;
   await mkdir(path, { mode: 0o755 });
@@ -101,8 +110,8 @@ async function build(request: RootRequest, options: EnsureOptions, memory: RootM
 }
 
 /** What a copy was, before anything is changed in it. */
-async function noteCopy(
-  { host, id }: RootRequest,
+export async function noteCopy(
+  { host, id }: Pick<RootPlace, 'host' | 'id'>,
   maps: Maps | undefined,
   owners: ReadonlyMap<string, Owner>,
 ): Promise<void> {
@@ -115,29 +124,29 @@ async function noteCopy(
   }
 }
 
-interface Unpacked {
-  readonly store: LayerStore;
-  /** Of the layers, the lowest first. */
-  readonly names: readonly string[];
-  readonly layers: Promise<readonly StoredLayer[]>;
+interface Lowers {
+  /** The lowest first, relative to the directory of layers. */
+  readonly lowers: readonly string[];
+  /** What they show together, once they are there. */
+  readonly view: Promise<LayerView>;
 }
 
-async function union(
-  { host, id }: RootRequest,
+/** Puts what a union mount wants into the directory of a container. */
+export async function stand(
+  { host, id }: Pick<RootPlace, 'host' | 'id'>,
   driver: GraphDriver,
-  { store, names, layers: unpacked }: Unpacked,
+  { lowers, view: coming }: Lowers,
 ): Promise<ImageRoot> {
   const data = host.environment.dataDirectory;
   const place = `${data}/containers/${id}`;
   const server = serverOf(host, driver, `../${serverPlace}`);
-  const direct = server === undefined ? directLayers(id, names) : undefined;
+  const direct = server === undefined ? directLayers(id, lowers) : undefined;
   const directories = ['work', 'upper', ...(direct ? [] : ['lower']), ...(server ? [serverPlace] : [])];
-  await all([unpacked, ...directories.map((name) => mkdir(`${place}/${name}`, { mode: 0o755 }))]);
-  const layers = await unpacked;
-  const view = store.view(layers);
+  await all([coming, ...directories.map((name) => mkdir(`${place}/${name}`, { mode: 0o755 }))]);
+  const view = await coming;
   // The root directory is the uppermost one's, like every other.
   await chmod(`${place}/upper`, (await view.entry(''))?.mode ?? 0o755);
-  const found = direct ?? (await linkedLayers(place, id, names));
+  const found = direct ?? (await linkedLayers(place, id, lowers));
   return {
     path: `${place}/upper`,
     overlay: { data, ...found, server },
@@ -151,20 +160,20 @@ type Named = Pick<OverlayLayers, 'base' | 'lower' | 'upper' | 'work'>;
 const namesBytesMax = 254;
 
 /** A few layers by their own names, which are long; undefined where they are too many for that. */
-function directLayers(id: string, names: readonly string[]): Named | undefined {
-  const lower = names.map((name) => `${name}/diff`).reverse();
+function directLayers(id: string, lowers: readonly string[]): Named | undefined {
+  const lower = [...lowers].reverse();
   const place = `../containers/${id}`;
   const named = { base: 'layers', lower, upper: `${place}/upper`, work: `${place}/work` };
   // An overlay needs a lower layer, and an image of no layers has none.
-  return names.length > 0 && lower.join(':').length <= namesBytesMax && place.length < namesBytesMax / 2
+  return lower.length > 0 && lower.join(':').length <= namesBytesMax && place.length < namesBytesMax / 2
     ? named
     : undefined;
 }
 
 /** Layers by links with short names, in the directory of the container. */
-async function linkedLayers(place: string, id: string, names: readonly string[]): Promise<Named> {
-  if (names.length === 0) await mkdir(`${place}/empty`, { mode: 0o755 });
-  const targets = names.length === 0 ? ['../empty'] : names.map((name) => `../../../layers/${name}/diff`).reverse();
+async function linkedLayers(place: string, id: string, lowers: readonly string[]): Promise<Named> {
+  if (lowers.length === 0) await mkdir(`${place}/empty`, { mode: 0o755 });
+  const targets = lowers.length === 0 ? ['../empty'] : lowers.map((name) => `../../../layers/${name}`).reverse();
   const lower = targets.map((_, i) => i.toString(36));
   await all(lower.map((name, i) => symlink(targets[i]!, `${place}/lower/${name}`)));
   return { base: `containers/${id}/lower`, lower, upper: '../upper', work: '../work' };

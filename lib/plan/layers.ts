@@ -36,6 +36,18 @@ export function readTreeProgram({ mapped }: { readonly mapped: boolean }): Segme
   return p.segment();
 }
 
+/** The program that copies what is in a directory, marks of union mounts and all; inputs: where from, where to. */
+export function copyTreeProgram({ mapped }: { readonly mapped: boolean }): Segment {
+  const p = new Builder();
+  const src = p.input('from');
+  const dst = p.input('to');
+  if (mapped) p.op('become_root', {}, origin);
+  p.op('new_session', {}, origin);
+  p.op('copy_tree', { src, dst }, origin);
+  p.op('halt', {}, origin);
+  return p.segment();
+}
+
 /** The program that removes trees from a directory, its input. */
 export function removalProgram(names: readonly string[], { mapped }: { readonly mapped: boolean }): Segment {
   const p = new Builder();

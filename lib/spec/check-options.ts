@@ -184,6 +184,7 @@ const limits = closed(
 
 const sources: Fields = {
   image: someText,
+  from: object({ id: required(someText) }),
   rootfs: someText,
   bundle: someText,
   host: either([[(value) => value === true, fine]], 'true where it is given'),

@@ -24,7 +24,7 @@ const notYet: readonly NotYet[] = [
   },
   {
     path: '/storage',
-    asked: ({ storage, image }) => storage !== undefined && image === undefined,
+    asked: ({ storage, image, from }) => storage !== undefined && image === undefined && from === undefined,
     what: 'what is written to a root file system that is not made of an image is not ours to limit',
     hint: 'Take an image, or readonly: true and a tmpfs with a size where it writes.',
   },

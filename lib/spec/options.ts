@@ -10,6 +10,8 @@ export type ContainerOptions = Source & CommonOptions;
 /** Every source, by the name of its option. */
 interface Sources {
   readonly image: string;
+  /** What `container.snapshot()` gave. */
+  readonly from: SnapshotRecord;
   readonly rootfs: string;
   readonly bundle: string;
   /** This machine's own /usr and its companions, privately. */
@@ -24,6 +26,7 @@ type Only<Name extends keyof Sources> = Pick<Sources, Name> & {
 /** Where the root file system comes from. */
 export type Source =
   | (Only<'image'> & { readonly pull?: 'missing' | 'always' | 'never' })
+  | Only<'from'>
   | Only<'rootfs'>
   | Only<'bundle'>
   | Only<'host'>;
@@ -138,6 +141,14 @@ export type Stdio = 'ignore' | 'pipe' | 'inherit' | number;
 /** A volume or network: an object of the product, of which the core knows the name only. */
 export interface Named {
   readonly name: string;
+}
+
+/** A snapshot, of which the core knows the name only; what it is of, the layers above it know. */
+export interface SnapshotRecord {
+  readonly id: string;
+  /** Bytes in the files that its container had changed or made. */
+  readonly size: number;
+  readonly created: object;
 }
 
 /** As much of an AbortSignal as can be told without the platform's types. */

@@ -90,8 +90,11 @@ long copy_range(int from, int to, int64_t at, int64_t end) {
   return r;
 }
 
-// As much as it had when we looked, and its holes as holes: what is mostly holes would not fit elsewhere.
+// As much as it had when we looked, and its holes as holes: what is mostly holes would not fit elsewhere. Where the file
+// system lets files share what they have until one of them changes, no byte of it is copied.
 int copy_content(Where& at, int from, int to, int64_t size) {
+  constexpr uint32_t kClone = 0x40049409;  // FICLONE
+  if (sys(__NR_ioctl, to, kClone, from) >= 0) return 0;
   constexpr int kData = 3, kHole = 4;  // SEEK_DATA, SEEK_HOLE
   for (int64_t offset = 0; offset < size;) {
     long data = sys(__NR_lseek, from, offset, kData);

@@ -40,7 +40,7 @@ describe('exit codes', () => {
   test.each([
     [['--host', '--hostnam', 'x', 'true'], 'runts: run: unknown option --hostnam; did you mean --hostname?'],
     [['--host', '-b', 'x', 'true'], 'run: unknown option -b'],
-    [['--host', '--rootfs', 'x', 'true'], 'give one of image, rootfs, bundle, host; got rootfs and host'],
+    [['--host', '--rootfs', 'x', 'true'], 'give one of image, from, rootfs, bundle, host; got rootfs and host'],
     [['--rootfs', 'nosuch', 'true'], 'nosuch as root file system: there is no such directory'],
     [['--host'], 'no command: give command'],
     [['--host', '-u', 'ghost', 'true'], 'there is no user "ghost"'],

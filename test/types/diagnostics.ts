@@ -9,7 +9,7 @@ export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 function options(): ts.CompilerOptions {
   const { config } = ts.readConfigFile(join(root, 'tsconfig.test.json'), ts.sys.readFile);
   const { options: ours } = ts.parseJsonConfigFileContent(config, ts.sys, root);
-  const paths = { runts: ['./lib/index.ts'], 'runts/unsafe': ['./lib/unsafe.ts'] };
+  const paths = { runts: ['./lib/index.ts'], 'runts/unsafe': ['./lib/unsafe.ts'], 'runts/vitest': ['./lib/vitest.ts'] };
   return {
     ...ours,
     paths,

@@ -57,7 +57,7 @@ test('an error has the fields it was given and no others', () => {
 test('one issue is told on one line, several on a line each', () => {
   const [a, b] = [
     { path: '/env', message: 'must be an object' },
-    { path: '', message: 'give one of image, rootfs, bundle, host; got none' },
+    { path: '', message: 'give one of image, from, rootfs, bundle, host; got none' },
   ];
   expect(specError('cannot run', [a!])).toMatchObject({
     message: 'cannot run: /env: must be an object',

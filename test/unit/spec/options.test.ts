@@ -74,7 +74,7 @@ describe('exactly one source', () => {
   ])('%j', (options, got) => {
     expect(checkOptions(options)).toContainEqual({
       path: '',
-      message: `give one of image, rootfs, bundle, host; ${got}`,
+      message: `give one of image, from, rootfs, bundle, host; ${got}`,
     });
   });
 });
