@@ -1,6 +1,4 @@
-import { RuntsError } from '../errors.ts';
 import type { ContainerOptions } from '../spec/options.ts';
-import { signalNumber } from '../spec/signals.ts';
 
 export interface StartOptions {
   /** In milliseconds, for the command to be executed and for `ready`. The container is removed when it runs out. */
@@ -26,5 +24,3 @@ export interface RemoveOptions {
 export function targets({ stdin = 'ignore', stdout = 'pipe', stderr = 'pipe' }: ContainerOptions) {
   return { stdin, stdout, stderr };
 }
-
-/** The number of a signal that can be sent. */
