@@ -1,8 +1,10 @@
 import { isAbsolute } from 'node:path';
-import { Container, type ContainerInfo, type Status } from './container/container.ts';
+import type { Container, ContainerInfo, Status } from './container/container.ts';
+import { DetachedContainers } from './container/detached/all.ts';
 import { EventLog, type EventsOptions } from './container/event-log.ts';
 import type { ContainerEvent } from './container/events.ts';
 import type { Home } from './container/home.ts';
+import { OwnContainer } from './container/own.ts';
 import type { Result } from './container/result.ts';
 import { runContainer } from './container/run.ts';
 import { RuntsError, specError } from './errors.ts';
@@ -35,8 +37,8 @@ export interface RuntimeOptions {
   readonly registries?: Registries | undefined;
   readonly volumes?: VolumesSettings | undefined;
   /**
-   * `true`: containers go when the runtime is disposed, and when this process ends. They always do: `false`, containers that
-   * outlive it, is refused. Images, and volumes with a name, stay.
+   * `true`: nothing that it makes stays when it is disposed, or this process ends: it makes no detached containers. Default
+   * `false`. Other containers go in any case; images, and volumes with a name, stay.
    */
   readonly ephemeral?: boolean | undefined;
 }
@@ -56,24 +58,31 @@ export interface VolumesSettings extends VolumeLimits {
   readonly plugins?: readonly string[] | undefined;
 }
 
-/** Owns containers: all of them go when it is disposed, and when this process ends by whatever means. */
+/** Owns containers: all of them but the detached go when it is disposed, and when this process ends by whatever means. */
 export class Runtime implements AsyncDisposable {
   /** The images that are stored here, and registries. */
   readonly images: Images;
   /** The volumes that are stored here, and those of plugins. */
   readonly volumes: Volumes;
   readonly #host: Host;
-  readonly #containers = new Set<Container>();
+  readonly #containers = new Set<OwnContainer>();
+  readonly #detached: DetachedContainers;
   readonly #home: Home;
   readonly #events = new EventLog<RuntimeEvent>();
   /** What is being made or run at the moment: a disposal waits for it. */
   readonly #work = new Set<Promise<unknown>>();
+  readonly #ephemeral: boolean;
   #facts: Promise<Facts> | undefined;
   #disposed = false;
 
   constructor(
     host: Host,
-    { driver, registries, volumes = {} }: Pick<RuntimeOptions, 'driver' | 'registries' | 'volumes'> = {},
+    {
+      driver,
+      registries,
+      volumes = {},
+      ephemeral = false,
+    }: Pick<RuntimeOptions, 'driver' | 'registries' | 'volumes' | 'ephemeral'> = {},
   ) {
     this.#host = host;
     const facts = () => {
@@ -100,13 +109,21 @@ export class Runtime implements AsyncDisposable {
         this.#containers.add(container);
       },
       forget: (container) => void this.#containers.delete(container),
+      watch: (container) => this.#detached.watch(container),
       tell,
     };
+    this.#detached = new DetachedContainers(this.#home);
+    this.#ephemeral = ephemeral;
   }
 
   /** Makes a container, which waits for its `start()`. */
   readonly createContainer = (options: ContainerOptions): Promise<Container> =>
-    this.#follow(async () => Container.create(this.#home, anObject(options)));
+    this.#follow(async (): Promise<Container> => {
+      const given = anObject(options);
+      if (given.detached !== true) return OwnContainer.create(this.#home, given);
+      if (this.#ephemeral) throw notEphemeral();
+      return this.#detached.create(given);
+    });
 
   /** Runs a command in a container of its own, to its end. Rejects with ExitError unless `reject: false`. */
   readonly run = (
@@ -121,29 +138,38 @@ export class Runtime implements AsyncDisposable {
       ),
     );
 
-  /** The containers that are there, in the order they were made. */
+  /** The containers that are there, in the order they were made: its own, and the detached ones of whoever made them. */
   async containers({ labels = {}, status }: ContainerFilter = {}): Promise<ContainerInfo[]> {
-    const all = await Promise.all([...this.#containers].map((container) => container.inspect()));
+    const found = await Promise.all((await this.#all()).map(informed));
+    const all = found.filter((info) => info !== undefined).sort((a, b) => a.created.getTime() - b.created.getTime());
     const hasLabels = (info: ContainerInfo) =>
       Object.entries(labels).every(([name, value]) => hasOwn(info.labels, name) && info.labels[name] === value);
     return all.filter((info) => hasLabels(info) && (status === undefined || info.status === status));
   }
 
-  /** A container of this runtime by its name, its id, or the beginning of its id. */
+  /** A container of this runtime, or a detached one, by its name, its id, or the beginning of its id. */
   async container(idOrName: string): Promise<Container> {
-    const all = [...this.#containers];
+    const all = await this.#all();
     const exact = all.filter(({ id, name }) => id === idOrName || name === idOrName);
     const found = exact.length > 0 || idOrName === '' ? exact : all.filter(({ id }) => id.startsWith(idOrName));
     if (found.length === 1) return found[0]!;
     if (found.length === 0) {
       throw new RuntsError('ERR_NOT_FOUND', `there is no container ${JSON.stringify(idOrName)}`, {
-        hint: '`containers()` tells those that this runtime has made and not removed.',
+        hint: '`containers()` tells those that this runtime has made and not removed, and those that are detached.',
       });
     }
     const ids = found.map(({ id }) => id.slice(0, 12)).join(', ');
     throw new RuntsError('ERR_SPEC', `${JSON.stringify(idOrName)} may be any of the containers ${ids}`, {
       hint: 'Give more of the id.',
     });
+  }
+
+  /**
+   * Looks after the detached containers from now on, as long as the runtime is there: those that are to run by their restart
+   * policy are started now, and when they end. Whoever has started one looks after that one already.
+   */
+  restore(): Promise<void> {
+    return this.#follow(() => this.#detached.restore());
   }
 
   /** What becomes of its containers, images and volumes from the call on, until the signal or until it is disposed. */
@@ -156,15 +182,23 @@ export class Runtime implements AsyncDisposable {
     return examine(this.#host);
   }
 
-  /** Removes every container, and those that are being made: they fail. Nothing can be made any more. */
+  /**
+   * Removes every container but those that are detached, and those that are being made: they fail. Nothing can be made any
+   * more.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#disposed = true;
     try {
       await Promise.all([...this.#containers].map((container) => container.remove({ force: true })));
       await Promise.allSettled(this.#work);
+      await this.#detached.leave();
     } finally {
       this.#events.end();
     }
+  }
+
+  async #all(): Promise<Container[]> {
+    return [...this.#containers, ...(await this.#detached.list())];
   }
 
   #mustExist(): void {
@@ -183,6 +217,22 @@ export class Runtime implements AsyncDisposable {
   }
 }
 
+/** Undefined for one that has been removed meanwhile. */
+async function informed(container: Container): Promise<ContainerInfo | undefined> {
+  try {
+    return await container.inspect();
+  } catch (error) {
+    if (RuntsError.is(error) && error.code === 'ERR_NOT_FOUND') return undefined;
+    throw error;
+  }
+}
+
+const notEphemeral = () =>
+  new RuntsError('ERR_SPEC', 'cannot make a container that stays: its runtime is ephemeral', {
+    origin: '/detached',
+    hint: 'Make the runtime without `ephemeral: true`, or the container without `detached`.',
+  });
+
 /** A runtime of one's own. */
 export function createRuntime(options: RuntimeOptions = {}): Runtime {
   const given: unknown = options;
@@ -196,16 +246,11 @@ export function createRuntime(options: RuntimeOptions = {}): Runtime {
     return value === undefined || message === undefined ? [] : [{ path: `/${name}`, message }];
   });
   if (issues.length > 0) throw specError('cannot make a runtime of these options', issues);
-  if (options.ephemeral === false) {
-    throw new RuntsError('ERR_UNSUPPORTED', 'cannot make a runtime whose containers outlive it: there are none yet', {
-      hint: 'Leave `ephemeral` away. `runts create` and `runts start` make containers that stay.',
-    });
-  }
   const host = createHost();
   const { root = host.environment.dataDirectory, state = host.environment.stateDirectory } = options;
-  const { driver, registries = {}, volumes } = options;
+  const { driver, registries = {}, volumes, ephemeral } = options;
   const environment = { ...host.environment, dataDirectory: root, stateDirectory: state };
-  return new Runtime({ ...host, environment }, { driver, registries: checkRegistries(registries), volumes });
+  return new Runtime({ ...host, environment }, { driver, registries: checkRegistries(registries), volumes, ephemeral });
 }
 
 function anObject<T>(options: T): T {

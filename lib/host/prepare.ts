@@ -23,7 +23,14 @@ import { type ImageIdentity, type ImagePort, type ImageRoot, unpackImage } from 
 import { lookUp } from './lookups.ts';
 import { usableDirectory, usableRoot } from './rootfs.ts';
 import { Undo, withReleaseErrors } from './undo.ts';
-import { holdVolumes, standVolume, type VolumePort, wantedVolumes, withImageVolumes } from './volumes.ts';
+import {
+  holdVolumes,
+  standVolume,
+  type VolumePort,
+  type VolumeWanted,
+  wantedVolumes,
+  withImageVolumes,
+} from './volumes.ts';
 
 export type { ImagePort } from './image.ts';
 
@@ -37,7 +44,14 @@ export interface PrepareRequest {
   readonly counted?: boolean | undefined;
   readonly images: ImagePort;
   readonly volumes?: VolumePort | undefined;
+  /** It is to outlive us, on record in this file. */
+  readonly detached?: Detached | undefined;
   readonly cancel?: Cancel | undefined;
+}
+
+export interface Detached {
+  readonly record: string;
+  readonly log: NonNullable<ContainerRequest['outlive']>;
 }
 
 /** With what the host was asked about the options. */
@@ -63,8 +77,13 @@ export interface Prepared {
   readonly terminal: boolean;
   /** What it was made of, where that is an image. */
   readonly image?: PreparedImage | undefined;
+  /** What the plan was made from, but for what was looked up on the host. */
+  readonly request: Omit<ContainerRequest, 'lookups'>;
+  readonly volumes: readonly VolumeWanted[];
   /** Removes what was unpacked. The container must have ended. */
   release(options?: ReleaseOptions): Promise<void>;
+  /** Of one that is detached: from now on what there is for it stays, whatever becomes of us. */
+  settle(): Promise<void>;
 }
 
 export interface ReleaseOptions {
@@ -98,10 +117,13 @@ export async function prepare(host: Host, facts: Facts, request: PrepareRequest)
     const user = await asked(findUser(host, facts, options, source));
     const spec = specified(host, facts, { ...request, options, devices, mounts: held?.mounts }, source, user);
     const lookups = await asked(lookUp(host, spec, source.directory));
-    const plan = planContainer(requested(spec, request, source, lookups), facts);
+    const { lookups: _, ...made } = requested(spec, request, source, lookups);
+    const plan = planContainer({ ...made, lookups }, facts);
     return {
       spec,
       plan,
+      request: made,
+      volumes: wantedVolumes(options),
       command: spec.process?.args ?? [],
       stopSignal: stopSignal(request.options, source.image),
       terminal: spec.process?.terminal === true,
@@ -110,6 +132,10 @@ export async function prepare(host: Host, facts: Facts, request: PrepareRequest)
         releases.keepVolumes = keepVolumes;
         const [first, ...others] = await undo.run();
         if (first !== undefined) throw withReleaseErrors(first, others);
+      },
+      async settle() {
+        await held?.settle();
+        await source.settle?.();
       },
     };
   } catch (error) {
@@ -149,13 +175,13 @@ export async function limitedDevices(
 
 function requested(
   spec: Spec,
-  { options, id, ownStdio, counted }: PrepareRequest,
+  { options, id, ownStdio, counted, detached }: PrepareRequest,
   source: Source,
   lookups: Lookups,
 ): ContainerRequest {
   const { bundle, directory } = source;
   // In a bundle, as the OCI has it, the command itself is process 1; with the library a reaper is.
-  const reap = options.init ?? bundle === undefined;
+  const reap = options.init ?? (bundle === undefined || detached !== undefined);
   return {
     id,
     spec,
@@ -167,6 +193,7 @@ function requested(
     deathSignal: !reap,
     counted,
     lookups,
+    ...(detached !== undefined && { outlive: detached.log }),
   };
 }
 
@@ -187,6 +214,7 @@ interface Source {
   readonly bundle?: Spec;
   /** What a bundle's relative paths are below. */
   readonly directory?: string;
+  settle?(): Promise<void>;
 }
 
 async function openSource(host: Host, facts: Facts, request: Asked, undo: Undo): Promise<Source> {
@@ -220,9 +248,26 @@ async function openSource(host: Host, facts: Facts, request: Asked, undo: Undo):
   };
   const { image, pull = 'missing', userns } = options;
   const bytesMax = parseBytes(options.storage?.size);
-  const unpacked = await unpackImage(host, facts, { image, pull, id, userns, bytesMax, images, cancel, foresee });
+  const detached = request.detached !== undefined;
+  const unpacked = await unpackImage(host, facts, {
+    image,
+    pull,
+    id,
+    userns,
+    bytesMax,
+    detached,
+    images,
+    cancel,
+    foresee,
+  });
   undo.add(() => unpacked.release());
-  return { root: unpacked.root.path, made: unpacked.root, image: unpacked.config, identity: unpacked.identity };
+  return {
+    root: unpacked.root.path,
+    made: unpacked.root,
+    image: unpacked.config,
+    identity: unpacked.identity,
+    settle: () => unpacked.settle(),
+  };
 }
 
 const absolute = ({ environment }: Host, path: string) => (path.startsWith('/') ? path : `${environment.cwd}/${path}`);

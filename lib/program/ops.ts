@@ -350,6 +350,11 @@ export const ops = {
     doc: 'Tells what is in directories below a directory, and what their regular files contain, as questions on a stream ask (lib/layers/tree-reader.ts): what a container has changed. No link is followed. ENODATA: the stream ended without a last question.',
     operands: { src: input, root: input },
   },
+  outlive: {
+    doc: 'Has the process 1 that op `reap` is about to make outlive the host, once the command is executed: it reads what the command writes from two pipes, appends it to one segment after the other in the log format of the CRI, empties the next one when bytes_max is reached, and writes how the command ended to `exit`. In a session of its own. EINVAL: we are not process 1; and `reap` fails with EPERM where the command is left with CAP_SYS_PTRACE.',
+    operands: { stdout: input, stderr: input, exit: input, segments: ins, bytes_max: int(1n << 40n) },
+    barrier: true,
+  },
 } as const satisfies Record<string, OpRow>;
 
 export type OpName = keyof typeof ops;

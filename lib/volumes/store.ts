@@ -27,7 +27,7 @@ export interface Held {
   /** Who uses it; those that have ended are found once only. */
   readonly uses: FoundUses;
   /** Notes one more use. */
-  use(container: string): Promise<OwnUse>;
+  use(container: string, record?: string): Promise<OwnUse>;
   /** Lets others at other volumes; this one stays ours alone until the work on it has ended. */
   letOthers(): void;
   /** Takes it out of the store. What was in it goes later, by `sweep`. */
@@ -209,7 +209,7 @@ export class VolumeStore {
       record,
       directory,
       uses,
-      use: (container) => addUse(`${directory}/uses`, container),
+      use: (container, record) => addUse(`${directory}/uses`, container, record),
       letOthers,
       take: () => this.#takeAway(record.name),
     };

@@ -9,6 +9,9 @@ namespace runts {
 enum { kFirstChannel = 3 };
 int channel_fd();
 
+// Closes it: nothing is to be said any more.
+void hang_up();
+
 // Takes the channel to a descriptor from this number on, unless it is there.
 int move_channel(Where& at, int from);
 

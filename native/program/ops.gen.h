@@ -5,7 +5,7 @@
 namespace runts {
 
 // A hash of this table: a program that was encoded with another one is refused.
-constexpr uint64_t kSchema = 0xf7fd1894a77766b2ull;
+constexpr uint64_t kSchema = 0xc135a0460b5360a4ull;
 
 enum Kind : uint8_t { kKindNone, kKindInt, kKindFlags, kKindIn, kKindMaybe, kKindOut, kKindText, kKindTexts, kKindBytes, kKindIns };
 
@@ -89,7 +89,8 @@ enum Opcode : uint16_t {
   kOpChdirAgain = 76,
   kOpUnpack = 77,
   kOpReadTree = 78,
-  kOpCount = 79,
+  kOpOutlive = 79,
+  kOpCount = 80,
 };
 
 // Which system call of an op failed.
@@ -384,6 +385,9 @@ struct slots_unpack {
 struct slots_read_tree {
   enum : int { src_ = 0, root_ = 1 };
 };
+struct slots_outlive {
+  enum : int { stdout_ = 0, stderr_ = 1, exit_ = 2, segments_ = 3, bytes_max_ = 4 };
+};
 
 // Few values are shared by many operands, so that an operand is two bytes in the init.
 inline constexpr uint64_t kMaxima[] = {
@@ -407,6 +411,7 @@ inline constexpr uint64_t kMaxima[] = {
     0x63ull,
     0x3ull,
     0x3full,
+    0x10000000000ull,
 };
 
 struct OperandInfo {
@@ -501,6 +506,7 @@ inline constexpr OpInfo kOps[kOpCount] = {
     {0, 0, 0, {{kKindText, 0}}},  // chdir_again
     {0, 0, 0, {{kKindIn, 0}, {kKindIn, 0}}},  // unpack
     {0, 0, 0, {{kKindIn, 0}, {kKindIn, 0}}},  // read_tree
+    {0, 1, 0, {{kKindIn, 0}, {kKindIn, 0}, {kKindIn, 0}, {kKindIns, 0}, {kKindInt, 20}}},  // outlive
 };
 
 // For tests and tools; the init sends numbers.
@@ -585,6 +591,7 @@ inline constexpr const char* kOpNames[kOpCount] = {
     "chdir_again",
     "unpack",
     "read_tree",
+    "outlive",
 };
 inline constexpr const char* kStepNames[kStepCount] = {
     "op",
