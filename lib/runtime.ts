@@ -1,8 +1,11 @@
 import { isAbsolute } from 'node:path';
-import { Container, type ContainerInfo, type Status } from './container/container.ts';
+import type { Container, ContainerInfo, Status } from './container/container.ts';
+import { DetachedContainers } from './container/detached/all.ts';
 import { EventLog, type EventsOptions } from './container/event-log.ts';
 import type { ContainerEvent } from './container/events.ts';
 import type { Home } from './container/home.ts';
+import { Names } from './container/names.ts';
+import { OwnContainer } from './container/own.ts';
 import type { Result } from './container/result.ts';
 import { runContainer } from './container/run.ts';
 import { Snapshots } from './container/snapshots.ts';
@@ -39,7 +42,8 @@ export interface RuntimeOptions {
   readonly volumes?: VolumesSettings | undefined;
   /**
    * Everything that is made by way of it goes when it is disposed, or when this process ends, by whatever means: volumes and
-   * images too, unless others use them. Default `false`: its containers go, volumes with a name and images stay.
+   * images too, unless others use them; it makes no detached containers. Default `false`: its containers go but those that
+   * are detached, volumes with a name and images stay.
    */
   readonly ephemeral?: boolean | undefined;
 }
@@ -59,16 +63,17 @@ export interface VolumesSettings extends VolumeLimits {
   readonly plugins?: readonly string[] | undefined;
 }
 
-/** Owns containers: all of them go when it is disposed, and when this process ends by whatever means. */
+/** Owns containers: all of them but the detached go when it is disposed, and when this process ends by whatever means. */
 export class Runtime implements AsyncDisposable {
   /** The images that are stored here, and registries. */
   readonly images: Images;
   /** The volumes that are stored here, and those of plugins. */
   readonly volumes: Volumes;
   readonly #host: Host;
-  readonly #containers = new Set<Container>();
+  readonly #containers = new Set<OwnContainer>();
+  readonly #detached: DetachedContainers;
   /** Those of containers that are there, or are being made. */
-  readonly #names = new Map<string, symbol>();
+  readonly #names = new Names();
   readonly #home: Home;
   readonly #unpacked: UnpackedLayers;
   readonly #lifetime: Life | undefined;
@@ -126,17 +131,21 @@ export class Runtime implements AsyncDisposable {
       },
       forget: (container) => {
         this.#containers.delete(container);
-        this.#names.delete(container.name);
+        this.#names.free(container.name);
       },
+      watch: (container) => this.#detached.watch(container),
       tell,
     };
+    this.#detached = new DetachedContainers(this.#home);
   }
 
   /** Makes a container, which waits for its `start()`. */
   readonly createContainer = (options: ContainerOptions): Promise<Container> =>
-    this.#follow(async () => {
-      const whole = this.#home.snapshots.complete(anObject(options));
-      return this.#named(whole, () => Container.create(this.#home, whole));
+    this.#follow(async (): Promise<Container> => {
+      const given = anObject(options);
+      if (given.detached === true) return this.#createDetached(given);
+      const whole = this.#home.snapshots.complete(given);
+      return this.#named(whole, () => OwnContainer.create(this.#home, whole));
     });
 
   /** Runs a command in a container of its own, to its end. Rejects with ExitError unless `reject: false`. */
@@ -154,29 +163,38 @@ export class Runtime implements AsyncDisposable {
       return this.#named(whole, () => runContainer(this.#home, whole));
     });
 
-  /** The containers that are there, in the order they were made. */
+  /** The containers that are there, in the order they were made: its own, and the detached ones of whoever made them. */
   async containers({ labels = {}, status }: ContainerFilter = {}): Promise<ContainerInfo[]> {
-    const all = await Promise.all([...this.#containers].map((container) => container.inspect()));
+    const found = await Promise.all((await this.#all()).map(informed));
+    const all = found.filter((info) => info !== undefined).sort((a, b) => a.created.getTime() - b.created.getTime());
     const hasLabels = (info: ContainerInfo) =>
       Object.entries(labels).every(([name, value]) => hasOwn(info.labels, name) && info.labels[name] === value);
     return all.filter((info) => hasLabels(info) && (status === undefined || info.status === status));
   }
 
-  /** A container of this runtime by its name, its id, or the beginning of its id. */
+  /** A container of this runtime, or a detached one, by its name, its id, or the beginning of its id. */
   async container(idOrName: string): Promise<Container> {
-    const all = [...this.#containers];
+    const all = await this.#all();
     const exact = all.filter(({ id, name }) => id === idOrName || name === idOrName);
     const found = exact.length > 0 || idOrName === '' ? exact : all.filter(({ id }) => id.startsWith(idOrName));
     if (found.length === 1) return found[0]!;
     if (found.length === 0) {
       throw new RuntsError('ERR_NOT_FOUND', `there is no container ${JSON.stringify(idOrName)}`, {
-        hint: '`containers()` tells those that this runtime has made and not removed.',
+        hint: '`containers()` tells those that this runtime has made and not removed, and those that are detached.',
       });
     }
     const ids = found.map(({ id }) => id.slice(0, 12)).join(', ');
     throw new RuntsError('ERR_SPEC', `${JSON.stringify(idOrName)} may be any of the containers ${ids}`, {
       hint: 'Give more of the id.',
     });
+  }
+
+  /**
+   * Looks after the detached containers from now on, as long as the runtime is there: those that are to run by their restart
+   * policy are started now, and when they end. Whoever has started one looks after that one already.
+   */
+  restore(): Promise<void> {
+    return this.#follow(() => this.#detached.restore());
   }
 
   /** What becomes of its containers, images and volumes from the call on, until the signal or until it is disposed. */
@@ -189,12 +207,16 @@ export class Runtime implements AsyncDisposable {
     return examine(this.#host);
   }
 
-  /** Removes every container, and those that are being made: they fail. Nothing can be made any more. */
+  /**
+   * Removes every container but those that are detached, and those that are being made: they fail. Nothing can be made any
+   * more.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#disposed = true;
     try {
       await Promise.all([...this.#containers].map((container) => container.remove({ force: true })));
       await Promise.allSettled(this.#work);
+      await this.#detached.leave();
       await this.#home.snapshots.close();
       await this.#cleaning;
       await this.#reap();
@@ -203,24 +225,18 @@ export class Runtime implements AsyncDisposable {
     }
   }
 
-  /** A name is of one container at a time. What is wrong with it is told by who checks the options. */
-  async #named<T>({ name }: { readonly name?: string | undefined }, work: () => Promise<T>): Promise<T> {
-    if (typeof name !== 'string') return work();
-    if (this.#names.has(name)) {
-      throw new RuntsError('ERR_EXISTS', `there is a container ${JSON.stringify(name)} already`, {
-        origin: '/name',
-        hint: 'Remove that one first, or take another name.',
-      });
-    }
-    const mine = Symbol(name);
-    this.#names.set(name, mine);
-    try {
-      return await work();
-    } catch (error) {
-      // One that was made has given its name back when it was removed, perhaps to another.
-      if (this.#names.get(name) === mine) this.#names.delete(name);
-      throw error;
-    }
+  async #createDetached(options: ContainerOptions): Promise<Container> {
+    if (this.#lifetime !== undefined) throw notEphemeral();
+    // While it is made: then its record has the name.
+    return this.#names.during(options.name, () => this.#detached.create(options));
+  }
+
+  /** A name is of one container at a time, whether or not that is detached. */
+  #named<T>({ name }: { readonly name?: string | undefined }, work: () => Promise<T>): Promise<T> {
+    return this.#names.held(name, async () => {
+      if (typeof name === 'string') await this.#detached.mustNotHave(name);
+      return work();
+    });
   }
 
   /** What an ephemeral one has made goes, but for what others use. */
@@ -238,6 +254,10 @@ export class Runtime implements AsyncDisposable {
 
   #nameOf(id: string): string {
     return [...this.#containers].find((container) => container.id === id)?.name ?? id.slice(0, 12);
+  }
+
+  async #all(): Promise<Container[]> {
+    return [...this.#containers, ...(await this.#detached.list())];
   }
 
   #mustExist(): void {
@@ -268,6 +288,22 @@ async function cleanUp(root: string): Promise<void> {
   await reapAllEnded(root);
 }
 
+/** Undefined for one that has been removed meanwhile. */
+async function informed(container: Container): Promise<ContainerInfo | undefined> {
+  try {
+    return await container.inspect();
+  } catch (error) {
+    if (RuntsError.is(error) && error.code === 'ERR_NOT_FOUND') return undefined;
+    throw error;
+  }
+}
+
+const notEphemeral = () =>
+  new RuntsError('ERR_SPEC', 'cannot make a container that stays: its runtime is ephemeral', {
+    origin: '/detached',
+    hint: 'Make the runtime without `ephemeral: true`, or the container without `detached`.',
+  });
+
 /** A runtime of one's own. */
 export function createRuntime(options: RuntimeOptions = {}): Runtime {
   const given: unknown = options;
@@ -285,15 +321,7 @@ export function createRuntime(options: RuntimeOptions = {}): Runtime {
   const { root = host.environment.dataDirectory, state = host.environment.stateDirectory } = options;
   const { driver, registries = {}, volumes, ephemeral } = options;
   const environment = { ...host.environment, dataDirectory: root, stateDirectory: state };
-  return new Runtime(
-    { ...host, environment },
-    {
-      driver,
-      registries: checkRegistries(registries),
-      volumes,
-      ephemeral,
-    },
-  );
+  return new Runtime({ ...host, environment }, { driver, registries: checkRegistries(registries), volumes, ephemeral });
 }
 
 function anObject<T>(options: T): T {

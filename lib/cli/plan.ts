@@ -66,6 +66,8 @@ function describe(input: Input): string {
       return `namespace ${input.path}`;
     case 'listener':
       return 'where it is started';
+    case 'outlive':
+      return `${typeof input.part === 'number' ? `segment ${input.part} of the log` : input.part}, for process 1`;
     case 'inherited':
       return `descriptor ${input.fd}`;
     case 'fuse':

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { RuntsError, specError } from '../errors.ts';
-import type { Created } from '../host/create.ts';
 import { startFiles } from '../host/files.ts';
+import type { Session } from '../host/host.ts';
 import type { Prepared } from '../host/prepare.ts';
 import { copyIn } from '../layers/copy-in.ts';
 import { copyOut } from '../layers/copy-out.ts';
@@ -15,8 +15,8 @@ import type { Home } from './home.ts';
 export interface Living {
   readonly name: string;
   readonly home: Home;
-  readonly prepared: Prepared;
-  readonly created: Created;
+  readonly prepared: Pick<Prepared, 'spec'> & { readonly plan: Pick<Prepared['plan'], 'maps'> };
+  readonly created: { readonly session: Pick<Session, 'pid' | 'process'> };
   /** Aborted when it is removed. */
   readonly leaving: AbortSignal;
 }
@@ -112,7 +112,7 @@ function mustBeArchive(tar: unknown): void {
 }
 
 /** File systems that hold nothing of the container's own: a copy of everything leaves out what is in them. */
-function kernelMounts({ spec }: Prepared): ReadonlySet<string> {
+function kernelMounts({ spec }: Pick<Prepared, 'spec'>): ReadonlySet<string> {
   const isData = (type: string | undefined) => type === undefined || ['bind', 'tmpfs', 'none'].includes(type);
   const mounts = (spec.mounts ?? []).filter(({ type, destination }) => destination === '/dev' || !isData(type));
   return new Set(mounts.map(({ destination }) => normalizePath(destination)));

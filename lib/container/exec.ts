@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RuntsError, specError } from '../errors.ts';
-import type { Created } from '../host/create.ts';
 import { type Executed, exec as execInHost } from '../host/exec.ts';
+import type { Session } from '../host/host.ts';
 import type { Prepared } from '../host/prepare.ts';
+import type { Birthplace } from '../host/walk.ts';
 import { openStdio, type Stdio } from '../node/stdio.ts';
 import { isMapped } from '../plan/keeper.ts';
 import { parseBytes } from '../spec/bytes.ts';
@@ -22,8 +23,11 @@ import { ExitError, type Result } from './result.ts';
 export interface Running {
   readonly id: string;
   readonly home: Home;
-  readonly prepared: Prepared;
-  readonly created: Created;
+  readonly prepared: Pick<Prepared, 'spec'> & { readonly plan: Pick<Prepared['plan'], 'maps'> };
+  readonly created: {
+    readonly session: Pick<Session, 'pid' | 'process'>;
+    readonly cgroup: Birthplace | undefined;
+  };
   /** Settled when the end of the container is known. */
   readonly ended: Promise<unknown>;
   /** A command has been started in it. */

@@ -2,8 +2,9 @@ import type { Host } from '../host/host.ts';
 import type { ImagePort } from '../host/image.ts';
 import type { VolumePort } from '../host/volumes.ts';
 import type { Facts } from '../plan/facts.ts';
-import type { Container } from './container.ts';
+import type { DetachedContainer } from './detached/container.ts';
 import type { ContainerEvent } from './events.ts';
+import type { OwnContainer } from './own.ts';
 import type { Snapshots } from './snapshots.ts';
 
 /** Where a container lives: what it needs of the runtime that owns it. */
@@ -15,8 +16,10 @@ export interface Home {
   /** What this host can do; found out once. */
   facts(): Promise<Facts>;
   newId(): string;
-  adopt(container: Container): void;
-  forget(container: Container): void;
+  adopt(container: OwnContainer): void;
+  forget(container: OwnContainer): void;
+  /** Looks on a detached container that runs, for what becomes of it. */
+  watch(container: DetachedContainer): void;
   /** Tells who listens what became of a container. */
   tell(event: ContainerEvent): void;
 }

@@ -15,5 +15,10 @@ export interface ContainerInfo {
   /** What it was made of, where that is an image. */
   readonly image: ContainerImage | undefined;
   readonly created: Date;
+  /** Of one that is detached, with neither code nor signal where nobody could note how it ended: its machine was, or process 1. */
   readonly exit: Exit | undefined;
+  /** It outlives the process that made it. */
+  readonly detached: boolean;
+  /** How often its restart policy has started it since somebody else did. */
+  readonly restarts: number;
 }

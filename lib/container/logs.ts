@@ -12,6 +12,8 @@ export interface LogOptions {
   readonly follow?: boolean;
   /** Only lines that were written at this time or later. */
   readonly since?: Date;
+  /** Only lines that were written before this time; with `follow` the iteration ends then. */
+  readonly until?: Date;
   /** Only so many of the last lines that are there already. */
   readonly tail?: number;
   /** Ends the iteration, with the signal's reason as error. */
@@ -22,6 +24,16 @@ export interface LogOptions {
 const linesMax = 20_000;
 const bytesMax = 8 * 1024 * 1024;
 const lineLengthMax = 16 * 1024;
+
+/** More than a timer holds is asked for again. */
+const timerMsMax = 0x7fff_ffff;
+
+export const isPast = (until: Date | undefined) => until !== undefined && until <= new Date();
+
+export function msTo(until: Date): number {
+  const now = new Date();
+  return Math.min(timerMsMax, Math.max(1, until.getTime() - now.getTime()));
+}
 
 /** Remembers the last lines of both streams of a container, for whoever asks, now or later. */
 export class LogBook {
@@ -61,7 +73,7 @@ export class LogBook {
 
   /** The lines that match, and with `follow` those to come. */
   async *read(options: LogOptions = {}): AsyncGenerator<LogLine, void, void> {
-    const { follow = false, since, tail, signal } = options;
+    const { follow = false, since, until, tail, signal } = options;
     let next = this.#dropped + (tail === undefined ? 0 : Math.max(0, this.#lines.length - tail));
     for (;;) {
       signal?.throwIfAborted();
@@ -69,11 +81,12 @@ export class LogBook {
       const line = this.#lines[next - this.#dropped];
       if (line !== undefined) {
         next++;
+        if (until !== undefined && line.at >= until) return;
         if (since === undefined || line.at >= since) yield line;
-      } else if (this.#ended || !follow) {
+      } else if (this.#ended || !follow || isPast(until)) {
         return;
       } else {
-        await this.#news(signal);
+        await this.#news(signal, until);
       }
     }
   }
@@ -93,9 +106,11 @@ export class LogBook {
     this.#waiting.clear();
   }
 
-  #news(signal: AbortSignal | undefined): Promise<void> {
+  #news(signal: AbortSignal | undefined, until: Date | undefined): Promise<void> {
     return new Promise((resolve) => {
+      const timer = until && setTimeout(() => done(), msTo(until));
       const done = (): void => {
+        clearTimeout(timer);
         this.#waiting.delete(done);
         signal?.removeEventListener('abort', done);
         resolve();

@@ -2,7 +2,7 @@ import type { IdMap, Plan } from '../plan/plan.ts';
 
 /** A user of a container in ids of the host, where we may give files to it; undefined where that is not ours to do. */
 export function pipeOwner(
-  { maps }: Plan,
+  { maps }: Pick<Plan, 'maps'>,
   { uid, gid }: { readonly uid: number; readonly gid: number },
   privileged: boolean,
 ): { uid: number; gid: number } | undefined {

@@ -1,7 +1,8 @@
 import { RuntsError, specError } from '../errors.ts';
-import type { AppliedCgroup } from '../host/cgroup.ts';
+import type { CgroupRecord } from '../host/cgroups/cgroup.ts';
 import { type DeviceStats, readStats } from '../host/cgroups/stats.ts';
 import { updateCgroup } from '../host/cgroups/update.ts';
+import type { Host } from '../host/host.ts';
 import { limitedDevices } from '../host/prepare.ts';
 import { checkLimits } from '../spec/check-options.ts';
 import { limitedResources } from '../spec/from-options.ts';
@@ -27,8 +28,12 @@ export interface Stats {
   readonly io: { readonly read: number; readonly written: number } | undefined;
 }
 
+interface Counted {
+  readonly record: CgroupRecord;
+}
+
 /** What the cgroup of a container counts. */
-export async function statsOf({ host }: Home, { record }: AppliedCgroup): Promise<Stats> {
+export async function statsOf({ host }: Home, { record }: Counted): Promise<Stats> {
   const { cpu, memory, pids, io } = await readStats(host, record);
   return {
     at: new Date(),
@@ -54,7 +59,7 @@ const sumOf = (devices: readonly DeviceStats[], key: string) =>
   devices.reduce((sum, { counters }) => sum + Number(counters[key] ?? 0n), 0);
 
 /** Changes limits of a container; those that are not named stay. Where one of them cannot be set, none is. */
-export async function changeLimits({ host, facts }: Home, { record }: AppliedCgroup, limits: Limits): Promise<void> {
+export async function changeLimits({ host, facts }: Home, { record }: Counted, limits: Limits): Promise<void> {
   const what = 'cannot change the limits of a container';
   const issues = checkLimits(limits);
   if (issues.length > 0) throw specError(what, issues);
@@ -63,8 +68,15 @@ export async function changeLimits({ host, facts }: Home, { record }: AppliedCgr
   await updateCgroup(host, record, resources, await facts());
 }
 
+/** Whether the kernel has killed anything in it for want of memory. */
+export async function ranOutOfMemory(host: Host, cgroup: { readonly path: string } | undefined): Promise<boolean> {
+  if (cgroup === undefined) return false;
+  const events = await host.cgroups.read(`${cgroup.path}/memory.events`).catch(() => '');
+  return /^oom_kill [1-9]/m.test(events);
+}
+
 /** The cgroup of a container, which what is asked of it needs. */
-export function needCgroup(cgroup: AppliedCgroup | undefined, doing: string): AppliedCgroup {
+export function needCgroup<T extends Counted>(cgroup: T | undefined, doing: string): T {
   if (cgroup !== undefined) return cgroup;
   throw new RuntsError('ERR_UNSUPPORTED', `cannot ${doing}: it has no cgroup of its own`, {
     hint: 'Containers have one where cgroup v2 is mounted and is ours: run as root, or start the program with "systemd-run --user --scope -p Delegate=yes <command>". A container of run() has none without limits.',

@@ -2,18 +2,20 @@ import { RuntsError, specError } from '../errors.ts';
 import { parseBytes } from '../spec/bytes.ts';
 import { checkOptions, runOptionChecks } from '../spec/check-options.ts';
 import type { ContainerOptions, RunOptions } from '../spec/options.ts';
-import { Container } from './container.ts';
 import { Deadline } from './deadline.ts';
 import type { Home } from './home.ts';
 import { Collector, feed } from './output.ts';
+import { OwnContainer } from './own.ts';
 import { ExitError, type Result, resultOf } from './result.ts';
 
 /** Nobody asks what it uses, and it ends soon: what a cgroup costs is saved. */
-const make = (home: Home, options: ContainerOptions) => Container.create(home, options, { counted: false });
+const make = (home: Home, options: ContainerOptions) => OwnContainer.create(home, options, { counted: false });
 
 /** Runs a command in a container of its own and collects what it writes; the container is gone when this settles. */
 export async function runContainer(home: Home, given: ContainerOptions & RunOptions): Promise<Result> {
   const issues = checkOptions(given, runOptionChecks);
+  if (given.detached === true)
+    issues.push({ path: '/detached', message: 'is for createContainer: `run` waits for the end' });
   if (issues.length > 0) throw specError('cannot run a container of these options', issues);
   const { input, timeout, reject = true, maxOutput, signal, ...rest } = given;
   const cancel = signal as AbortSignal | undefined;

@@ -6,8 +6,8 @@ import { type AppliedCgroup, applyCgroup } from './cgroup.ts';
 import { stateOf } from './cgroups/files.ts';
 import { refused } from './failure.ts';
 import type { Handle, Host, Session } from './host.ts';
-import type { Stdio } from './inputs.ts';
-import { startKeeper } from './keeper.ts';
+import type { Outliving, Stdio } from './inputs.ts';
+import { type Keeper, startKeeper } from './keeper.ts';
 import { closeHandles } from './program.ts';
 import { frameDeadlineMs } from './session.ts';
 import { Undo, withReleaseErrors } from './undo.ts';
@@ -15,6 +15,8 @@ import { beginWalk, type WalkOptions, walkTo, writeLater } from './walk.ts';
 
 export interface CreateOptions extends Partial<WalkOptions> {
   readonly stdio?: Stdio | undefined;
+  /** For a plan whose process 1 outlives us. */
+  readonly outliving?: Outliving | undefined;
 }
 
 /** A container that waits at its last sync point for `start`. */
@@ -27,6 +29,8 @@ export interface Created {
   readonly cgroup: AppliedCgroup | undefined;
   /** Removes the cgroup, once nothing is in it any more: with who keeps it, it costs a process. Never rejects. */
   readonly dropCgroup: () => Promise<void>;
+  /** Of one that outlives us, and runs: nothing of it is ours to release any more. */
+  readonly letGo: () => Promise<void>;
   readonly options: CreateOptions & { readonly deadlineMs: number };
   /** Ends and releases everything; `remove` runs it. */
   readonly undo: Undo;
@@ -53,8 +57,14 @@ export async function createContainer(host: Host, plan: Plan, given: CreateOptio
   try {
     throwIfCanceled(cancel, 'making a container');
     const cgroup = plan.cgroup && (await makeCgroup(ports, plan.cgroup, steady, cgroups));
-    if (cgroup !== undefined) await keepCgroup(host, cgroup.path, patience, cgroups);
-    const request = { plan, options, sources: { stdio: given.stdio, servers }, cgroup, handles };
+    const keeper = cgroup && (await keepCgroup(host, cgroup.path, patience, cgroups));
+    const request = {
+      plan,
+      options,
+      sources: { stdio: given.stdio, outliving: given.outliving, servers },
+      cgroup,
+      handles,
+    };
     const walk = await beginWalk(host, request, undo);
     const answers = new Map([[tags.maps, writeLater(ports, plan)]]);
     await walkTo(host, walk, tags.start, answers, patience);
@@ -63,7 +73,16 @@ export async function createContainer(host: Host, plan: Plan, given: CreateOptio
     const dropCgroup = async (): Promise<void> => {
       if (cgroup !== undefined && (await isEmpty(steady, cgroup.path))) await cgroups.run();
     };
-    return { host, plan, session, handles, cgroup, dropCgroup, options, undo };
+    const letGo = async (): Promise<void> => {
+      undo.dismiss();
+      // Its end is heard of as long as we are there, and does not hold us.
+      session.hold(false);
+      session.close();
+      void session.exit.then(() => session.process.close());
+      await keeper?.dismiss();
+      cgroup?.handle?.close();
+    };
+    return { host, plan, session, handles, cgroup, dropCgroup, letGo, options, undo };
   } catch (error) {
     throw withReleaseErrors(error, await undo.run());
   }
@@ -90,7 +109,7 @@ async function makeCgroup(ports: Host, plan: CgroupPlan, steady: Host, undo: Und
 const isOurs = (error: unknown) => RuntsError.is(error) && ['ERR_CANCELED', 'ERR_TIMEOUT'].includes(error.code);
 
 /** The kernel ends the processes of a container whose owner was killed; the directory of its cgroup wants a keeper. */
-async function keepCgroup(host: Host, path: string, patience: Patience, undo: Undo): Promise<void> {
+async function keepCgroup(host: Host, path: string, patience: Patience, undo: Undo): Promise<Keeper> {
   const slash = path.lastIndexOf('/');
   const above = path.slice(0, slash);
   const parent = await bounded(host, patience)
@@ -102,6 +121,7 @@ async function keepCgroup(host: Host, path: string, patience: Patience, undo: Un
     const cleanup = { trees: [], cgroups: [{ directory: 0, name: path.slice(slash + 1) }] };
     const keeper = await startKeeper(host, { cleanup, directories: [parent], flags: 0 }, patience);
     undo.add(() => keeper.release());
+    return keeper;
   } finally {
     parent.close();
   }

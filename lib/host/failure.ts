@@ -246,6 +246,7 @@ const words: Words = {
   copy_tree: () => 'copy what the image has there (tmpcopyup)',
   listener: () => 'install the seccomp filter with its listener',
   reap: () => 'fork the process 1',
+  outlive: () => 'have process 1 outlive its host',
   chdir: (o: { path: string }) => `change to the working directory ${o.path}`,
   chdir_again: (o: { path: string }) => `change to the working directory ${o.path} as the user of the command`,
   plain_output: () => 'set the terminal up',

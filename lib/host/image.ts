@@ -101,6 +101,8 @@ export interface UnpackedImage {
   readonly identity: ImageIdentity;
   readonly config: ImageConfig;
   release(): Promise<void>;
+  /** From now on it stays, also when we are killed. */
+  settle(): Promise<void>;
 }
 
 export interface UnpackRequest {
@@ -109,6 +111,8 @@ export interface UnpackRequest {
   readonly id: string;
   readonly userns: CommonOptions['userns'];
   readonly bytesMax?: number | undefined;
+  /** It is to outlive us, and with us a program that would serve its files. */
+  readonly detached?: boolean | undefined;
   readonly cancel: Cancel | undefined;
   /**
    * Tells of the container before its root file system is there. Throws where an image of this configuration is not wanted;
@@ -154,7 +158,7 @@ export async function unpackImage(host: Host, facts: Facts, request: UnpackReque
     const containerIds = containerMaps(request.userns, facts);
     const mappable = !facts.privileged || containerIds === undefined || (created & namespaceFlags.user) !== 0;
     const owned = containerIds === undefined || (created & namespaceFlags.user) !== 0;
-    const servable = owned && (created & namespaceFlags.pid) !== 0;
+    const servable = request.detached !== true && owned && (created & namespaceFlags.pid) !== 0;
     const root = await image.makeRoot({
       host,
       facts,
@@ -174,7 +178,8 @@ export async function unpackImage(host: Host, facts: Facts, request: UnpackReque
       const [first, ...others] = await undo.run();
       if (first !== undefined) throw withReleaseErrors(first, others);
     };
-    return { root, identity: image.identity, config: image.config, release };
+    const settle = async (): Promise<void> => (await keeping).dismiss();
+    return { root, identity: image.identity, config: image.config, release, settle };
   } catch (error) {
     throw withReleaseErrors(error, await undo.run());
   }

@@ -18,8 +18,17 @@ type MountInput = Extract<Input, { kind: 'mount' }>;
 /** Descriptors 0, 1 and 2 of the command; they stay the caller's to close. */
 export type Stdio = readonly [stdin: Handle, stdout: Handle, stderr: Handle];
 
+/** What a process 1 that outlives us is to hold; it stays the caller's to close. */
+export interface Outliving {
+  readonly stdout: Handle;
+  readonly stderr: Handle;
+  readonly exit: Handle;
+  readonly segments: readonly Handle[];
+}
+
 export interface InputSources {
   readonly stdio?: Stdio | undefined;
+  readonly outliving?: Outliving | undefined;
   /** The new init: mounts are mapped through its user namespace. */
   readonly pid: number;
   readonly facts?: Facts | undefined;
@@ -47,6 +56,7 @@ export async function openInputs(
     else if (input.kind === 'fuse') mounts.push(...served(input));
     else if (input.kind === 'view') continue;
     else if (input.kind === 'stdio') opened.set(input.register, stream(sources.stdio, input.stream));
+    else if (input.kind === 'outlive') opened.set(input.register, outliving(sources, input.part));
     else if (input.kind === 'listener') opened.set(input.register, listener(sources));
     else if (input.kind === 'inherited') opened.set(input.register, inherited(host, input.fd, input.origin, undo));
     else opened.set(input.register, await openNamespace(ports, input.path, input.origin, undo));
@@ -98,6 +108,12 @@ function stream(stdio: Stdio | undefined, number: 0 | 1 | 2): Handle {
   if (stdio === undefined)
     throw new RuntsError('ERR_INTERNAL', `the plan wants descriptor ${number}, and none is given`);
   return stdio[number];
+}
+
+function outliving({ outliving }: InputSources, part: 'stdout' | 'stderr' | 'exit' | number): Handle {
+  const found = typeof part === 'number' ? outliving?.segments[part] : outliving?.[part];
+  if (found === undefined) throw new RuntsError('ERR_INTERNAL', `the plan wants ${part} to be kept, and none is given`);
+  return found;
 }
 
 function listener({ listener }: InputSources): Handle {

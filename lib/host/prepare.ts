@@ -31,7 +31,14 @@ import { lookUp } from './lookups.ts';
 import { usableDirectory, usableRoot } from './rootfs.ts';
 import { Undo, withReleaseErrors } from './undo.ts';
 import { checkView, withOwnTime } from './view.ts';
-import { holdVolumes, standVolume, type VolumePort, wantedVolumes, withImageVolumes } from './volumes.ts';
+import {
+  holdVolumes,
+  standVolume,
+  type VolumePort,
+  type VolumeWanted,
+  wantedVolumes,
+  withImageVolumes,
+} from './volumes.ts';
 
 export type { ImagePort } from './image.ts';
 
@@ -46,7 +53,14 @@ export interface PrepareRequest {
   readonly images: ImagePort;
   readonly snapshots?: SnapshotPort | undefined;
   readonly volumes?: VolumePort | undefined;
+  /** It is to outlive us, on record in this file. */
+  readonly detached?: Detached | undefined;
   readonly cancel?: Cancel | undefined;
+}
+
+export interface Detached {
+  readonly record: string;
+  readonly log: NonNullable<ContainerRequest['outlive']>;
 }
 
 /** With what the host was asked about the options. */
@@ -72,8 +86,13 @@ export interface Prepared {
   readonly terminal: boolean;
   /** What it was made of, where that is an image. */
   readonly image?: PreparedImage | undefined;
+  /** What the plan was made from, but for what was looked up on the host. */
+  readonly request: Omit<ContainerRequest, 'lookups'>;
+  readonly volumes: readonly VolumeWanted[];
   /** Removes what was unpacked. The container must have ended. */
   release(options?: ReleaseOptions): Promise<void>;
+  /** Of one that is detached: from now on what there is for it stays, whatever becomes of us. */
+  settle(): Promise<void>;
 }
 
 export interface ReleaseOptions {
@@ -107,13 +126,16 @@ export async function prepare(host: Host, facts: Facts, request: PrepareRequest)
     undo.add(() => held?.release({ keep: releases.keepVolumes }));
     const user = await asked(findUser(host, facts, options, source));
     const asSaid = specified(host, facts, { ...request, options, devices, mounts: held?.mounts }, source, user);
-    const ownTime = options.systemView === 'limits' && isReaped(options, source);
+    const ownTime = options.systemView === 'limits' && isReaped(request, source);
     const spec = ownTime ? await withOwnTime(host, asSaid) : asSaid;
     const lookups = await asked(lookUp(host, spec, source.directory));
-    const plan = planContainer(requested(spec, request, source, lookups), facts);
+    const { lookups: _, ...made } = requested(spec, request, source, lookups);
+    const plan = planContainer({ ...made, lookups }, facts);
     return {
       spec,
       plan,
+      request: made,
+      volumes: wantedVolumes(options),
       command: spec.process?.args ?? [],
       stopSignal: stopSignal(request.options, source.image),
       terminal: spec.process?.terminal === true,
@@ -122,6 +144,10 @@ export async function prepare(host: Host, facts: Facts, request: PrepareRequest)
         releases.keepVolumes = keepVolumes;
         const [first, ...others] = await undo.run();
         if (first !== undefined) throw withReleaseErrors(first, others);
+      },
+      async settle() {
+        await held?.settle();
+        await source.settle?.();
       },
     };
   } catch (error) {
@@ -161,12 +187,12 @@ export async function limitedDevices(
 
 function requested(
   spec: Spec,
-  { options, id, ownStdio, counted }: PrepareRequest,
+  { options, id, ownStdio, counted, detached }: PrepareRequest,
   source: Source,
   lookups: Lookups,
 ): ContainerRequest {
   const { directory } = source;
-  const reap = isReaped(options, source);
+  const reap = isReaped({ options, detached }, source);
   return {
     id,
     spec,
@@ -179,11 +205,13 @@ function requested(
     counted,
     systemView: options.systemView,
     lookups,
+    ...(detached !== undefined && { outlive: detached.log }),
   };
 }
 
 /** In a bundle, as the OCI has it, the command itself is process 1; with the library a reaper is. */
-const isReaped = ({ init }: CommonOptions, { bundle }: Source): boolean => init ?? bundle === undefined;
+const isReaped = ({ options, detached }: Pick<PrepareRequest, 'options' | 'detached'>, { bundle }: Source): boolean =>
+  options.init ?? (bundle === undefined || detached !== undefined);
 
 /** A device node of an image is not to lead to a device of the host. */
 function rootOf({ root, image, made }: Source): ContainerRequest['root'] {
@@ -202,6 +230,7 @@ interface Source {
   readonly bundle?: Spec;
   /** What a bundle's relative paths are below. */
   readonly directory?: string;
+  settle?(): Promise<void>;
 }
 
 async function openSource(host: Host, facts: Facts, request: Asked, undo: Undo): Promise<Source> {
@@ -236,9 +265,16 @@ async function openSource(host: Host, facts: Facts, request: Asked, undo: Undo):
   const open = () => openOrigin(host, request);
   const { userns, storage } = options;
   const bytesMax = parseBytes(storage?.size);
-  const unpacked = await unpackImage(host, facts, { open, id, userns, bytesMax, cancel, foresee });
+  const detached = request.detached !== undefined;
+  const unpacked = await unpackImage(host, facts, { open, id, userns, bytesMax, detached, cancel, foresee });
   undo.add(() => unpacked.release());
-  return { root: unpacked.root.path, made: unpacked.root, image: unpacked.config, identity: unpacked.identity };
+  return {
+    root: unpacked.root.path,
+    made: unpacked.root,
+    image: unpacked.config,
+    identity: unpacked.identity,
+    settle: () => unpacked.settle(),
+  };
 }
 
 /** The image, or what another container has left. */

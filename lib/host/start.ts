@@ -45,7 +45,7 @@ export async function start(created: Created, { signal: cancel }: StartOptions =
     if (plan.reaps) await untilStarted(created, channel, progress);
     else await untilExec(channel, progress, exited);
     if (undo.begun) throw new RuntsError('ERR_STATE', 'the container was removed while it started');
-    return { created, exit: plan.reaps ? reapedExit(created) : session.exit };
+    return { created, exit: plan.reaps && !plan.outlives ? reapedExit(created) : session.exit };
   } catch (error) {
     throw withReleaseErrors(error, await undo.run());
   }

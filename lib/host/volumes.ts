@@ -13,6 +13,14 @@ export interface VolumePort {
   newName(): string;
   /** Makes the volumes of a container that are not there, fills those that are empty, and holds them. */
   open(request: VolumesRequest): Promise<OpenVolumes>;
+  /** Of a container that was detached, and whose record is gone: drivers hear of it, and what nobody has named is removed. */
+  forget(names: readonly ForgottenVolume[]): Promise<void>;
+}
+
+export interface ForgottenVolume {
+  readonly name: string;
+  /** It is removed, too, unless somebody else has it. */
+  readonly remove: boolean;
 }
 
 export interface VolumesRequest {
@@ -25,6 +33,8 @@ export interface VolumesRequest {
   readonly volumes: readonly VolumeWanted[];
   /** It has a root file system of its own, made of an image: what is in it where a volume comes is the volume's first content. */
   readonly ofImage: boolean;
+  /** Of a container that is detached: once we let go, it uses them as long as this file is there. */
+  readonly record?: string | undefined;
   readonly cancel?: Cancel | undefined;
 }
 
@@ -41,6 +51,8 @@ export interface OpenVolumes {
   readonly mounts: Readonly<Record<string, VolumeMount>>;
   /** Lets go of them. Those that nobody has named are removed, unless they are to be kept. The container must have ended. */
   release(options: { readonly keep: boolean }): Promise<void>;
+  /** Lets go of them: they stay the container's, as long as its record is there. */
+  settle(): Promise<void>;
 }
 
 /** What a volume is while a plan is only tried: its place is not known yet. */
@@ -57,7 +69,9 @@ export const volumesToCome = ({ environment }: Host): VolumePort => ({
       ]),
     ),
     release: async () => undefined,
+    settle: async () => undefined,
   }),
+  forget: async () => undefined,
 });
 
 /** Marks names that we gave: a Volume of the caller may be one that nobody named, and is theirs all the same. */
@@ -99,6 +113,7 @@ export async function holdVolumes(
     readonly options: ContainerOptions;
     readonly id: string;
     readonly volumes?: VolumePort | undefined;
+    readonly detached?: { readonly record: string } | undefined;
     readonly cancel?: Cancel | undefined;
   },
   source: { readonly made?: unknown },
@@ -113,5 +128,14 @@ export async function holdVolumes(
     });
   }
   const { name = id, userns } = options;
-  return port.open({ facts, id, name, userns, volumes, ofImage: source.made !== undefined, cancel });
+  return port.open({
+    facts,
+    id,
+    name,
+    userns,
+    volumes,
+    ofImage: source.made !== undefined,
+    record: request.detached?.record,
+    cancel,
+  });
 }

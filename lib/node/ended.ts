@@ -37,3 +37,14 @@ export function ended(process: Handle): Promise<void> {
   waits.set(handle, { promise });
   return promise;
 }
+
+/** The same without holding the event loop, for whoever only looks on; `close` gives the watch up, and `ended` stays as it is. */
+export function lookOn(process: Handle): { readonly ended: Promise<void>; close(): void } {
+  const handle = openHandle(process, 'process');
+  let watch: { keepAlive(alive: boolean): void; close(): void } | undefined;
+  const ended = new Promise<void>((resolve) => {
+    watch = new native.Exit(orThrow(native.duplicate(handle.fd)), false, () => resolve());
+    watch.keepAlive(false);
+  });
+  return { ended, close: () => watch?.close() };
+}

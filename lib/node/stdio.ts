@@ -65,6 +65,38 @@ export async function openStdio(spec: StdioSpec): Promise<Stdio> {
   };
 }
 
+/** The streams of a command whose output somebody else reads: no input, and both ends of two pipes. */
+export function openForOthers(owner: StdioSpec['owner']): {
+  readonly handles: Stdio['handles'];
+  readonly stdout: Handle;
+  readonly stderr: Handle;
+  close(): void;
+} {
+  const opened: Handle[] = [];
+  const kept = <T extends Handle>(handle: T): T => {
+    opened.push(handle);
+    return handle;
+  };
+  const pipe = () => {
+    const { ours, theirs } = orThrow(native.pipe(true));
+    kept(ours);
+    kept(theirs);
+    if (owner !== undefined) fchownSync(theirs.fd, owner.uid, owner.gid);
+    return { ours, theirs };
+  };
+  const close = (): void => {
+    for (const handle of opened) handle.close();
+  };
+  try {
+    const stdin = kept(nullDevice(constants.O_RDONLY));
+    const [stdout, stderr] = [pipe(), pipe()] as const;
+    return { handles: [stdin, stdout.theirs, stderr.theirs], stdout: stdout.ours, stderr: stderr.ours, close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
 interface Stream {
   readonly handle: Handle;
   readonly ours: Socket | undefined;

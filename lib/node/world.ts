@@ -72,6 +72,10 @@ const volumesOf = (world: () => World): VolumePort => ({
     const { commandLinePort } = await import('../volumes/verbs.ts');
     return commandLinePort(world().host).open(request);
   },
+  async forget(names) {
+    const { commandLinePort } = await import('../volumes/verbs.ts');
+    await commandLinePort(world().host).forget(names);
+  },
 });
 
 /** Of a checkout; a package that was installed has none. */

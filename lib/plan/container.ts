@@ -30,6 +30,7 @@ import { addInput } from './draft.ts';
 import type { Facts } from './facts.ts';
 import { fuseRoot } from './fuse.ts';
 import { netDevicesOf } from './network.ts';
+import { addOutliving } from './outlive.ts';
 import { type CgroupPlan, type Plan, tags } from './plan.ts';
 import { checkPlan } from './rules.ts';
 import { enterNamespaces, isScoreSet, type Scene, setScene } from './scene.ts';
@@ -75,6 +76,8 @@ export interface ContainerRequest {
   readonly systemView?: SystemView | undefined;
   /** Who makes the cgroup; `cgroupfs` unless said. */
   readonly cgroupDriver?: CgroupPlan['driver'] | 'disabled' | undefined;
+  /** Process 1 outlives us, and keeps what the command writes in so many files of so many bytes. */
+  readonly outlive?: { readonly segments: number; readonly bytesMax: number } | undefined;
   /** What the host has of what the configuration names. */
   readonly lookups?: Lookups | undefined;
 }
@@ -116,6 +119,7 @@ export function planContainer(request: ContainerRequest, facts: Facts): Plan {
   // Now, so that a missing command is an error of create: it is too late for one once the container has started.
   ops.op('find', { files }, '/process/args/0');
   if (request.start !== 'socket') ops.op('sync', { tag: tags.start }, 'default: start');
+  if (request.outlive !== undefined) addOutliving(draft, request.outlive);
   if (request.reap) ops.op('reap', { capabilities: reaperCapabilities }, 'default: reaper');
   setLabels(ops, proc, process);
   addFirstCommand(scene, files, terminal);
@@ -290,6 +294,7 @@ function finish(scene: Scene): Plan {
     inputs: draft.inputs,
     segment: { inputs: draft.ops.segment().inputs, ops: [...draft.opening.segment().ops, ...draft.ops.segment().ops] },
     reaps: request.reap,
+    ...(request.outlive !== undefined && { outlives: true }),
     netDevices: netDevicesOf(netDevices, { privileged: facts.privileged }),
     intelRdt,
     ...(draft.warnings.length > 0 && { warnings: draft.warnings }),

@@ -51,6 +51,13 @@ export type Input =
     }
   /** The socket at which the container waits to be started. */
   | { readonly kind: 'listener'; readonly register: string; readonly origin: string }
+  /** What a process 1 that outlives us is to hold: our ends of the command's output, and files. A number is a segment of the log. */
+  | {
+      readonly kind: 'outlive';
+      readonly register: string;
+      readonly part: 'stdout' | 'stderr' | 'exit' | number;
+      readonly origin: string;
+    }
   /** A descriptor of the caller's that the command gets, too. */
   | { readonly kind: 'inherited'; readonly register: string; readonly fd: number; readonly origin: string }
   | FuseInput
@@ -143,6 +150,8 @@ export interface Plan {
   readonly segment: Segment;
   /** The init stays as process 1 (op `reap`): the exit comes by frame, and closing the channel ends the container. */
   readonly reaps: boolean;
+  /** Once the command is executed, process 1 needs the host no more (op `outlive`). */
+  readonly outlives?: true | undefined;
   /** Network devices that the host moves at `tags.network`. */
   readonly netDevices?: readonly NetDeviceMove[] | undefined;
   /** Cache and memory bandwidth, which the host limits before the command runs. */

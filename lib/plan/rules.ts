@@ -152,6 +152,13 @@ export const planRules: readonly PlanRule[] = [
     holds: (plan) => plan.reaps === once(plan, 'reap') && !(plan.reaps && has(plan, 'await_start')),
   },
   {
+    name: 'what outlives the host is a reaper, and is told so at last',
+    of: 'any',
+    holds: (plan) =>
+      (plan.outlives === true) === has(plan, 'outlive') &&
+      (!has(plan, 'outlive') || first(plan, 'reap') === first(plan, 'outlive') + 1),
+  },
+  {
     name: 'what the host opens is what the program expects',
     of: 'any',
     holds: (plan) => plan.inputs.map(({ register }) => register).join() === plan.segment.inputs.join(),

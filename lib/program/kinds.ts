@@ -45,3 +45,14 @@ export const namespaces = flags(0x7e020080n);
 export const capabilitySet = flags((1n << 41n) - 1n);
 /** MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE. */
 export const propagation = flags(0x1e0000n);
+
+/** What an operand of a kind is given as: registers by name. */
+export type ValueOf<K extends Kind> = K extends 'int' | 'flags'
+  ? number | bigint
+  : K extends 'in' | 'out' | 'text'
+    ? string
+    : K extends 'maybe'
+      ? string | undefined
+      : K extends 'texts' | 'ins'
+        ? readonly string[]
+        : Uint8Array;

@@ -17,6 +17,7 @@ import {
   text,
   texts,
   u64,
+  type ValueOf,
 } from './kinds.ts';
 
 export type { Kind, Operand, OpRow } from './kinds.ts';
@@ -359,6 +360,11 @@ export const ops = {
     doc: "Serves the files of a system view (docs/system-view.md) over a descriptor of /dev/fuse: what the host's /proc says, as limits and use of a cgroup have it. It ends when the last mount is gone; with owned also at the end of the channel.",
     operands: { device: input, proc: input, process: input, cgroup: maybe, owned: flag },
   },
+  outlive: {
+    doc: 'Has the process 1 that op `reap` is about to make outlive the host, once the command is executed: it reads what the command writes from two pipes, appends it to one segment after the other in the log format of the CRI, empties the next one when bytes_max is reached, and writes how the command ended to `exit`. In a session of its own. EINVAL: we are not process 1; and `reap` fails with EPERM where the command is left with CAP_SYS_PTRACE.',
+    operands: { stdout: input, stderr: input, exit: input, segments: ins, bytes_max: int(1n << 40n) },
+    barrier: true,
+  },
 } as const satisfies Record<string, OpRow>;
 
 export type OpName = keyof typeof ops;
@@ -366,21 +372,11 @@ export const opNames = Object.keys(ops) as readonly OpName[];
 
 export { type Step, steps } from './steps.ts';
 
-type Value<K extends Kind> = K extends 'int' | 'flags'
-  ? number | bigint
-  : K extends 'in' | 'out' | 'text'
-    ? string
-    : K extends 'maybe'
-      ? string | undefined
-      : K extends 'texts' | 'ins'
-        ? readonly string[]
-        : Uint8Array;
-
 /** The operands of one op as an object: registers by name. */
 export type Operands<N extends OpName> = {
   readonly [F in keyof (typeof ops)[N]['operands']]: (typeof ops)[N]['operands'][F] extends { readonly kind: infer K }
     ? K extends Kind
-      ? Value<K>
+      ? ValueOf<K>
       : never
     : never;
 };

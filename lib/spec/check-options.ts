@@ -1,5 +1,6 @@
 import type { Issue } from '../errors.ts';
 import { parseBytes } from './bytes.ts';
+import { detachedFaults } from './detached.ts';
 import { idMapFaults } from './id-maps.ts';
 import { capabilityBit, capabilityHint, containerIdFault, didYouMean, signalNames, signalNumber } from './names.ts';
 import { hasOwn } from './own.ts';
@@ -82,6 +83,7 @@ const stdio = either(
   '"ignore", "pipe", "inherit" or a file descriptor',
 );
 
+const restartPolicies = ['no', 'on-failure', 'always', 'unless-stopped'];
 const callback = either([[(value) => typeof value === 'function', fine]], 'a function');
 const port = integer(1, 65535);
 const variableName = text(/^[^=]+$/, 'must be the name of a variable');
@@ -247,6 +249,18 @@ export const optionChecks = {
   time: closed({ monotonic: clockMs, boottime: clockMs }, 'clock'),
   systemView: oneOf(['host', 'limits'], 'system view'),
   init: boolean,
+  detached: boolean,
+  log: closed({ maxSize: bytes(64 * 1024), maxFiles: integer(1, 16) }, 'key'),
+  restart: either(
+    [
+      [isString, oneOf(restartPolicies, 'restart policy')],
+      [
+        isObject,
+        closed({ policy: required(oneOf(restartPolicies, 'restart policy')), retries: integer(0, 1_000_000) }, 'key'),
+      ],
+    ],
+    'a restart policy or {policy, retries?}',
+  ),
   tty: either(
     [
       [isBoolean, fine],
@@ -325,7 +339,7 @@ export function checkOptions(value: unknown, extra: Fields = {}): Issue[] {
   if (value['pull'] !== undefined && value['image'] === undefined) {
     issues.push({ path: '/pull', message: 'is for an image only' });
   }
-  return [...issues, ...swapFault(value['limits'], '/limits')];
+  return [...issues, ...swapFault(value['limits'], '/limits'), ...detachedFaults(value)];
 }
 
 /** All that is wrong with limits that are given by themselves. */

@@ -66,6 +66,12 @@ export interface CommonOptions {
   readonly systemView?: SystemView;
   /** Run a small reaper as process 1; it also ends the container when this process dies. Default `true`. */
   readonly init?: boolean;
+  /** It outlives this process: any Runtime over the same root has it, until it is removed. Default `false`. */
+  readonly detached?: boolean;
+  /** How much is kept of what a detached container writes: so many files of such a size. Default 3 of 4 MiB. */
+  readonly log?: LogLimits;
+  /** Whether a detached container is started again when it ends. Default `no`. */
+  readonly restart?: RestartPolicyName | RestartPolicy;
   readonly tty?: boolean | { readonly columns: number; readonly rows: number };
   readonly stdin?: Stdio;
   readonly stdout?: Stdio;
@@ -81,6 +87,21 @@ export interface CommonOptions {
 
 /** Whose processors, memory and time a container sees. */
 export type SystemView = 'host' | 'limits';
+
+export interface LogLimits {
+  /** Of one file; at least 64 KiB. */
+  readonly maxSize?: Bytes;
+  /** From 1 to 16. */
+  readonly maxFiles?: number;
+}
+
+export type RestartPolicyName = 'no' | 'on-failure' | 'always' | 'unless-stopped';
+
+export interface RestartPolicy {
+  readonly policy: RestartPolicyName;
+  /** With `on-failure`: how often at most. Without, there is no limit. */
+  readonly retries?: number;
+}
 
 /** What `run` takes beside a container's options. */
 export interface RunOptions {

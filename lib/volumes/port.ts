@@ -21,11 +21,25 @@ export function volumePort(volumes: Volumes, host: Host): VolumePort {
   return {
     newName: newVolumeName,
     open: (request) => openVolumes(volumes, host, request),
+    async forget(names) {
+      for (const { name, remove } of names) await forget(volumes, name, remove);
+    },
   };
+}
+
+async function forget(volumes: Volumes, name: string, remove: boolean): Promise<void> {
+  // One that is not there any more has nobody to be told.
+  if ((await volumes.store.get(name)) === undefined) return;
+  await volumes.store.withVolume(name, `let go of the volume ${name}`, async (held) => {
+    const driver = held.record.driver === 'local' ? undefined : await volumes.driverOf(held.record);
+    if (driver !== undefined) await forgetEnded(driver, held);
+  });
+  if (remove) await removeAll(volumes, [name]);
 }
 
 /** What a container has of volumes, while it is being put together. */
 interface Opening {
+  readonly leaving: Undo;
   readonly volumes: Volumes;
   readonly host: Host;
   readonly request: VolumesRequest;
@@ -39,7 +53,8 @@ async function openVolumes(volumes: Volumes, host: Host, request: VolumesRequest
   const abort = (): void => controller.abort(request.cancel?.reason);
   request.cancel?.addEventListener('abort', abort);
   if (request.cancel?.aborted) abort();
-  const opening: Opening = { volumes, host, request, undo, signal: controller.signal };
+  const leaving = new Undo();
+  const opening: Opening = { leaving, volumes, host, request, undo, signal: controller.signal };
   try {
     const anonymous = request.volumes.filter((each) => each.anonymous).map(({ name }) => name);
     const keep = anonymous.length === 0 ? undefined : await keepAnonymous(opening, anonymous);
@@ -51,7 +66,13 @@ async function openVolumes(volumes: Volumes, host: Host, request: VolumesRequest
       mounts,
       async release(options) {
         if (keep !== undefined) keep.value = options.keep;
+        leaving.dismiss();
         const [first, ...others] = await undo.run();
+        if (first !== undefined) throw withReleaseErrors(first, others);
+      },
+      async settle() {
+        undo.dismiss();
+        const [first, ...others] = await leaving.run();
         if (first !== undefined) throw withReleaseErrors(first, others);
       },
     };
@@ -64,7 +85,7 @@ async function openVolumes(volumes: Volumes, host: Host, request: VolumesRequest
 
 /** Volumes without a name go with their container, also when this process is killed: a keeper sees to that. */
 async function keepAnonymous(
-  { volumes, host, request, undo }: Opening,
+  { volumes, host, request, undo, leaving }: Opening,
   names: readonly string[],
 ): Promise<{ value: boolean }> {
   const keep = { value: false };
@@ -81,6 +102,7 @@ async function keepAnonymous(
   } finally {
     directory.close();
   }
+  leaving.add(() => keeper.dismiss());
   undo.add(async () => {
     // What somebody else has taken up meanwhile stays theirs.
     const isKept = keep.value || !(await removeAll(volumes, names));
@@ -110,7 +132,7 @@ async function openVolume(opening: Opening, wanted: VolumeWanted): Promise<Volum
 }
 
 async function openLocal(
-  { host, request, undo, signal }: Opening,
+  { host, request, undo, leaving, signal }: Opening,
   wanted: VolumeWanted,
   held: Held,
 ): Promise<VolumeMount> {
@@ -118,8 +140,9 @@ async function openLocal(
   const source = localSource(record.options);
   if (source.kind === 'tmpfs' && held.uses.live.length > 0) throw notShared(record.name, held);
   const isFirst = held.uses.live.length === 0;
-  const use = await held.use(request.name);
+  const use = await held.use(request.name, request.record);
   undo.add(() => use.close());
+  leaving.add(() => use.leave());
   held.letOthers();
   if (source.kind === 'tmpfs') return { type: 'tmpfs', source: 'tmpfs', options: source.words };
   if (source.kind === 'bind') return { type: 'bind', source: source.device, options: source.words };
@@ -158,13 +181,14 @@ async function fill(
 }
 
 async function openOther(
-  { volumes, host, request, undo, signal }: Opening,
+  { volumes, host, request, undo, leaving, signal }: Opening,
   wanted: VolumeWanted,
   held: Held,
 ): Promise<VolumeMount> {
   const { name, options } = held.record;
-  const use = await held.use(request.name);
+  const use = await held.use(request.name, request.record);
   undo.add(() => use.close());
+  leaving.add(() => use.leave());
   held.letOthers();
   const driver = await volumes.driverOf(held.record);
   if (driver === undefined) throw new RuntsError('ERR_INTERNAL', `the volume ${name} has no driver`);

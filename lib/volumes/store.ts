@@ -30,7 +30,7 @@ export interface Held {
   /** Who uses it; those that have ended are found once only. */
   readonly uses: FoundUses;
   /** Notes one more use. */
-  use(container: string): Promise<OwnUse>;
+  use(container: string, record?: string): Promise<OwnUse>;
   /** Lets others at other volumes; this one stays ours alone until the work on it has ended. */
   letOthers(): void;
   /** Writes another record of it. */
@@ -242,7 +242,7 @@ export class VolumeStore {
       record,
       directory,
       uses,
-      use: (container) => addUse(`${directory}/uses`, container),
+      use: (container, record) => addUse(`${directory}/uses`, container, record),
       letOthers,
       change: (changed) => replaceSynced(`${directory}/${recordFileName}`, JSON.stringify(changed)),
       take: () => this.#takeAway(record.name),

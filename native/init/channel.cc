@@ -153,6 +153,8 @@ int await_start(Where& at, int listener, uint32_t tag) {
 
 int channel_fd() { return channel; }
 
+void hang_up() { speak_over(-1); }
+
 int move_channel(Where& at, int from) {
   if (channel < 0 || channel >= from) return 0;
   int moved = check(at, kStepFcntl, sys(__NR_fcntl, channel, F_DUPFD_CLOEXEC, from));

@@ -8,6 +8,9 @@ namespace runts {
 // Where it is when the init begins. Afterwards a connection may take its place, or a descriptor of the command.
 enum { kFirstChannel = 3 };
 
+// Closes it: nothing is to be said any more.
+void hang_up();
+
 // Takes the channel to a descriptor from this number on, unless it is there.
 int move_channel(Where& at, int from);
 

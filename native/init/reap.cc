@@ -18,12 +18,13 @@
 #include "../program/link.h"
 #include "bare.h"
 #include "channel.h"
+#include "log.h"
 
 namespace runts {
 
 namespace {
 
-enum { kSigchld = 17, kSigkill = 9, kSetBytes = 8, kKeptMax = 4 };
+enum { kSigchld = 17, kSigkill = 9, kSetBytes = 8, kKeptMax = 4 + kSegmentsMax + 3 };
 
 // The command's end of a pipe that closes at its exec, or with its death.
 int exec_notice = -1;
@@ -61,6 +62,7 @@ Collected collect(int command, int* status) {
 }
 
 [[noreturn]] void end(int status) {
+  if (keeps_log()) end_log(status);
   tell(kFrameExit, static_cast<uint64_t>(static_cast<uint32_t>(status)));
   int signal = status & 0x7f;
   leave(signal ? 128 + signal : status >> 8 & 0xff);
@@ -86,15 +88,17 @@ void tell_started(struct pollfd* notice) {
     (void)send_frame(shared->failure, -1);
   } else {
     tell(kFrameStarted, 0);
+    if (keeps_log()) hang_up();  // from now on the command is nobody's
   }
 }
 
 [[noreturn]] void reap(int command, int notice, int signals) {
-  struct pollfd watched[3] = {{channel_fd(), POLLIN, 0}, {signals, POLLIN, 0}, {notice, POLLIN, 0}};
+  struct pollfd watched[5] = {{channel_fd(), POLLIN, 0}, {signals, POLLIN, 0}, {notice, POLLIN, 0},
+                              {log_pipe(0), POLLIN, 0},  {log_pipe(1), POLLIN, 0}};
   const uint64_t at_once[2] = {0, 0};
   Collected last = kNone;
   for (;;) {
-    long n = sys(__NR_ppoll, watched, 3, last == kMore ? at_once : nullptr, nullptr, 0);
+    long n = sys(__NR_ppoll, watched, 5, last == kMore ? at_once : nullptr, nullptr, 0);
     if (n < 0 && n != -EINTR) leave(125);
     // Nothing is to be said to us any more: readable means that the host has closed its end.
     if (watched[0].revents) {
@@ -102,6 +106,11 @@ void tell_started(struct pollfd* notice) {
       leave(137);
     }
     if (watched[2].revents) tell_started(&watched[2]);
+    watched[0].fd = channel_fd();
+    for (int i = 0; i < 2; i++) {
+      if (watched[3 + i].revents) read_log(i);
+      watched[3 + i].fd = log_pipe(i);
+    }
     if (watched[1].revents) forward(signals, command);
     int status;
     last = collect(command, &status);
@@ -113,10 +122,11 @@ void tell_started(struct pollfd* notice) {
 }
 
 // Closes the descriptors from `first` on but these; -1 is none.
-long close_except(uint32_t first, const int (&kept)[kKeptMax]) {
+long close_except(uint32_t first, const int* kept, uint32_t count) {
   for (;;) {
     uint32_t next = ~0u;
-    for (int fd : kept) {
+    for (uint32_t i = 0; i < count; i++) {
+      int fd = kept[i];
       if (fd >= 0 && static_cast<uint32_t>(fd) >= first && static_cast<uint32_t>(fd) < next) next = static_cast<uint32_t>(fd);
     }
     if (next == ~0u) return sys(__NR_close_range, first, ~0u, 0);
@@ -181,7 +191,15 @@ int share_page(Where& at) {
 
 }  // namespace
 
+int outlive(Where& at, const Outliving& what) {
+  // Only who is process 1 takes everything along with it.
+  if (sys(__NR_getpid) != 1) return check(at, kStepPipe, "process 1", -EINVAL);
+  return keep_log(at, what);
+}
+
 int stay_as_reaper(Where& at, uint64_t capabilities, bool traced) {
+  // Whoever can trace us could write what it likes into files of the host.
+  if (traced && keeps_log()) return check(at, kStepPipe, "CAP_SYS_PTRACE", -EPERM);
   // Before there is anybody who could look into us.
   int r = undumpable(at);
   if (r >= 0) r = share_page(at);
@@ -202,7 +220,8 @@ int stay_as_reaper(Where& at, uint64_t capabilities, bool traced) {
   }
 
   // A pipe of the command must end with the command.
-  (void)close_except(0, {channel_fd(), notice.out.get(), confined.in.get(), signals.get()});
+  int kept[kKeptMax] = {channel_fd(), notice.out.get(), confined.in.get(), signals.get()};
+  (void)close_except(0, kept, 4 + log_descriptors(kept + 4));
   if (give_up_rights(at, capabilities) < 0 || (traced && confine(at) < 0)) leave(125);
   if (traced) (void)sys(__NR_write, confined.in.get(), "", 1);  // a command that is dead needs none
   confined.in.reset();
@@ -218,7 +237,8 @@ int reaper_is_ready(Where& at) {
 }
 
 int close_from(Where& at, uint32_t first) {
-  return check(at, kStepCloseRange, close_except(first, {channel_fd(), exec_notice, confined_notice, -1}));
+  int kept[] = {channel_fd(), exec_notice, confined_notice};
+  return check(at, kStepCloseRange, close_except(first, kept, sizeof kept / sizeof *kept));
 }
 
 int make_room(Where& at, int end) {

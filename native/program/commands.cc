@@ -81,6 +81,16 @@ int run_reap(Where& at, const Op* op) {
   return stay_as_reaper(at, op->arg[slots_reap::capabilities_], keeps_ptrace(op));
 }
 
+int run_outlive(Where& at, const Operands& o) {
+  using s = slots_outlive;
+  int segments[kSegmentsMax];
+  uint32_t count = o.count(s::segments_);
+  if (count == 0 || count > kSegmentsMax) return -EINVAL;
+  for (uint32_t i = 0; i < count; i++) segments[i] = o.fd_at(s::segments_, i);
+  return outlive(at, Outliving{o.fd(s::stdout_), o.fd(s::stderr_), o.fd(s::exit_), segments, count,
+                               o.number(s::bytes_max_)});
+}
+
 int run_hook(Where& at, const Operands& o) {
   using s = slots_hook;
   Arguments with;

@@ -8,6 +8,7 @@ namespace runts {
 Frame frame_of(FrameKind kind, uint32_t tag, uint64_t value);
 
 int run_fork(Where& at);
+int run_outlive(Where& at, const Operands& o);
 int run_reap(Where& at, const Op* op);
 int run_hook(Where& at, const Operands& o);
 int run_descriptors(Where& at, const Operands& o);

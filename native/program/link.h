@@ -25,6 +25,17 @@ int make_room(Where& at, int end);
 // traced: the command will be able to get hold of process 1 (CAP_SYS_PTRACE), which then confines itself.
 int stay_as_reaper(Where& at, uint64_t capabilities, bool traced);
 
+// For a process 1 that outlives the host: the reading ends of the command's output, files to append it to in turn, each up
+// to a number of bytes, and one for how the command ended.
+enum : uint32_t { kSegmentsMax = 16 };
+struct Outliving {
+  int out, err, exit;
+  const int* segments;
+  uint32_t segment_count;
+  uint64_t bytes_max;
+};
+int outlive(Where& at, const Outliving& what);
+
 // Under a reaper that will be traced: waits until it is confined, as it must be before code that is not ours runs.
 int reaper_is_ready(Where& at);
 

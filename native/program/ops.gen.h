@@ -5,7 +5,7 @@
 namespace runts {
 
 // A hash of this table: a program that was encoded with another one is refused.
-constexpr uint64_t kSchema = 0x8c468c5d31fad8eaull;
+constexpr uint64_t kSchema = 0xa9c7dd3454bd895cull;
 
 enum Kind : uint8_t { kKindNone, kKindInt, kKindFlags, kKindIn, kKindMaybe, kKindOut, kKindText, kKindTexts, kKindBytes, kKindIns };
 
@@ -91,7 +91,8 @@ enum Opcode : uint16_t {
   kOpReadTree = 78,
   kOpFuseMount = 79,
   kOpServeView = 80,
-  kOpCount = 81,
+  kOpOutlive = 81,
+  kOpCount = 82,
 };
 
 // Which system call of an op failed.
@@ -392,6 +393,9 @@ struct slots_fuse_mount {
 struct slots_serve_view {
   enum : int { device_ = 0, proc_ = 1, process_ = 2, cgroup_ = 3, owned_ = 4 };
 };
+struct slots_outlive {
+  enum : int { stdout_ = 0, stderr_ = 1, exit_ = 2, segments_ = 3, bytes_max_ = 4 };
+};
 
 // Few values are shared by many operands, so that an operand is two bytes in the init.
 inline constexpr uint64_t kMaxima[] = {
@@ -415,6 +419,7 @@ inline constexpr uint64_t kMaxima[] = {
     0x63ull,
     0x3ull,
     0x3full,
+    0x10000000000ull,
 };
 
 struct OperandInfo {
@@ -511,6 +516,7 @@ inline constexpr OpInfo kOps[kOpCount] = {
     {0, 0, 0, {{kKindIn, 0}, {kKindIn, 0}}},  // read_tree
     {1, 0, 0, {{kKindOut, 0}, {kKindOut, 0}}},  // fuse_mount
     {0, 0, 0, {{kKindIn, 0}, {kKindIn, 0}, {kKindIn, 0}, {kKindMaybe, 0}, {kKindInt, 4}}},  // serve_view
+    {0, 1, 0, {{kKindIn, 0}, {kKindIn, 0}, {kKindIn, 0}, {kKindIns, 0}, {kKindInt, 20}}},  // outlive
 };
 
 // For tests and tools; the init sends numbers.
@@ -597,6 +603,7 @@ inline constexpr const char* kOpNames[kOpCount] = {
     "read_tree",
     "fuse_mount",
     "serve_view",
+    "outlive",
 };
 inline constexpr const char* kStepNames[kStepCount] = {
     "op",

@@ -139,6 +139,7 @@ int run_op(Where& at, const Op& op, const uint8_t* data) {
     case kOpJoin: return run_join(at, o);
     case kOpFork: return run_fork(at);
     case kOpReap: return run_reap(at, &op);
+    case kOpOutlive: return run_outlive(at, o);
     case kOpPropagation: return set_propagation(at, o.number(slots_propagation::flags_), true);
     case kOpRootPropagation: {
       using s = slots_root_propagation;

@@ -43,7 +43,9 @@ bool after_early_filter(uint16_t code) {
 }
 
 // What a reaper cannot follow: it knows one child, and the channel that they have in common.
-bool not_under_reaper(uint16_t code) { return code == kOpReap || code == kOpFork || code == kOpAwaitStart; }
+bool not_under_reaper(uint16_t code) {
+  return code == kOpReap || code == kOpOutlive || code == kOpFork || code == kOpAwaitStart;
+}
 
 class Verifier {
  public:

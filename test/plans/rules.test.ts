@@ -237,6 +237,7 @@ test.each<[string, Plan, PlanKind?]>([
   ['mounts are the container’s own', { ...good, flags: 0x10000000 }],
   ['a cgroup namespace is made by', { ...good, flags: good.flags | 0x02000000 }],
   ['the reaper is one', { ...good, reaps: false }],
+  ['what outlives the host', { ...good, outlives: true }],
   ['what the host opens', { ...good, inputs: [] }],
   ['every register is filled', edited(good, (ops) => ops.filter(({ op }) => op !== 'stdio'))],
   ['the command is found inside', edited(good, (ops) => ops.filter(({ op }) => op !== 'find'))],
@@ -269,5 +270,5 @@ test('plans of all kinds are good before they are broken', () => {
 });
 
 test('every rule has a test above', () => {
-  expect(planRules.length).toBe(23);
+  expect(planRules.length).toBe(24);
 });

@@ -18,7 +18,7 @@ export async function identify(host: Host, pid: number): Promise<ProcessIdentity
  * The first process of a container, held by a pidfd; undefined when it has ended. One that only waits to be collected has,
  * too: whoever called us will collect it.
  */
-export async function findProcess(host: Host, { process }: Record): Promise<Handle | undefined> {
+export async function findProcess(host: Host, { process }: Pick<Record, 'process'>): Promise<Handle | undefined> {
   if (process === undefined) return undefined;
   const handle = await host.processes.find(process.pid);
   if (handle === undefined) return undefined;

@@ -1,0 +1,65 @@
+import { RuntsError } from '../../errors.ts';
+import { openCgroup } from '../../host/cgroups/open.ts';
+import type { Handle, Host } from '../../host/host.ts';
+import { findProcess, identify } from '../../host/oci/process.ts';
+import type { Status } from '../info.ts';
+import { ranOutOfMemory } from '../resources.ts';
+import { type Exit, exitOf } from '../result.ts';
+import type { DetachedState, Place } from './record.ts';
+
+/** How a detached container is now; `process` is closed by whoever asked. */
+export interface Found {
+  readonly status: Status;
+  readonly process: Handle | undefined;
+  readonly exit: Exit | undefined;
+}
+
+const bootId = async (host: Host): Promise<string> => (await host.files.read('/proc/sys/kernel/random/boot_id')).trim();
+
+export async function identified(host: Host, pid: number): Promise<NonNullable<DetachedState['process']>> {
+  const found = await identify(host, pid);
+  if (found === undefined) throw new RuntsError('ERR_STATE', 'the container ended while it was started');
+  return { ...found, boot: await bootId(host) };
+}
+
+/** Its process 1, by what is on record; undefined when that has ended. */
+export async function findLiving(host: Host, { process }: DetachedState): Promise<Handle | undefined> {
+  if (process === undefined || process.boot !== (await bootId(host))) return undefined;
+  return findProcess(host, { process });
+}
+
+export async function look(host: Host, place: Place, state: DetachedState): Promise<Found> {
+  if (state.process === undefined) return { status: 'created', process: undefined, exit: undefined };
+  const process = await findLiving(host, state);
+  if (process === undefined) return { status: 'stopped', process, exit: await exitIn(host, place, state) };
+  const { cgroup } = state;
+  const frozen =
+    cgroup !== undefined &&
+    (await openCgroup(host, cgroup)
+      .isFrozen()
+      .catch(() => false));
+  return { status: frozen ? 'paused' : 'running', process, exit: undefined };
+}
+
+/** The wait status, when, and how many lines were dropped. */
+const exitLine = /^(\d{1,10}) (\S{20,40}) (\d{1,20})$/;
+
+/** What process 1 wrote at the end of the command. Nothing: it was killed, or the machine was. */
+async function exitIn(host: Host, place: Place, { cgroup }: DetachedState): Promise<Exit> {
+  const text = await host.files.read(`${place.directory}/exit`).catch(() => '');
+  const [, word] = exitLine.exec(text.trim()) ?? [];
+  const oomKilled = await ranOutOfMemory(host, cgroup);
+  if (word === undefined) return { exitCode: undefined, signal: undefined, oomKilled };
+  const status = Number(word);
+  const signal = status & 0x7f;
+  return exitOf(
+    signal === 0 ? { code: (status >> 8) & 0xff, signal: undefined } : { code: undefined, signal },
+    oomKilled,
+  );
+}
+
+/** How many lines could not be written to the log; known when it has ended. */
+export async function droppedLines(host: Host, place: Place): Promise<number> {
+  const text = await host.files.read(`${place.directory}/exit`).catch(() => '');
+  return Number(exitLine.exec(text.trim())?.[3] ?? 0);
+}
