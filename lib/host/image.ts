@@ -140,17 +140,19 @@ export async function unpackImage(host: Host, facts: Facts, request: UnpackReque
     const opening = openPrivate(host, parent, 'a place for root file systems');
     const close = async (): Promise<void> => (await opening.catch(() => undefined))?.close();
     undo.add(close);
-    // It may fail while nobody waits for it yet.
-    opening.catch(() => undefined);
-    const image = await request.open();
-    undo.add(() => image.close());
     const cleanup = { trees: [{ directory: 0, name: id }], cgroups: [] };
     const maps = ownerMaps(request.userns, facts);
     const flags = maps === undefined ? 0 : namespaceFlags.user;
-    const directories = [await opening];
-    // It starts while it is found out whether it is needed.
-    const keeping = startKeeper(host, { cleanup, directories, maps, flags }, patience);
+    // It starts while the image is opened, and it is found out whether it is needed.
+    const keeping = opening.then((directory) =>
+      startKeeper(host, { cleanup, directories: [directory], maps, flags }, patience),
+    );
+    // It may fail while nobody waits for it yet.
+    keeping.catch(() => undefined);
     undo.add(async () => (await keeping.catch(() => undefined))?.release());
+    const image = await request.open();
+    undo.add(() => image.close());
+    await opening;
     const { flags: created, note, refuse } = request.foresee(image.config);
     await keeping;
     await close();

@@ -164,11 +164,10 @@ function specified(
   host: Host,
   facts: Facts,
   { options, id, devices, mounts: volumes }: Asked,
-  { image, bundle, root }: Source,
+  { image, bundle, root, seccomp = defaultSeccomp(facts, options) }: Source,
   user: ResolvedUser | undefined,
 ): Spec {
   const { cwd } = host.environment;
-  const seccomp = defaultSeccomp(facts, options);
   return withHome(specFromOptions(options, { image, bundle, root, id, user, cwd, volumes, seccomp, devices }), user);
 }
 
@@ -197,7 +196,7 @@ function requested(
     id,
     spec,
     bundle: directory,
-    root: rootOf(source),
+    root: rootOf(source, detached !== undefined),
     reap,
     stdio: spec.process?.terminal === true ? 'terminal' : 'pipes',
     ownStdio,
@@ -214,8 +213,9 @@ const isReaped = ({ options, detached }: Pick<PrepareRequest, 'options' | 'detac
   options.init ?? (bundle === undefined || detached !== undefined);
 
 /** A device node of an image is not to lead to a device of the host. */
-function rootOf({ root, image, made }: Source): ContainerRequest['root'] {
-  if (made?.overlay !== undefined) return { kind: 'overlay', layers: made.overlay };
+function rootOf({ root, image, made }: Source, detached: boolean): ContainerRequest['root'] {
+  // Where it goes with the container, which is started once, nothing of it has to be on the disk.
+  if (made?.overlay !== undefined) return { kind: 'overlay', layers: { ...made.overlay, volatile: !detached } };
   return root === undefined ? { kind: 'host' } : { kind: 'directory', path: root, nodev: image !== undefined };
 }
 
@@ -230,8 +230,13 @@ interface Source {
   readonly bundle?: Spec;
   /** What a bundle's relative paths are below. */
   readonly directory?: string;
+  /** In the place of the default profile. */
+  readonly seccomp?: SeccompProfile;
   settle?(): Promise<void>;
 }
+
+/** Of a plan that is only foreseen: hundreds of names are copied and checked for each. */
+const standSeccomp: SeccompProfile = { defaultAction: 'SCMP_ACT_ALLOW' };
 
 async function openSource(host: Host, facts: Facts, request: Asked, undo: Undo): Promise<Source> {
   const { options, id, cancel } = request;
@@ -249,7 +254,7 @@ async function openSource(host: Host, facts: Facts, request: Asked, undo: Undo):
   // The caller's own edit of the specification is left out, for it is to be called once.
   const foresee = (image: ImageConfig) => {
     stopSignal(options, image);
-    const stand = { root: '/image', image };
+    const stand = { root: '/image', image, seccomp: standSeccomp };
     const unedited = withImageVolumes(rest as ContainerOptions, image, request.volumes);
     const mounts = Object.fromEntries(wantedVolumes(unedited).map(({ name }) => [name, standVolume]));
     const spec = specified(host, facts, { ...request, options: unedited, mounts }, stand, undefined);

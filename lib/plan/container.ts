@@ -154,7 +154,9 @@ function buildRoot(scene: Scene): Site {
   }
   if (request.root.kind === 'overlay') {
     const { layers } = request.root;
-    return { ...bare, root: layers.server ? fuseRoot(draft, bare, layers, shape.user) : overlayRoot(bare, layers) };
+    if (layers.server) return { ...bare, root: fuseRoot(draft, bare, layers, shape.user) };
+    const seen = hasCreateHooks(request) || request.noPivot === true;
+    return { ...bare, root: overlayRoot(bare, layers, { seen }) };
   }
   const { path, nodev } = request.root;
   // Hooks that mount something into the root file system do it where the bundle has it; and what is to be moved over the

@@ -182,6 +182,33 @@ testHere('nothing that a container uses is removed, and nothing stays that nobod
   expect(readdirSync(join(runtime.data, 'images/blobs/sha256'))).toEqual([]);
 });
 
+testHere('nobody waits for the disk on behalf of files that go; those of a detached container are on it', async () => {
+  const runtime = await temporaryRuntime({ driver: 'overlay' });
+  await imported(runtime, 'app:1');
+  const mounted = /^\S+ \/ overlay (?<options>\S+)/;
+  const optionsOf = (mounts: string) => mounted.exec(mounts)?.groups?.['options']?.split(',');
+  const { stdout } = await runtime.run('app:1', ['cat', '/proc/self/mounts']);
+  // The kernel tells it by either name.
+  expect(optionsOf(stdout)).toContainEqual(expect.stringMatching(/^(fsync=)?volatile$/));
+  // Nothing but the root is left of what it was put together from.
+  expect(stdout.match(/ overlay /g)).toHaveLength(1);
+
+  const command = ['sh', '-c', 'cat /made; echo more >>/made; cat /proc/self/mounts >/mounts'];
+  const container = await runtime.createContainer({ image: 'app:1', detached: true, command });
+  onTestFinished(() => container.remove({ force: true }));
+  for (let i = 0; i < 2; i++) {
+    await container.start();
+    await container.wait();
+  }
+  // A union mount that is volatile cannot be made again.
+  const lines: string[] = [];
+  for await (const { stream, text: line } of container.logs()) if (stream === 'stdout') lines.push(line);
+  expect(lines).toEqual(['more']);
+  const archive = await text(await runtime.images.export(container));
+  expect(optionsOf(archive.slice(archive.search(/\S+ \/ overlay /)))).toContain('userxattr');
+  expect(archive).not.toContain('volatile');
+});
+
 testHere.each([
   ['app.tar', /^No such image: app\.tar$/, 'say ./app.tar'],
   ['./app.tar', /there is no such file or directory/, 'An image is a path'],
