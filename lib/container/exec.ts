@@ -28,6 +28,8 @@ export interface Running {
     readonly session: Pick<Session, 'pid' | 'process'>;
     readonly cgroup: Birthplace | undefined;
   };
+  /** Its process 1 holds files of the host. */
+  readonly outlives?: true;
   /** Settled when the end of the container is known. */
   readonly ended: Promise<unknown>;
   /** A command has been started in it. */
@@ -40,7 +42,7 @@ export async function execute(
   command: readonly string[],
   options: ExecOptions & RunOptions,
 ): Promise<Result> {
-  check(command, options, runOptionChecks);
+  check(running, command, options, runOptionChecks);
   const { input, timeout, reject = true, maxOutput, ...rest } = options;
   const cancel = options.signal as AbortSignal | undefined;
   const deadline = new Deadline(timeout, cancel);
@@ -57,13 +59,22 @@ export async function execute(
 
 /** Starts one more command, and hands its streams over. */
 export async function spawn(running: Running, command: readonly string[], options: ExecOptions): Promise<Process> {
-  check(command, options, {});
+  check(running, command, options, {});
   const deadline = new Deadline(undefined, options.signal as AbortSignal | undefined);
   return begin(running, command, options, { deadline, stdin: 'pipe', outputBytesMax: 0 });
 }
 
-function check(command: unknown, options: unknown, extra: Parameters<typeof checkExec>[2]): void {
+function check(
+  { outlives }: Running,
+  command: unknown,
+  options: ExecOptions,
+  extra: Parameters<typeof checkExec>[2],
+): void {
   const issues = checkExec(command, options, extra);
+  if (outlives === true && options?.privileged === true) {
+    const message = 'must not be true in a detached container: with CAP_SYS_PTRACE its log could be written by anybody';
+    issues.push({ path: '/privileged', message });
+  }
   if (issues.length > 0) throw specError('cannot run a command of these options', issues);
 }
 

@@ -1,8 +1,9 @@
 // CVE-2016-9962, CVE-2024-21626, CVE-2019-5736: what process 1 or the command holds of the host.
 import fs from 'node:fs';
-import { expect } from 'vitest';
-import { run } from '../../lib/index.ts';
-import { asAnother, attack, attackIf, isRoot, smallRoot } from '../support/attack.ts';
+import { join } from 'node:path';
+import { expect, onTestFinished } from 'vitest';
+import { createRuntime, run } from '../../lib/index.ts';
+import { asAnother, attack, attackIf, isRoot, outcomeOf, payloadMount, place, smallRoot } from '../support/attack.ts';
 import { testIf } from '../support/requires.ts';
 
 const inner = attackIf();
@@ -23,6 +24,56 @@ for (const options of [{}, ...asAnother, ...(isRoot ? [{ userns: 'host' }] : [])
     expect(await attack(options, 'process1')).toMatchObject({ won: [], exitCode: 42 });
   });
 }
+
+for (const options of [{}, ...asAnother, ...(isRoot ? [{ userns: 'host' as const }] : [])]) {
+  inner(
+    `process 1 of a detached container keeps the files that it writes to itself: ${JSON.stringify(options)}`,
+    async () => {
+      const directory = place('detached');
+      await using runtime = createRuntime({ root: join(directory, 'data'), state: join(directory, 'state') });
+      const command = ['/attack', 'process1'];
+      const container = await runtime.createContainer({
+        host: true,
+        detached: true,
+        mounts: [payloadMount()],
+        command,
+        ...options,
+      });
+      onTestFinished(() => container.remove({ force: true }));
+      await container.start();
+      expect(await container.wait()).toMatchObject({ exitCode: 42 });
+      const lines: string[] = [];
+      for await (const { text } of container.logs()) lines.push(text);
+      expect(outcomeOf(lines.join('\n')).won).toEqual([]);
+    },
+  );
+}
+
+inner('nor can a command be run in it that may trace process 1', async () => {
+  const directory = place('detached');
+  await using runtime = createRuntime({ root: join(directory, 'data'), state: join(directory, 'state') });
+  const command = ['sleep', '1000'];
+  const container = await runtime.createContainer({
+    host: true,
+    detached: true,
+    seccomp: 'unconfined',
+    mounts: [payloadMount()],
+    command,
+  });
+  onTestFinished(() => container.remove({ force: true }));
+  await container.start();
+  const traced = container.exec(['/attack', 'traced'], { privileged: true });
+  await expect(traced).rejects.toMatchObject({ issues: [expect.objectContaining({ path: '/privileged' })] });
+  // Root of a user namespace has every capability there: process 1 is above it.
+  const above = await container.exec(['unshare', '-U', '-r', '/attack', 'traced'], { reject: false });
+  const cannotOpen = 3;
+  expect({ ...outcomeOf(above.stdout), exitCode: above.exitCode }).toEqual({
+    won: [],
+    control: [],
+    exitCode: cannotOpen,
+  });
+  expect((await container.inspect()).status).toBe('running');
+});
 
 inner(
   'who may trace process 1 finds a sealed program, no path of the host, and a channel that it can lie on',

@@ -17,6 +17,7 @@ export function runningOf(home: Home, { record, state, process }: Lives, tell: (
   return {
     id: record.id,
     home,
+    outlives: true,
     prepared: { spec: record.request.spec, plan: { maps: state.maps } },
     created: {
       session: { pid: state.process?.pid as number, process },
