@@ -2,11 +2,23 @@
 #include "init.h"
 
 #include "../init/channel.cc"
+#include "../init/log.cc"
 #include "../init/reap.cc"
 #include "../program/operands.h"
 #include "kernel.h"
 
 namespace runts {
+
+namespace {
+
+void begin_log() {
+  for (Source& pipe : pipes) pipe.fd = -1, pipe.length = 0;
+  segment_count = segment = text_length = text_lines = 0;
+  segment_bytes = segment_bytes_max = dropped = 0;
+  last = {0, 0};
+}
+
+}  // namespace
 
 void leave(int code) {
   (void)sys(__NR_exit_group, code);
@@ -17,6 +29,7 @@ void begin_init() {
   channel = kFirstChannel;
   exec_notice = confined_notice = -1;
   shared = nullptr;
+  begin_log();
   for (int& fd : registers) fd = -1;
 }
 

@@ -13,13 +13,13 @@ namespace {
 
 enum : uint32_t { kLineMax = 16 * 1024, kChunk = 32 * 1024, kDrainMax = 1024 * 1024, kPrefixMax = 48 };
 
-struct Pipe {
+struct Source {
   int fd;
   uint32_t length;
   const char* name;
   uint8_t line[kLineMax];
 };
-Pipe pipes[2];
+Source pipes[2];
 
 int segments[kSegmentsMax];
 uint32_t segment_count = 0, segment = 0;
@@ -101,7 +101,7 @@ void flush() {
   text_length = text_lines = 0;
 }
 
-void add(Pipe& pipe, char tag, Time when) {
+void add(Source& pipe, char tag, Time when) {
   if (text_length + kPrefixMax + pipe.length > sizeof text) flush();
   uint8_t* begin = text + text_length;
   uint8_t* to = put_text(put_time(begin, when), pipe.name);
@@ -116,7 +116,7 @@ void add(Pipe& pipe, char tag, Time when) {
 }
 
 // Reads once. False when there is nothing to be read for now, or any more.
-bool read_once(Pipe& pipe, uint32_t* count) {
+bool read_once(Source& pipe, uint32_t* count) {
   static uint8_t chunk[kChunk];
   long n = pipe.fd < 0 ? 0 : sys(__NR_read, pipe.fd, chunk, sizeof chunk);
   if (n == -EINTR) return true;
@@ -179,7 +179,7 @@ void read_log(int which) {
 }
 
 void end_log(int status) {
-  for (Pipe& pipe : pipes) {
+  for (Source& pipe : pipes) {
     // What is still running may write for ever: no more is read than a pipe holds.
     uint32_t count = 0;
     while (count < kDrainMax && read_once(pipe, &count)) {}

@@ -4,6 +4,7 @@ import { DetachedContainer } from './container.ts';
 import { createDetached, mustBeFree } from './create.ts';
 import { listRecords, placeOf } from './record.ts';
 import { attend, isDue } from './restart.ts';
+import { sweepDetached } from './sweep.ts';
 
 /** The detached containers of a data directory, as one runtime sees them. */
 export class DetachedContainers {
@@ -25,7 +26,7 @@ export class DetachedContainers {
 
   /** Refuses the name of one of them for a container that is none. */
   mustNotHave(name: string): Promise<void> {
-    return mustBeFree(this.#home, name);
+    return mustBeFree(this.#home, name, { parts: false });
   }
 
   async list(): Promise<DetachedContainer[]> {
@@ -36,6 +37,7 @@ export class DetachedContainers {
   /** Looks after all that there are: those that their policy wants to run are started, and from now on again. */
   async restore(): Promise<void> {
     const errors: unknown[] = [];
+    await sweepDetached(this.#home);
     for (const container of await this.list()) {
       try {
         const { record, state, exit } = await container.ending();

@@ -11,13 +11,16 @@ import { containerImage } from '../image.ts';
 import { segmentPath } from './log.ts';
 import {
   type DetachedRecord,
-  detachedRoot,
   inTurn,
   listRecords,
   makePlace,
+  markParts,
+  markWhole,
   type Place,
   writeRecord,
 } from './record.ts';
+import { removeFiles } from './remove.ts';
+import { sweepDetached } from './sweep.ts';
 
 const defaultLog = { segments: 3, bytesMax: 4 * 1024 * 1024 };
 
@@ -30,11 +33,13 @@ export async function createDetached(
   const facts = await home.facts();
   const id = home.newId();
   const name = options.name ?? id.slice(0, 12);
+  await sweepDetached(home);
   // Told before anything is unpacked; that nobody takes it meanwhile is seen at the end.
-  await mustBeFree(home, name);
+  await mustBeFree(home, name, { parts: true });
   const undo = new Undo();
   try {
-    const place = await makePlace(host, id);
+    const { place, lock } = await makePlace(host, id);
+    undo.add(() => lock.close());
     undo.add(() => removeFiles(home, place));
     const log = {
       segments: options.log?.maxFiles ?? defaultLog.segments,
@@ -66,21 +71,28 @@ export async function createDetached(
       unpacked: prepared.image && (ownerMaps(options.userns, facts) ?? 'none'),
       restart: restartPolicy(options.restart),
     };
+    await markParts(host, place, record);
     await inTurn(host, undefined, async () => {
-      await mustBeFree(home, name);
+      await mustBeFree(home, name, { parts: true });
       await writeRecord(host, place, record);
     });
+    // Killed from here on, or failing, we leave what the next one finds to be parts, and removes.
     undo.dismiss();
-    await prepared.settle();
+    try {
+      await prepared.settle();
+      await markWhole(host, place);
+    } finally {
+      lock.close();
+    }
     return { place, record };
   } catch (error) {
     throw withReleaseErrors(error, await undo.run());
   }
 }
 
-/** Refuses a name that a detached container has. */
-export async function mustBeFree(home: Home, name: string): Promise<void> {
-  const taken = (await listRecords(home.host)).find((record) => record.name === name || record.id === name);
+/** Refuses a name that a detached container has; with `parts` also of one that is being made. */
+export async function mustBeFree(home: Home, name: string, which: { readonly parts: boolean }): Promise<void> {
+  const taken = (await listRecords(home.host, which)).find((record) => record.name === name || record.id === name);
   if (taken === undefined) return;
   throw new RuntsError(
     'ERR_EXISTS',
@@ -90,13 +102,4 @@ export async function mustBeFree(home: Home, name: string): Promise<void> {
       hint: 'Remove that one, or take another name.',
     },
   );
-}
-
-/** Of a container that has no processes, and nothing outside of its directory. */
-export async function removeFiles({ host }: Home, { id, directory }: Place): Promise<void> {
-  const names: readonly string[] = await host.files.list(directory).catch(() => []);
-  // The lock last: until then nobody else works here.
-  for (const name of names) if (name !== 'lock') await host.files.removeFile(`${directory}/${name}`);
-  if (names.includes('lock')) await host.files.removeFile(`${directory}/lock`);
-  await host.files.removeDirectory(`${detachedRoot(host)}/${id}`);
 }

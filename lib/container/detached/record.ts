@@ -50,8 +50,8 @@ export interface Place {
 }
 
 const recordName = 'container.json';
-/** Of a container that is being removed: nothing uses anything for it any more. */
-const removedName = 'removed.json';
+/** Of one that is not whole yet, or not any more: what is to be removed where nobody has its lock. */
+const partsName = 'removed.json';
 const stateName = 'state.json';
 const idPattern = /^[0-9a-f]{64}$/;
 
@@ -65,33 +65,58 @@ export function placeOf(host: Host, id: string): Place {
   return { id, directory, record: `${directory}/${recordName}` };
 }
 
-export async function makePlace(host: Host, id: string): Promise<Place> {
+/** A place for one more, and its lock: nobody else is to take it for what somebody has left. */
+export async function makePlace(host: Host, id: string): Promise<{ readonly place: Place; readonly lock: Handle }> {
   await privateDirectory(host, detachedRoot(host), 'a place for containers that stay');
   const place = placeOf(host, id);
-  await host.files.makeDirectory(place.directory, 0o700);
-  return place;
+  return inTurn(host, undefined, async () => {
+    await host.files.makeDirectory(place.directory, 0o700);
+    return { place, lock: await host.files.lock(lockOf(place)) };
+  });
 }
 
-/** All that are there and whole, in the order they were made. One that cannot be read is left out: `remove` takes it. */
-export async function listRecords(host: Host): Promise<DetachedRecord[]> {
+const lockOf = ({ directory }: Place): string => `${directory}/lock`;
+
+export async function listPlaces(host: Host): Promise<Place[]> {
   const names = await readdir(detachedRoot(host)).catch((error: unknown) => {
     if (errnoOf(error) === 'ENOENT') return [];
     throw error;
   });
-  const ids = names.filter((name) => idPattern.test(name));
-  const found = await Promise.all(ids.map((id) => readRecord(host, placeOf(host, id)).catch(() => undefined)));
+  return names.filter((name) => idPattern.test(name)).map((id) => placeOf(host, id));
+}
+
+/**
+ * All that are there, in the order they were made; with `parts` also those that are being made, which have their names. One
+ * that cannot be read is left out: `remove` takes it.
+ */
+export async function listRecords(host: Host, { parts = false } = {}): Promise<DetachedRecord[]> {
+  const places = await listPlaces(host);
+  const read = (place: Place) => (parts ? recordIn(host, place, place.record) : readRecord(host, place));
+  const found = await Promise.all(places.map((place) => read(place).catch(() => undefined)));
   const records = found.filter((record) => record !== undefined);
   return records.sort((a, b) => (a.created < b.created ? -1 : a.created > b.created ? 1 : a.id < b.id ? -1 : 1));
 }
 
-/** Undefined where there is none. */
+/** Undefined where there is none, or only parts of one. */
 export async function readRecord(host: Host, place: Place): Promise<DetachedRecord | undefined> {
-  const value = await readJson(host, place.record);
+  return (await hasParts(host, place)) ? undefined : recordIn(host, place, place.record);
+}
+
+/** What is to be removed of one that was half made, or half removed. */
+export const readParts = (host: Host, place: Place): Promise<DetachedRecord | undefined> =>
+  recordIn(host, place, partsOf(place));
+
+const partsOf = ({ directory }: Place): string => `${directory}/${partsName}`;
+
+const hasParts = async (host: Host, place: Place): Promise<boolean> =>
+  (await host.files.kind(partsOf(place))) !== undefined;
+
+async function recordIn(host: Host, place: Place, path: string): Promise<DetachedRecord | undefined> {
+  const value = await readJson(host, path);
   if (value === undefined) return undefined;
   const { version, id, name, request } = value as Partial<DetachedRecord>;
-  if (version !== 1) throw unreadable(place.record, `its version is ${String(version)}, and we know 1`);
-  if (id !== place.id || typeof name !== 'string' || !isObject(request))
-    throw unreadable(place.record, 'it is not whole');
+  if (version !== 1) throw unreadable(path, `its version is ${String(version)}, and we know 1`);
+  if (id !== place.id || typeof name !== 'string' || !isObject(request)) throw unreadable(path, 'it is not whole');
   return value as DetachedRecord;
 }
 
@@ -136,7 +161,7 @@ const unreadable = (path: string, why: string) =>
 
 /** One at a time over all processes: a change of one container, or with `undefined` of which there are. */
 export async function inTurn<T>(host: Host, place: Place | undefined, work: () => Promise<T>): Promise<T> {
-  const path = place === undefined ? `${detachedRoot(host)}/.lock` : `${place.directory}/lock`;
+  const path = place === undefined ? `${detachedRoot(host)}/.lock` : lockOf(place);
   const lock = await untilFree(host, path, place);
   try {
     return await work();
@@ -168,8 +193,19 @@ export const noSuch = (id: string) =>
     hint: 'Another process has removed it.',
   });
 
-/** From now on it is no container any more: what it uses is free, and the rest of it is to be removed. */
-export async function markRemoved(host: Host, place: Place, record: DetachedRecord): Promise<void> {
-  await host.files.replace(`${place.directory}/${removedName}`, JSON.stringify(record));
-  await host.files.removeFile(place.record);
+/** From now on it is no container, or not yet: what there is for it goes when nobody has its lock. */
+export const markParts = (host: Host, place: Place, record: DetachedRecord): Promise<void> =>
+  host.files.replace(partsOf(place), JSON.stringify(record));
+
+/** From now on it is one. */
+export const markWhole = (host: Host, place: Place): Promise<void> => host.files.removeFile(partsOf(place));
+
+/** Takes the lock of a container, if nobody has it. */
+export async function tryTurn(host: Host, place: Place): Promise<Handle | undefined> {
+  try {
+    return await host.files.lock(lockOf(place));
+  } catch (error) {
+    if (['EWOULDBLOCK', 'EAGAIN', 'ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return undefined;
+    throw error;
+  }
 }
