@@ -6,6 +6,7 @@
 
 #include <memory>
 
+#include "../program/ops.gen.h"
 #include "../program/verify.h"
 #include "init.h"
 #include "kernel.h"
@@ -14,6 +15,20 @@
 using namespace runts;
 
 extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t max_size);
+
+namespace {
+
+// It reads files of the kernel's own below descriptors that it was given (native/ops/readings.h).
+bool serves_view(const uint8_t* program) {
+  auto* header = reinterpret_cast<const Header*>(program);
+  auto* ops = reinterpret_cast<const Op*>(header + 1);
+  for (uint32_t i = 0; i < header->ops; i++) {
+    if (ops[i].code == kOpServeView) return true;
+  }
+  return false;
+}
+
+}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
   size_t end = program_size(input, size);
@@ -25,6 +40,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
   repair(program, end);
   if (verify(program, end).reason) return 0;
   kernel::begin(input + end, size - end);
+  kernel::in_proc = serves_view(program);
   begin_init();
   static int handles[kHandlesMax];
   for (uint32_t i = 0; i < reinterpret_cast<const Header*>(program)->inputs; i++) handles[i] = kernel::give();
