@@ -46,6 +46,7 @@ export async function createContainer(host: Host, plan: Plan, given: CreateOptio
   // After the container itself, whose files they serve.
   const servers = new Undo();
   undo.add(() => servers.run());
+  const leaving = new Undo();
   const cgroups = new Undo();
   undo.add(async () => {
     const [first, ...others] = await cgroups.run();
@@ -61,7 +62,7 @@ export async function createContainer(host: Host, plan: Plan, given: CreateOptio
     const request = {
       plan,
       options,
-      sources: { stdio: given.stdio, outliving: given.outliving, servers },
+      sources: { stdio: given.stdio, outliving: given.outliving, servers, leaving },
       cgroup,
       handles,
     };
@@ -79,6 +80,7 @@ export async function createContainer(host: Host, plan: Plan, given: CreateOptio
       session.hold(false);
       session.close();
       void session.exit.then(() => session.process.close());
+      await leaving.run();
       await keeper?.dismiss();
       cgroup?.handle?.close();
     };

@@ -24,12 +24,9 @@ export async function serveLayers(
   const nothing = host.kernel.blob(new Uint8Array());
   const inputs = [nothing, user, layers].filter((handle) => handle !== undefined);
   try {
-    return await startServer(
-      host,
-      { segment: fuseProgram(input, facts), inputs, facts, tag: fuseTag },
-      patience,
+    return await startServer(host, { segment: fuseProgram(input, facts), inputs, facts, tag: fuseTag }, patience, {
       servers,
-    );
+    });
   } finally {
     nothing.close();
   }

@@ -38,6 +38,8 @@ export interface InputSources {
   readonly cgroup?: string | undefined;
   /** Ends the programs that serve mounts, once the container has ended. */
   readonly servers?: Undo | undefined;
+  /** Lets go of those that outlive us. */
+  readonly leaving?: Undo | undefined;
 }
 
 /** Opens what the init receives, in the order of the segment's inputs. What is opened here is released by `undo`. */
@@ -85,7 +87,7 @@ const layersOf = (register: string) => `${register} layers`;
 async function serverOf(
   host: Host,
   input: FuseInput | ViewInput,
-  { pid, facts, servers, cgroup }: InputSources,
+  { pid, facts, servers, leaving, cgroup, outliving: outlives }: InputSources,
   patience: Patience,
   opened: ReadonlyMap<string, Handle>,
   undo: Undo,
@@ -96,9 +98,10 @@ async function serverOf(
   const path = `/proc/${pid}/ns/user`;
   const user = input.mapped ? await openNamespace(bounded(host, patience), path, input.origin, undo) : undefined;
   const layers = opened.get(layersOf(input.register));
+  const undoing = { servers, leaving };
   const mount =
     input.kind === 'view'
-      ? await serveView(host, { pid, user, cgroup, facts }, patience, servers)
+      ? await serveView(host, { pid, user, cgroup, facts, outlives: outlives !== undefined }, patience, undoing)
       : await serveLayers(host, { input, user, layers, facts }, patience, servers);
   undo.add(() => mount.close());
   return mount;

@@ -89,6 +89,8 @@ export interface Prepared {
   /** What the plan was made from, but for what was looked up on the host. */
   readonly request: Omit<ContainerRequest, 'lookups'>;
   readonly volumes: readonly VolumeWanted[];
+  /** Its time since boot begins with it, at each start. */
+  readonly ownTime: boolean;
   /** Removes what was unpacked. The container must have ended. */
   release(options?: ReleaseOptions): Promise<void>;
   /** Of one that is detached: from now on what there is for it stays, whatever becomes of us. */
@@ -126,8 +128,8 @@ export async function prepare(host: Host, facts: Facts, request: PrepareRequest)
     undo.add(() => held?.release({ keep: releases.keepVolumes }));
     const user = await asked(findUser(host, facts, options, source));
     const asSaid = specified(host, facts, { ...request, options, devices, mounts: held?.mounts }, source, user);
-    const ownTime = options.systemView === 'limits' && isReaped(request, source);
-    const spec = ownTime ? await withOwnTime(host, asSaid) : asSaid;
+    const begins = options.systemView === 'limits' && isReaped(request, source);
+    const spec = begins ? await withOwnTime(host, asSaid) : asSaid;
     const lookups = await asked(lookUp(host, spec, source.directory));
     const { lookups: _, ...made } = requested(spec, request, source, lookups);
     const plan = planContainer({ ...made, lookups }, facts);
@@ -136,6 +138,7 @@ export async function prepare(host: Host, facts: Facts, request: PrepareRequest)
       plan,
       request: made,
       volumes: wantedVolumes(options),
+      ownTime: spec !== asSaid,
       command: spec.process?.args ?? [],
       stopSignal: stopSignal(request.options, source.image),
       terminal: spec.process?.terminal === true,

@@ -19,6 +19,12 @@ export interface ServerRequest {
   readonly tag: number;
 }
 
+/** How a server ends with its container, or is let go of with it. */
+export interface ServerUndo {
+  readonly servers: Undo;
+  readonly leaving?: Undo | undefined;
+}
+
 /**
  * Starts an init that serves files of a container, or stays with who does, and gives its mount, which is the caller's to
  * close. It ends when `servers` is run, and when this process ends, however that comes.
@@ -27,7 +33,7 @@ export async function startServer(
   host: Host,
   { segment, inputs, facts, tag }: ServerRequest,
   patience: Patience,
-  servers: Undo,
+  { servers, leaving }: ServerUndo,
 ): Promise<Handle> {
   const bytes = encode(segment);
   const ports = bounded(host, patience);
@@ -35,6 +41,10 @@ export async function startServer(
     throw refused(error, { at: 'spawn', doing: 'start an init', facts });
   });
   servers.add(() => endSession(host, session, patience.deadlineMs));
+  leaving?.add(() => {
+    session.close();
+    void session.exit.then(() => session.process.close());
+  });
   session.hold(false);
   const channel = new Channel(host, session, patience);
   const handles = new Map<number, Handle>();

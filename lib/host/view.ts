@@ -5,7 +5,7 @@ import type { Spec } from '../spec/types.ts';
 import { bounded, type Patience } from './bounded.ts';
 import { refused } from './failure.ts';
 import type { Handle, Host } from './host.ts';
-import { startServer } from './server.ts';
+import { type ServerUndo, startServer } from './server.ts';
 import { Undo } from './undo.ts';
 
 export interface ViewSources {
@@ -16,14 +16,16 @@ export interface ViewSources {
   /** The directory of its cgroup, where it has one. */
   readonly cgroup: string | undefined;
   readonly facts: Facts;
+  /** It serves a container that outlives us. */
+  readonly outlives: boolean;
 }
 
 /** Starts the server of a system view, and gives its mount, which is the caller's to close. */
 export async function serveView(
   host: Host,
-  { pid, user, cgroup, facts }: ViewSources,
+  { pid, user, cgroup, facts, outlives }: ViewSources,
   patience: Patience,
-  servers: Undo,
+  undo: ServerUndo,
 ): Promise<Handle> {
   const ports = bounded(host, patience);
   const opened = new Undo();
@@ -37,10 +39,10 @@ export async function serveView(
   try {
     const process = await open(`/proc/${pid}`);
     const group = cgroup === undefined ? undefined : await open(cgroup);
-    const shape = { mapped: user !== undefined, cgroup: group !== undefined, owned: true };
+    const shape = { mapped: user !== undefined, cgroup: group !== undefined, owned: !outlives };
     const segment = viewProgram(shape, facts);
     const inputs = [process, user, group].filter((handle) => handle !== undefined);
-    return await startServer(host, { segment, inputs, facts, tag: viewTag }, patience, servers);
+    return await startServer(host, { segment, inputs, facts, tag: viewTag }, patience, undo);
   } finally {
     await opened.run();
   }
@@ -77,4 +79,11 @@ export async function withOwnTime(host: Host, spec: Spec): Promise<Spec> {
     timeOffsets: { boottime: { secs, nanosecs: (-since - secs * 100) * 10_000_000 } },
   };
   return { ...spec, linux };
+}
+
+/** The same, whose time began with an earlier start, or before the machine did. */
+export function withOwnTimeAgain(host: Host, spec: Spec): Promise<Spec> {
+  const { timeOffsets: _, ...linux } = spec.linux;
+  const namespaces = linux.namespaces.filter(({ type }) => type !== 'time');
+  return withOwnTime(host, { ...spec, linux: { ...linux, namespaces } });
 }

@@ -89,7 +89,7 @@ const nobody = 65534;
 export interface ViewShape extends Pick<ViewInput, 'mapped'> {
   /** The container has a cgroup of its own. */
   readonly cgroup: boolean;
-  /** The server ends with its channel; else with the last mount of the view alone. */
+  /** The server ends with its channel; else with the last mount of the view alone, and is in a session of its own. */
   readonly owned: boolean;
 }
 
@@ -104,6 +104,7 @@ export function viewProgram({ mapped, cgroup, owned }: ViewShape, facts: Facts):
   const user = mapped ? p.input('user') : undefined;
   const group = cgroup ? p.input('cgroup') : undefined;
   p.op('undumpable', {}, origin);
+  if (!owned) p.op('new_session', {}, origin);
   p.op('open', { dst: 'proc', path: '/proc' }, origin);
   if (user !== undefined) p.op('join', { namespaces: [], user }, origin);
   p.op('unshare', { flags: namespaceFlags.mount }, origin);

@@ -9,10 +9,6 @@ const refused: Readonly<Record<string, (value: unknown) => string | undefined>> 
     value === undefined
       ? undefined
       : 'is not for detached: true, for a snapshot goes with its runtime; an image of `images.commit` stays',
-  systemView: (value) =>
-    value === 'limits'
-      ? 'must not be "limits" with detached: true, for nobody stays to serve what the container sees'
-      : undefined,
   stdin: (value) =>
     value === undefined || value === 'ignore'
       ? undefined

@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
-import { expect } from 'vitest';
-import { createContainer } from '../../lib/index.ts';
+import { join } from 'node:path';
+import { expect, onTestFinished } from 'vitest';
+import { createContainer, createRuntime } from '../../lib/index.ts';
 import { inside } from '../container/inside.ts';
 import { Fixture } from '../lifetime/fixture.ts';
 import { expectUnchanged, look } from '../support/look.ts';
 import { testIf } from '../support/requires.ts';
+import { temporaryDirectory } from '../support/unpacked.ts';
 import { serversOf, statusOf, until } from './servers.ts';
 
 const test = testIf('userns', '/dev/fuse');
@@ -42,6 +44,12 @@ test('it ends by itself when the container’s processes have, though nobody has
   await until('the end of the server', () => serversOf(process.pid).every(({ State }) => State?.startsWith('Z')));
 });
 
+/** Whoever has to reap it may take its time. */
+function hasEnded(pid: string): boolean {
+  const status = statusOf(pid);
+  return status === '' || /^State:\s*Z/m.test(status);
+}
+
 // A Node that has to compile all of lib first takes its time.
 const slowly = 120_000;
 
@@ -51,10 +59,34 @@ test('it ends when its owner is killed', { timeout: slowly }, async () => {
   const [server] = serversOf(fixture.process.pid!);
   expect(server).toBeDefined();
   fixture.process.kill('SIGKILL');
-  await until('the end of the server', () => {
-    const status = statusOf(server!['Pid']!);
-    return status === '' || /^State:\s*Z/m.test(status);
-  });
+  await until('the end of the server', () => hasEnded(server!['Pid']!));
+});
+
+test('that of a detached container outlives its maker, and ends with the container', { timeout: slowly }, async () => {
+  const directory = await temporaryDirectory();
+  const [root, state] = [join(directory, 'root'), join(directory, 'state')];
+  const wanted = [{ name: 'seen', systemView: 'limits', command: ['sleep', '1000'] }];
+  const maker = new Fixture('detached', [root, state, JSON.stringify(wanted)]);
+  await maker.says();
+  const [server] = serversOf(maker.process.pid!);
+  maker.process.kill('SIGKILL');
+  await maker.ended;
+
+  await using runtime = createRuntime({ root, state });
+  const container = await runtime.container('seen');
+  onTestFinished(() => container.remove({ force: true }));
+  const uptime = async () => Number((await container.exec(['cut', '-d.', '-f1', '/proc/uptime'])).stdout);
+  const machine = () => Number(readFileSync('/proc/uptime', 'utf8').split('.')[0]);
+  expect(await uptime()).toBeLessThan(Math.min(60, machine()));
+  await container.stop({ grace: 0 });
+  await until('the end of the server', () => hasEnded(server!['Pid']!));
+
+  // At the next start there is another one, and the container's time begins anew.
+  await container.start();
+  expect(await uptime()).toBeLessThan(Math.min(60, machine()));
+  theServer();
+  await container.remove({ force: true });
+  await until('the end of the other server', () => serversOf(process.pid).length === 0);
 });
 
 test('a server that was killed takes its files with it, and nothing else', async () => {

@@ -70,6 +70,7 @@ export async function createDetached(
       volumes: prepared.volumes.map(({ name: volume, anonymous }) => ({ name: volume, anonymous })),
       unpacked: prepared.image && (ownerMaps(options.userns, facts) ?? 'none'),
       restart: restartPolicy(options.restart),
+      ...(prepared.ownTime && { ownTime: true }),
     };
     await markParts(host, place, record);
     await inTurn(host, undefined, async () => {

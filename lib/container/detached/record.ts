@@ -26,6 +26,8 @@ export interface DetachedRecord {
   /** It has a directory in `containers/`, which the ids of these maps own; `none` where they are the host's. */
   readonly unpacked?: Maps | 'none' | undefined;
   readonly restart: RestartPolicy;
+  /** Its time since boot begins at each start. */
+  readonly ownTime?: boolean | undefined;
 }
 
 /** What does: `state.json`. How it ended is in the file of process 1. */
