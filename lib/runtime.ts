@@ -17,8 +17,10 @@ import { checkRegistries, type Registries } from './images/registry/config.ts';
 import { type GraphDriver, graphDrivers, UnpackedLayers } from './images/unpacked.ts';
 import { createHost } from './node/host.ts';
 import type { Facts } from './plan/facts.ts';
+import { optionChecks, runOptionChecks } from './spec/check-options.ts';
 import type { ContainerOptions, Labels, RunOptions } from './spec/options.ts';
 import { hasOwn } from './spec/own.ts';
+import { plainCopy, shallowCopy } from './spec/plain.ts';
 import { isObject, show } from './spec/shape.ts';
 import { checkLimits, type VolumeLimits } from './volumes/limits.ts';
 import { volumePort } from './volumes/port.ts';
@@ -106,7 +108,7 @@ export class Runtime implements AsyncDisposable {
 
   /** Makes a container, which waits for its `start()`. */
   readonly createContainer = (options: ContainerOptions): Promise<Container> =>
-    this.#follow(async () => Container.create(this.#home, anObject(options)));
+    this.#follow(async () => Container.create(this.#home, given(options)));
 
   /** Runs a command in a container of its own, to its end. Rejects with ExitError unless `reject: false`. */
   readonly run = (
@@ -117,7 +119,7 @@ export class Runtime implements AsyncDisposable {
     this.#follow(async () =>
       runContainer(
         this.#home,
-        typeof options === 'string' ? { image: options, ...(command && { command }), ...more } : anObject(options),
+        typeof options === 'string' ? { image: options, ...(command && { command }), ...more } : given(options),
       ),
     );
 
@@ -185,17 +187,16 @@ export class Runtime implements AsyncDisposable {
 
 /** A runtime of one's own. */
 export function createRuntime(options: RuntimeOptions = {}): Runtime {
-  const given: unknown = options;
-  if (!isObject(given)) {
-    const message = `must be an object, not ${show(given)}`;
-    throw specError('cannot make a runtime of these options', [{ path: '', message }]);
-  }
+  return runtimeOf(plainCopy(anObject(options, noRuntime), noRuntime));
+}
+
+function runtimeOf(options: RuntimeOptions): Runtime {
   const issues = Object.entries(options).flatMap(([name, value]) => {
-    const check = hasOwn(optionChecks, name) ? optionChecks[name as keyof RuntimeOptions] : undefined;
+    const check = hasOwn(runtimeChecks, name) ? runtimeChecks[name as keyof RuntimeOptions] : undefined;
     const message = check === undefined ? `unknown option; there are ${optionNames.join(', ')}` : check(value);
     return value === undefined || message === undefined ? [] : [{ path: `/${name}`, message }];
   });
-  if (issues.length > 0) throw specError('cannot make a runtime of these options', issues);
+  if (issues.length > 0) throw specError(noRuntime, issues);
   if (options.ephemeral === false) {
     throw new RuntsError('ERR_UNSUPPORTED', 'cannot make a runtime whose containers outlive it: there are none yet', {
       hint: 'Leave `ephemeral` away. `runts create` and `runts start` make containers that stay.',
@@ -208,30 +209,38 @@ export function createRuntime(options: RuntimeOptions = {}): Runtime {
   return new Runtime({ ...host, environment }, { driver, registries: checkRegistries(registries), volumes });
 }
 
-function anObject<T>(options: T): T {
+const noRuntime = 'cannot make a runtime of these options';
+const noContainer = 'cannot make a container of these options';
+
+function anObject<T>(options: T, what: string): T {
   if (isObject(options)) return options;
-  const message = `must be an object, not ${show(options)}`;
-  throw specError('cannot make a container of these options', [{ path: '', message }]);
+  throw specError(what, [{ path: '', message: `must be an object, not ${show(options)}` }]);
 }
 
-const path = (value: unknown): string | undefined =>
-  typeof value === 'string' && isAbsolute(value) ? undefined : `must be an absolute path, not ${String(value)}`;
+/** Each looked at once, here. */
+const given = <T extends object>(options: T): T =>
+  shallowCopy(anObject(options, noContainer), containerOptions, noContainer);
 
-const optionChecks: Readonly<Record<keyof RuntimeOptions, (value: unknown) => string | undefined>> = {
+const containerOptions = Object.keys({ ...optionChecks, ...runOptionChecks });
+
+const path = (value: unknown): string | undefined =>
+  typeof value === 'string' && isAbsolute(value) ? undefined : `must be an absolute path, not ${show(value)}`;
+
+const runtimeChecks: Readonly<Record<keyof RuntimeOptions, (value: unknown) => string | undefined>> = {
   root: path,
   state: path,
   driver: (value) =>
     graphDrivers.some((driver) => driver === value)
       ? undefined
-      : `must be one of ${graphDrivers.join(', ')}, not ${String(value)}`,
+      : `must be one of ${graphDrivers.join(', ')}, not ${show(value)}`,
   // All that is wrong with them is told by checkRegistries.
   registries: () => undefined,
   volumes: volumesFault,
-  ephemeral: (value) => (typeof value === 'boolean' ? undefined : `must be true or false, not ${String(value)}`),
+  ephemeral: (value) => (typeof value === 'boolean' ? undefined : `must be true or false, not ${show(value)}`),
 };
 
 function volumesFault(value: unknown): string | undefined {
-  if (!isObject(value)) return `must be an object, not ${String(value)}`;
+  if (!isObject(value)) return `must be an object, not ${show(value)}`;
   const { plugins = [], ...limits } = value;
   const stranger = Object.keys(limits).find((name) => !['max', 'maxByDriver'].includes(name));
   if (stranger !== undefined) return `has no ${stranger}; there are max, maxByDriver, plugins`;
@@ -246,4 +255,4 @@ function volumesFault(value: unknown): string | undefined {
   }
 }
 
-const optionNames = Object.keys(optionChecks);
+const optionNames = Object.keys(runtimeChecks);
