@@ -23,8 +23,10 @@ import { checkRegistries, type Registries } from './images/registry/config.ts';
 import { type GraphDriver, graphDrivers, UnpackedLayers } from './images/unpacked.ts';
 import { createHost } from './node/host.ts';
 import type { Facts } from './plan/facts.ts';
+import { optionChecks, runOptionChecks } from './spec/check-options.ts';
 import type { ContainerOptions, Labels, RunOptions } from './spec/options.ts';
 import { hasOwn } from './spec/own.ts';
+import { plainCopy, shallowCopy } from './spec/plain.ts';
 import { isObject, show } from './spec/shape.ts';
 import { checkLimits, type VolumeLimits } from './volumes/limits.ts';
 import { volumePort } from './volumes/port.ts';
@@ -142,9 +144,9 @@ export class Runtime implements AsyncDisposable {
   /** Makes a container, which waits for its `start()`. */
   readonly createContainer = (options: ContainerOptions): Promise<Container> =>
     this.#follow(async (): Promise<Container> => {
-      const given = anObject(options);
-      if (given.detached === true) return this.#createDetached(given);
-      const whole = this.#home.snapshots.complete(given);
+      const all = given(options);
+      if (all.detached === true) return this.#createDetached(all);
+      const whole = this.#home.snapshots.complete(all);
       return this.#named(whole, () => OwnContainer.create(this.#home, whole));
     });
 
@@ -159,7 +161,7 @@ export class Runtime implements AsyncDisposable {
         typeof options === 'string'
           ? { image: options, ...(command && { command }), ...more }
           : // What runs to its end is not waited for to become ready.
-            this.#home.snapshots.complete(anObject(options), ['ready']);
+            this.#home.snapshots.complete(given(options), ['ready']);
       return this.#named(whole, () => runContainer(this.#home, whole));
     });
 
@@ -306,17 +308,16 @@ const notEphemeral = () =>
 
 /** A runtime of one's own. */
 export function createRuntime(options: RuntimeOptions = {}): Runtime {
-  const given: unknown = options;
-  if (!isObject(given)) {
-    const message = `must be an object, not ${show(given)}`;
-    throw specError('cannot make a runtime of these options', [{ path: '', message }]);
-  }
+  return runtimeOf(plainCopy(anObject(options, noRuntime), noRuntime));
+}
+
+function runtimeOf(options: RuntimeOptions): Runtime {
   const issues = Object.entries(options).flatMap(([name, value]) => {
-    const check = hasOwn(optionChecks, name) ? optionChecks[name as keyof RuntimeOptions] : undefined;
+    const check = hasOwn(runtimeChecks, name) ? runtimeChecks[name as keyof RuntimeOptions] : undefined;
     const message = check === undefined ? `unknown option; there are ${optionNames.join(', ')}` : check(value);
     return value === undefined || message === undefined ? [] : [{ path: `/${name}`, message }];
   });
-  if (issues.length > 0) throw specError('cannot make a runtime of these options', issues);
+  if (issues.length > 0) throw specError(noRuntime, issues);
   const host = createHost();
   const { root = host.environment.dataDirectory, state = host.environment.stateDirectory } = options;
   const { driver, registries = {}, volumes, ephemeral } = options;
@@ -324,30 +325,38 @@ export function createRuntime(options: RuntimeOptions = {}): Runtime {
   return new Runtime({ ...host, environment }, { driver, registries: checkRegistries(registries), volumes, ephemeral });
 }
 
-function anObject<T>(options: T): T {
+const noRuntime = 'cannot make a runtime of these options';
+const noContainer = 'cannot make a container of these options';
+
+function anObject<T>(options: T, what: string): T {
   if (isObject(options)) return options;
-  const message = `must be an object, not ${show(options)}`;
-  throw specError('cannot make a container of these options', [{ path: '', message }]);
+  throw specError(what, [{ path: '', message: `must be an object, not ${show(options)}` }]);
 }
 
-const path = (value: unknown): string | undefined =>
-  typeof value === 'string' && isAbsolute(value) ? undefined : `must be an absolute path, not ${String(value)}`;
+/** Each looked at once, here. */
+const given = <T extends object>(options: T): T =>
+  shallowCopy(anObject(options, noContainer), containerOptions, noContainer);
 
-const optionChecks: Readonly<Record<keyof RuntimeOptions, (value: unknown) => string | undefined>> = {
+const containerOptions = Object.keys({ ...optionChecks, ...runOptionChecks });
+
+const path = (value: unknown): string | undefined =>
+  typeof value === 'string' && isAbsolute(value) ? undefined : `must be an absolute path, not ${show(value)}`;
+
+const runtimeChecks: Readonly<Record<keyof RuntimeOptions, (value: unknown) => string | undefined>> = {
   root: path,
   state: path,
   driver: (value) =>
     graphDrivers.some((driver) => driver === value)
       ? undefined
-      : `must be one of ${graphDrivers.join(', ')}, not ${String(value)}`,
+      : `must be one of ${graphDrivers.join(', ')}, not ${show(value)}`,
   // All that is wrong with them is told by checkRegistries.
   registries: () => undefined,
   volumes: volumesFault,
-  ephemeral: (value) => (typeof value === 'boolean' ? undefined : `must be true or false, not ${String(value)}`),
+  ephemeral: (value) => (typeof value === 'boolean' ? undefined : `must be true or false, not ${show(value)}`),
 };
 
 function volumesFault(value: unknown): string | undefined {
-  if (!isObject(value)) return `must be an object, not ${String(value)}`;
+  if (!isObject(value)) return `must be an object, not ${show(value)}`;
   const { plugins = [], ...limits } = value;
   const stranger = Object.keys(limits).find((name) => !['max', 'maxByDriver'].includes(name));
   if (stranger !== undefined) return `has no ${stranger}; there are max, maxByDriver, plugins`;
@@ -362,4 +371,4 @@ function volumesFault(value: unknown): string | undefined {
   }
 }
 
-const optionNames = Object.keys(optionChecks);
+const optionNames = Object.keys(runtimeChecks);

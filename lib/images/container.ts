@@ -55,6 +55,7 @@ async function wholeId(containers: string, text: string): Promise<string> {
 
 /** We have written it ourselves, into a directory that nobody else can write to. */
 async function readNote(path: string): Promise<ContainerNote> {
+  // The layer was opened before, by what stands there: it is whole.
   const bytes = await readWhole(path, recordBytesMax);
   const {
     command = [],

@@ -1,6 +1,9 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { lstat, writeFile } from 'node:fs/promises';
+import { RuntsError } from '../errors.ts';
 import type { Maps } from '../plan/plan.ts';
 import type { GraphDriver } from './drivers.ts';
+import { recordOf } from './record-checks.ts';
+import { readRecordText } from './record-file.ts';
 import type { UnmadeDevice } from './unmade.ts';
 
 /** What the directory of a container `<data>/containers/<id>` says of itself, in `container.json`. */
@@ -34,17 +37,19 @@ export async function writeCopyDevices(directory: string, devices: readonly Unma
 }
 
 export async function readCopyDevices(directory: string): Promise<readonly UnmadeDevice[]> {
-  const text = await readFile(`${directory}/${copyDevicesName}`, 'utf8').catch(() => '[]');
-  return JSON.parse(text) as readonly UnmadeDevice[];
+  return ((await readRecord('devices', `${directory}/${copyDevicesName}`)) ?? []) as readonly UnmadeDevice[];
 }
 
 /** Undefined where there is no such container, or it is not of an image. */
 export async function readContainerFile(directory: string): Promise<ContainerFile | undefined> {
-  const text = await readFile(`${directory}/${containerFileName}`, 'utf8').catch(() => undefined);
-  if (text === undefined) return undefined;
-  try {
-    return JSON.parse(text) as ContainerFile;
-  } catch {
-    return undefined;
-  }
+  return (await readRecord('container', `${directory}/${containerFileName}`)) as ContainerFile | undefined;
+}
+
+/** Undefined where there is none. */
+async function readRecord(kind: 'container' | 'devices', path: string): Promise<unknown> {
+  const found = recordOf(kind, await readRecordText(path));
+  if (found !== undefined || (await lstat(path).catch(() => undefined)) === undefined) return found;
+  throw new RuntsError('ERR_STATE', `cannot read what is noted of a container: ${path} is damaged`, {
+    hint: 'Remove the container. Where nothing of it runs any more, its directory can be removed as well.',
+  });
 }

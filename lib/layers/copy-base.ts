@@ -99,10 +99,20 @@ function isBefore(a: string, b: string): boolean {
 
 function parse(text: string, file: string): Line {
   try {
-    return JSON.parse(text) as Line;
+    const line: unknown = JSON.parse(text);
+    if (!isLine(line)) throw new TypeError('a line is none');
+    return line;
   } catch (cause) {
     throw new RuntsError('ERR_SETUP', `cannot compare a container with its image: ${file} is damaged`, { cause });
   }
+}
+
+function isLine(line: unknown): line is Line {
+  if (!Array.isArray(line) || typeof line[0] !== 'string' || !Array.isArray(line[1])) return false;
+  const isText = (value: unknown) => typeof value === 'string';
+  return line[1].every(
+    (row) => Array.isArray(row) && isText(row[0]) && isText(row[1]) && (row[2] === null || isText(row[2])),
+  );
 }
 
 function before([, is, times, owner]: Row): Before {

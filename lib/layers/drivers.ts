@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { RuntsError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import { removeTrees, trialEntry, tryOverlay } from '../host/layers.ts';
 import type { Facts } from '../plan/facts.ts';
 import type { Maps } from '../plan/plan.ts';
+import { isObject } from '../spec/shape.ts';
+import { readRecordText } from './record-file.ts';
 
 /**
  * How layers become a root file system. `overlay`: a union mount of layers that are unpacked once. `fuse-overlayfs`: one
@@ -77,7 +79,7 @@ async function refusal(request: DriverRequest, driver: Tried): Promise<string | 
   const path = `${data}/layers/${choiceName}`;
   const usable = await host.files.canWrite(device).catch(() => false);
   const situation = JSON.stringify([facts.kernel, maps ?? null, program ?? null, usable]);
-  const known = parse(await readFile(path, 'utf8').catch(() => '{}'));
+  const known = parse((await readRecordText(path)) ?? '{}');
   const refusals = known?.situation === situation ? known.refusals : {};
   const found = refusals[driver] ?? null;
   if (driver in refusals) return found ?? undefined;
@@ -90,7 +92,10 @@ async function refusal(request: DriverRequest, driver: Tried): Promise<string | 
 function parse(text: string): Findings | undefined {
   try {
     const found = JSON.parse(text) as Partial<Findings> | null;
-    return typeof found?.refusals === 'object' && found.refusals !== null ? (found as Findings) : undefined;
+    const isFinding = (each: unknown) => each === null || typeof each === 'string';
+    return isObject(found?.refusals) && Object.values(found.refusals).every(isFinding)
+      ? (found as Findings)
+      : undefined;
   } catch {
     return undefined;
   }

@@ -1,4 +1,7 @@
-import { open, readFile } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
+import { RuntsError } from '../errors.ts';
+import { recordOf } from './record-checks.ts';
+import { readRecordText } from './record-file.ts';
 import type { UnmadeDevice } from './unmade.ts';
 
 /** An owner that could not be given to a file, for somebody inside the user namespace to give. */
@@ -46,17 +49,24 @@ export interface LayerFile {
 
 export const layerFileName = 'layer.json';
 
-/** Undefined where there is no such layer, or another version of runts has written it. */
+/** It may name each file of a layer; more than a string can hold would be of no use. */
+const layerFileBytesMax = 511 * 1024 * 1024;
+
+/** Undefined where there is no such layer, what says so is damaged, or another version of runts has written it. */
 export async function readLayerFile(directory: string): Promise<LayerFile | undefined> {
-  const text = await readFile(`${directory}/${layerFileName}`, 'utf8').catch(() => undefined);
-  if (text === undefined) return undefined;
-  try {
-    const file = JSON.parse(text) as LayerFile;
-    return file.version === 1 ? file : undefined;
-  } catch {
-    return undefined;
-  }
+  const text = await readRecordText(`${directory}/${layerFileName}`, layerFileBytesMax);
+  return recordOf('layer', text) as LayerFile | undefined;
 }
+
+/** A layer whose record is none is left to the user: a container that runs may be using it. */
+export const damagedLayer = (path: string) =>
+  new RuntsError(
+    'ERR_STATE',
+    `cannot use the layer at ${path}: its ${layerFileName} is damaged, or of another version`,
+    {
+      hint: `Remove ${path} while no container uses it; the layer is unpacked again when it is needed.`,
+    },
+  );
 
 /** Before its directory gets its name, so that what has the name is whole. */
 export async function writeLayerFile(directory: string, layer: LayerFile): Promise<void> {

@@ -1,9 +1,9 @@
-import { readFile } from 'node:fs/promises';
 import { setTimeout } from 'node:timers/promises';
 import { RuntsError } from '../errors.ts';
 import type { Handle, Host } from '../host/host.ts';
 import type { RootPlace } from '../host/image.ts';
 import { projectsUnsupported, type Refusal } from './quota-hints.ts';
+import { readRecordText } from './record-file.ts';
 
 /** A container's directory that is limited. */
 export interface Limited {
@@ -111,7 +111,7 @@ async function withProjects<T>(host: Host, work: (projects: Projects) => Promise
   const data = host.environment.dataDirectory;
   const lock = await locked(host, `${data}/${lockName}`);
   try {
-    const text = await readFile(`${data}/${projectsName}`, 'utf8').catch(() => '{}');
+    const text = (await readRecordText(`${data}/${projectsName}`)) ?? '{}';
     return await work(projectsOf(text));
   } finally {
     lock.close();

@@ -1,4 +1,4 @@
-import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, rename, symlink, writeFile } from 'node:fs/promises';
 import type { ImageRoot, RootPlace } from '../host/image.ts';
 import type { OverlayLayers } from '../host/layers.ts';
 import type { Maps } from '../plan/plan.ts';
@@ -75,6 +75,13 @@ export async function limited(place: Omit<RootPlace, 'cancel'>, make: () => Prom
   }
 }
 
+/** Whole or not at all: a note that was cut short would hold up every collection of layers. */
+async function writeNote(place: string, text: string): Promise<void> {
+  const path = `${place}/${containerFileName}`;
+  await writeFile(`${path}.new`, text, { flag: 'wx', mode: 0o600 });
+  await rename(`${path}.new`, path);
+}
+
 /** Its layers, where they are not here yet, and a place for what it changes. */
 async function build(request: RootRequest, options: EnsureOptions, memory: RootMemory): Promise<ImageRoot> {
   const { host, facts, id, maps, refuse } = request;
@@ -93,7 +100,7 @@ async function build(request: RootRequest, options: EnsureOptions, memory: RootM
   const place = `${host.environment.dataDirectory}/containers/${id}`;
   const note: ContainerFile = { ...request.note, image: image.digest, driver, layers: names, maps: stored };
   const text = JSON.stringify(note);
-  const noted = store.exclusively(() => writeFile(`${place}/${containerFileName}`, text, { flag: 'wx', mode: 0o600 }));
+  const noted = store.exclusively(() => writeNote(place, text));
   // The note comes before the layers are looked for: from there on they are not collected.
   if (driver !== 'copy')
     return stand(request, driver, {

@@ -1,13 +1,14 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rename } from 'node:fs/promises';
+import { mkdir, readdir, rename } from 'node:fs/promises';
 import { setTimeout } from 'node:timers/promises';
 import { RuntsError } from '../errors.ts';
 import type { Handle, Host } from '../host/host.ts';
 import { removeTrees, startUnpacking } from '../host/layers.ts';
 import type { IdMap, Maps } from '../plan/plan.ts';
 import { chainIds } from './chain.ts';
+import { readContainerFile } from './container-file.ts';
 import { Budget, extractLayer, type LayerSource, removeHidden } from './extract.ts';
-import { type LayerFile, layerFileName, readLayerFile, syncNames, writeLayerFile } from './layer-file.ts';
+import { damagedLayer, type LayerFile, layerFileName, readLayerFile, syncNames, writeLayerFile } from './layer-file.ts';
 import { type UnpackLimits, unpackLimits } from './limits.ts';
 import { Remembered } from './remembered.ts';
 import { givesOwners, type Inherited, type TranslatorOptions } from './translate.ts';
@@ -268,6 +269,8 @@ export class LayerStore {
     const { layer, index, count, name, chain, below, budget, signal } = job;
     const temporary = `${partialPrefix}${name}`;
     const place = `${this.directory}/${temporary}`;
+    if ((await this.#host.files.kind(`${this.directory}/${name}`)) !== undefined)
+      throw damagedLayer(`${this.directory}/${name}`);
     const remove = (): Promise<void> => removeTrees(this.#host, this.directory, [temporary], this.#options.maps);
     // Left by a process that was killed.
     await remove();
@@ -390,8 +393,6 @@ const keyOf = ({ uids, gids, setgroups }: Maps): string =>
 /** The names of the layers that containers use, by what each has noted in its directory. */
 export async function layersInUse(containers: string): Promise<ReadonlySet<string>> {
   const ids = await readdir(containers).catch(() => []);
-  const notes = await Promise.all(
-    ids.map((id) => readFile(`${containers}/${id}/container.json`, 'utf8').catch(() => '{}')),
-  );
-  return new Set(notes.flatMap((note) => (JSON.parse(note) as { readonly layers?: readonly string[] }).layers ?? []));
+  const notes = await Promise.all(ids.map((id) => readContainerFile(`${containers}/${id}`)));
+  return new Set(notes.flatMap((note) => note?.layers ?? []));
 }

@@ -10,6 +10,7 @@ import { repeated } from './rules.ts';
 import {
   absolutePath,
   anyText,
+  atMost,
   boolean,
   type Check,
   closed,
@@ -44,6 +45,12 @@ function judged(fault: (value: string) => string | undefined): Check {
     if (message !== undefined) report(path, message);
   };
 }
+
+/** More than execve(2) takes in arguments and variables, and than a mount namespace may have mounts (fs.mount-max). */
+const itemsMax = 100_000;
+
+/** A command and its arguments, or a part of them. */
+export const words = (min: number): Check => atMost(itemsMax, list(anyText, min));
 
 /** A size of at least so many bytes, as `parseBytes` reads it. */
 export function bytes(min: number): Check {
@@ -197,17 +204,17 @@ export const optionChecks = {
   ...sources,
   pull: oneOf(['missing', 'always', 'never'], 'pull policy'),
   name: judged(containerIdFault),
-  entrypoint: list(anyText),
-  command: list(anyText, 1),
-  env: record(anyText, variableName),
+  entrypoint: words(0),
+  command: words(1),
+  env: atMost(itemsMax, record(anyText, variableName)),
   cwd: absolutePath,
   user: judged((user) => {
     const fault = userFault(user);
     return fault === undefined ? undefined : `${fault}, not ${show(user)}`;
   }),
   hostname,
-  labels: record(anyText),
-  mounts,
+  labels: atMost(itemsMax, record(anyText)),
+  mounts: atMost(itemsMax, mounts),
   ports: list(
     either(
       [
@@ -339,7 +346,9 @@ export function checkOptions(value: unknown, extra: Fields = {}): Issue[] {
   if (value['pull'] !== undefined && value['image'] === undefined) {
     issues.push({ path: '/pull', message: 'is for an image only' });
   }
-  return [...issues, ...swapFault(value['limits'], '/limits'), ...detachedFaults(value)];
+  // Of limits that are wrong by themselves nothing more is asked.
+  const swap = issues.some(({ path }) => path.startsWith('/limits')) ? [] : swapFault(value['limits'], '/limits');
+  return [...issues, ...swap, ...detachedFaults(value)];
 }
 
 /** All that is wrong with limits that are given by themselves. */

@@ -1,9 +1,9 @@
 import type { Issue } from '../errors.ts';
-import { optionChecks } from './check-options.ts';
+import { optionChecks, words } from './check-options.ts';
 import { mergeEnv } from './env.ts';
 import { capabilityNames } from './names.ts';
 import type { CommonOptions } from './options.ts';
-import { anyText, boolean, closed, type Fields, issuesOf, list } from './shape.ts';
+import { boolean, closed, type Fields, issuesOf } from './shape.ts';
 import type { Capabilities, Process, Spec } from './types.ts';
 import type { ResolvedUser } from './users.ts';
 
@@ -27,7 +27,7 @@ const renamed = { workdir: 'cwd', WorkingDir: 'cwd', environment: 'env', termina
 
 /** Everything that is wrong with a command and its options. */
 export function checkExec(command: unknown, options: unknown, extra: Fields = {}): Issue[] {
-  const issues = issuesOf(command, list(anyText, 1), '/command');
+  const issues = issuesOf(command, words(1), '/command');
   return [...issues, ...issuesOf(options, closed({ ...fields, ...extra }, 'option', renamed))];
 }
 

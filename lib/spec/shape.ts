@@ -36,7 +36,7 @@ function looked(path: string, report: Report, look: () => void): void {
   try {
     look();
   } catch (error) {
-    report(path, `cannot be looked at: ${error instanceof Error ? error.message : typeof error}`);
+    report(path, `cannot be looked at: ${error instanceof Error ? String(error.message).slice(0, 200) : typeof error}`);
   }
 }
 
@@ -61,7 +61,7 @@ function isList(value: unknown): boolean {
 
 /** An object that is no list. */
 export const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
+  typeof value === 'object' && value !== null && !isList(value);
 
 /** True or false, and nothing that is as good as either. */
 export const boolean: Check = (value, path, report) => {
@@ -140,6 +140,15 @@ export function list(item: Check, min = 0): Check {
     if (!Array.isArray(value)) return report(path, `must be a list, not ${show(value)}`);
     if (value.length < min) report(path, 'must not be empty');
     for (let i = 0; i < value.length; i++) item(value[i], pointer(path, i), report);
+  };
+}
+
+/** Of so many items or keys at most: where there are more, none of them is looked at. */
+export function atMost(most: number, check: Check): Check {
+  return (value, path, report) => {
+    const items = Array.isArray(value) ? value.length : isObject(value) ? Object.keys(value).length : 0;
+    if (items > most) report(path, `must have at most ${most} items, not ${items}`);
+    else check(value, path, report);
   };
 }
 

@@ -1,6 +1,8 @@
-import { readFile } from 'node:fs/promises';
+import { lstat } from 'node:fs/promises';
 import { RuntsError, specError } from '../errors.ts';
+import { readRecordText } from '../layers/record-file.ts';
 import { hasOwn } from '../spec/own.ts';
+import { isObject, show } from '../spec/shape.ts';
 
 /** How many volumes there may be. */
 export interface VolumeLimits {
@@ -15,6 +17,11 @@ export const limitsFileName = '.limits.json';
 
 /** What is wrong with limits that somebody gave is told, all of it. */
 export function checkLimits(limits: VolumeLimits): VolumeLimits {
+  const given: unknown = limits;
+  if (!isObject(given) || !isObject(given['maxByDriver'] ?? {})) {
+    const message = `must be an object with max and maxByDriver, which is one by driver, not ${show(given)}`;
+    throw specError('cannot limit the number of volumes', [{ path: '', message }]);
+  }
   const { max, maxByDriver = {} } = limits;
   const all = [
     ['/max', max] as const,
@@ -30,12 +37,10 @@ export function checkLimits(limits: VolumeLimits): VolumeLimits {
 /** Those that a store has for everybody who uses it. A file that is damaged is no reason to forget them. */
 export async function readLimits(store: string): Promise<VolumeLimits> {
   const path = `${store}/${limitsFileName}`;
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return '{}';
-    throw error;
-  });
+  const isThere = (await lstat(path).catch(() => undefined)) !== undefined;
   try {
-    return checkLimits(JSON.parse(text) as VolumeLimits);
+    const text = isThere ? await readRecordText(path) : '{}';
+    return checkLimits(JSON.parse(text ?? '') as VolumeLimits);
   } catch (cause) {
     throw new RuntsError('ERR_SETUP', `cannot read the limits of the store of volumes: ${path} is damaged`, {
       hint: 'Correct it, or remove it and set the limits anew.',

@@ -1,5 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import type { GoesWith } from '../host/lifetime.ts';
+import { readRecordText } from '../layers/record-file.ts';
+import { isObject } from '../spec/shape.ts';
 
 export type Scope = 'local' | 'global';
 
@@ -26,14 +27,27 @@ export const recordFileName = 'volume.json';
 
 /** Undefined where there is none, or one that is not ours to understand. */
 export async function readRecord(directory: string): Promise<VolumeRecord | undefined> {
-  const text = await readFile(`${directory}/${recordFileName}`, 'utf8').catch(() => undefined);
+  const text = await readRecordText(`${directory}/${recordFileName}`);
   if (text === undefined) return undefined;
   try {
-    const record = JSON.parse(text) as VolumeRecord;
-    return record.version === 1 && typeof record.name === 'string' && typeof record.driver === 'string'
-      ? record
-      : undefined;
+    const record: unknown = JSON.parse(text);
+    return isRecord(record) ? record : undefined;
   } catch {
     return undefined;
   }
+}
+
+function isRecord(value: unknown): value is VolumeRecord {
+  if (!isObject(value)) return false;
+  const { version, name, driver, options, labels, created, scope, anonymous, goesWith } = value;
+  const isText = (each: unknown) => typeof each === 'string';
+  const areTexts = (each: unknown) => isObject(each) && Object.values(each).every(isText);
+  return (
+    [name, driver, created].every(isText) &&
+    [options, labels].every(areTexts) &&
+    version === 1 &&
+    (scope === 'local' || scope === 'global') &&
+    typeof anonymous === 'boolean' &&
+    (goesWith === undefined || (Array.isArray(goesWith) && goesWith.every(isText)))
+  );
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { access, readdir, readFile, unlink, writeFile } from 'node:fs/promises';
+import { access, readdir, unlink, writeFile } from 'node:fs/promises';
 import type { Handle } from '../host/host.ts';
+import { readRecordText } from '../layers/record-file.ts';
 import { lock } from '../node/lock.ts';
 import { tryLock } from './lock.ts';
 
@@ -78,7 +79,7 @@ const isRecorded = ({ record }: Use): Promise<boolean> =>
       );
 
 async function readUse(path: string, id: string): Promise<Use> {
-  const text = await readFile(path, 'utf8').catch(() => '');
+  const text = (await readRecordText(path)) ?? '';
   try {
     const { container, record } = JSON.parse(text) as Partial<Use>;
     if (typeof container === 'string') return { container, id, ...(typeof record === 'string' && { record }) };

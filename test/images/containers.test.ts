@@ -227,7 +227,7 @@ testHere('what a runtime cannot be made of is told at once', () => {
     expect.objectContaining({
       issues: [
         { path: '/root', message: expect.stringContaining('absolute') },
-        { path: '/driver', message: expect.stringMatching(/^must be one of overlay, .*copy.*, not btrfs$/) },
+        { path: '/driver', message: expect.stringMatching(/^must be one of overlay, .*copy.*, not "btrfs"$/) },
         { path: '/other', message: expect.stringContaining('there are root, state, driver, registries') },
       ],
     }),
