@@ -59,18 +59,21 @@ const layer = object({
 
 const map = list(object({ container: required(id), host: required(id), size: required(integer(1, 0xffff_ffff)) }));
 
+/** Of a user namespace. */
+export const maps = object({
+  uids: required(map),
+  gids: required(map),
+  setgroups: required(oneOf(['allow', 'deny'], 'way')),
+  by: required(oneOf(['write', 'newuidmap'], 'way')),
+  origin: required(byteText),
+});
+
 const container = object({
   image: required(byteText),
   driver: required(oneOf(['overlay', 'fuse-overlayfs', 'copy'], 'driver')),
   layers: required(list(text(/^[0-9a-f]{64}(-[0-9a-f]{12})?$/, 'must be the name of a layer'))),
   snapshots: list(text(/^[0-9a-f]{64}$/, 'must be the id of a snapshot')),
-  maps: object({
-    uids: required(map),
-    gids: required(map),
-    setgroups: required(oneOf(['allow', 'deny'], 'way')),
-    by: required(oneOf(['write', 'newuidmap'], 'way')),
-    origin: required(byteText),
-  }),
+  maps,
   command: list(byteText),
   config: record(anything),
   mountPoints: list(byteText),

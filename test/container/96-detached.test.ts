@@ -11,7 +11,6 @@ import {
   type LogOptions,
   type Runtime,
 } from '../../lib/index.ts';
-import { lock } from '../../lib/node/lock.ts';
 import { Fixture } from '../lifetime/fixture.ts';
 import { descendants } from '../support/look.ts';
 import { patienceMs, testIf } from '../support/requires.ts';
@@ -169,32 +168,6 @@ test('removal ends what runs only by force, and leaves nothing', async () => {
   await container.remove();
   expect(filesOf(here)).toEqual([]);
   await until(() => descendants().length <= before);
-});
-
-test('what was killed while it was made, or removed, is removed by the next one', async () => {
-  const here = await place();
-  await using runtime = here.runtime();
-  const make = (name: string) =>
-    runtime.createContainer(shell('true', { name, mounts: [{ type: 'volume', target: '/volume' }] }));
-  const file = (id: string, name: string) => join(here.root, 'detached', id, name);
-  const mark = ({ id }: Container) => writeFileSync(file(id, 'removed.json'), readFileSync(file(id, 'container.json')));
-  const [removed, made, whole] = [await make('removed'), await make('made'), await make('whole')];
-  for (const container of [removed, made]) mark(container);
-  rmSync(file(removed.id, 'container.json'));
-  const [begun, busy] = ['a'.repeat(64), 'b'.repeat(64)];
-  for (const id of [begun, busy]) {
-    mkdirSync(join(here.root, 'detached', id));
-    writeFileSync(file(id, 'log.0'), '');
-  }
-  const held = await lock(file(busy, 'lock'));
-  onTestFinished(() => held.close());
-  for (const { id } of [removed, made])
-    await expect(runtime.container(id)).rejects.toMatchObject({ code: 'ERR_NOT_FOUND' });
-  const again = await make('made');
-  expect(readdirSync(join(here.root, 'detached')).sort()).toEqual(['.lock', busy, whole.id, again.id].sort());
-  expect((await runtime.volumes.list()).length).toBe(2);
-  for (const container of [whole, again]) await container.remove();
-  expect(await runtime.volumes.list()).toEqual([]);
 });
 
 test('a runtime that is disposed leaves detached containers running', async () => {

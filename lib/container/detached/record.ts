@@ -7,8 +7,9 @@ import { privateDirectory } from '../../host/image.ts';
 import type { Prepared } from '../../host/prepare.ts';
 import type { Maps } from '../../plan/plan.ts';
 import type { Labels, RestartPolicy } from '../../spec/options.ts';
-import { isObject } from '../../spec/shape.ts';
+import { isObject, issuesOf, show } from '../../spec/shape.ts';
 import type { ContainerImage } from '../image.ts';
+import { recordShapes } from './record-checks.ts';
 
 /** What does not change while a container is there: `container.json`. */
 export interface DetachedRecord {
@@ -89,7 +90,7 @@ export async function listPlaces(host: Host): Promise<Place[]> {
 
 /**
  * All that are there, in the order they were made; with `parts` also those that are being made, which have their names. One
- * that cannot be read is left out: `remove` takes it.
+ * that cannot be read is left out.
  */
 export async function listRecords(host: Host, { parts = false } = {}): Promise<DetachedRecord[]> {
   const places = await listPlaces(host);
@@ -114,12 +115,11 @@ const hasParts = async (host: Host, place: Place): Promise<boolean> =>
   (await host.files.kind(partsOf(place))) !== undefined;
 
 async function recordIn(host: Host, place: Place, path: string): Promise<DetachedRecord | undefined> {
-  const value = await readJson(host, path);
+  const value = await readJson(host, path, 'container');
   if (value === undefined) return undefined;
-  const { version, id, name, request } = value as Partial<DetachedRecord>;
-  if (version !== 1) throw unreadable(path, `its version is ${String(version)}, and we know 1`);
-  if (id !== place.id || typeof name !== 'string' || !isObject(request)) throw unreadable(path, 'it is not whole');
-  return value as DetachedRecord;
+  const record = value as DetachedRecord;
+  if (record.id !== place.id) throw unreadable(path, 'it is of another container');
+  return record;
 }
 
 export const writeRecord = (host: Host, place: Place, record: DetachedRecord): Promise<void> =>
@@ -129,31 +129,31 @@ const fresh: DetachedState = { version: 1, wanted: false, restarts: 0 };
 
 export async function readState(host: Host, place: Place): Promise<DetachedState> {
   const path = `${place.directory}/${stateName}`;
-  const value = await readJson(host, path);
-  if (value === undefined) return fresh;
-  const { version, wanted, restarts } = value as Partial<DetachedState>;
-  if (version !== 1 || typeof wanted !== 'boolean' || typeof restarts !== 'number')
-    throw unreadable(path, 'it is not whole');
-  return value as DetachedState;
+  const value = await readJson(host, path, 'state');
+  return value === undefined ? fresh : (value as DetachedState);
 }
 
 export const writeState = (host: Host, place: Place, state: DetachedState): Promise<void> =>
   host.files.replace(`${place.directory}/${stateName}`, JSON.stringify(state));
 
 /** A text file of ours, which the port bounds at 16 MiB. */
-async function readJson(host: Host, path: string): Promise<object | undefined> {
+async function readJson(host: Host, path: string, kind: keyof typeof recordShapes): Promise<object | undefined> {
   const text = await host.files.read(path).catch((error: unknown) => {
     if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return undefined;
     throw error;
   });
   if (text === undefined) return undefined;
+  let value: unknown;
   try {
-    const value: unknown = JSON.parse(text);
-    if (isObject(value)) return value;
+    value = JSON.parse(text);
   } catch (error) {
     throw unreadable(path, String(error));
   }
-  throw unreadable(path, 'it is no object');
+  if (isObject(value) && value['version'] !== 1)
+    throw unreadable(path, `its version is ${show(value['version'])}, and we know 1`);
+  const [issue] = issuesOf(value, recordShapes[kind]);
+  if (issue !== undefined) throw unreadable(path, `${issue.path} ${issue.message}`.trim());
+  return value as object;
 }
 
 const unreadable = (path: string, why: string) =>
