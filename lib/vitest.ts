@@ -1,6 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { type TestAPI, type TestContext, test as vitestTest } from 'vitest';
-import { type Container, type ContainerOptions, createRuntime, type Runtime, type Snapshot } from './index.ts';
+import {
+  type Container,
+  type ContainerOptions,
+  createRuntime,
+  type Runtime,
+  RuntsError,
+  type Snapshot,
+} from './index.ts';
 
 /** A container of tests: what `createContainer` takes, and what is to be done with it once. */
 export type ContainerFixture = ContainerOptions & {
@@ -9,6 +16,8 @@ export type ContainerFixture = ContainerOptions & {
    * made of what it left. The container must be made of an image.
    */
   readonly prepare?: (container: Container) => Promise<unknown>;
+  /** It goes after its test, file or worker. */
+  readonly detached?: false;
 };
 
 export interface ContainersOptions<Own extends object = object> {
@@ -88,6 +97,12 @@ class Maker {
     fixture: ContainerFixture,
     { timeout, logLines, runtime }: Omit<ContainersOptions, 'test'>,
   ) {
+    if ((fixture as ContainerOptions).detached === true) {
+      throw new RuntsError('ERR_SPEC', `the container ${name} of tests cannot be detached: it goes with them`, {
+        origin: '/detached',
+        hint: 'Leave `detached` away, or make it with createContainer.',
+      });
+    }
     this.#name = name;
     this.#fixture = fixture;
     this.#options = { timeout: timeout ?? 30_000, logLines: logLines ?? 20, ...(runtime && { runtime }) };

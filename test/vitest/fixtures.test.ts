@@ -115,3 +115,8 @@ testIf('userns')(
     expect(results.filter(({ status }) => status === 'passed')).toHaveLength(5);
   },
 );
+
+base('a container of tests cannot outlive them', () => {
+  const stays = { host: true, command: ['sleep', '1000'], detached: true } as const;
+  expect(() => withContainers({ stays } as never)).toThrow(expect.objectContaining({ origin: '/detached' }));
+});
