@@ -10,6 +10,16 @@ import { messageOf } from './undo.ts';
 const answerMs = 25_000;
 /** A line of the handshake. */
 const lineBytesMax = 1024;
+/** How long the first call may go without an answer before another message follows it. */
+const nudgeMs = 250;
+const ping = {
+  destination: 'org.freedesktop.systemd1',
+  path: '/org/freedesktop/systemd1',
+  interface: 'org.freedesktop.DBus.Peer',
+  member: 'Ping',
+  signature: '',
+  values: [],
+} as const;
 
 /** What the other side answered to a call that it refused. */
 export class BusError extends Error {
@@ -27,6 +37,7 @@ export class Bus {
   readonly #stream: Stream;
   #rest: Uint8Array = new Uint8Array(0);
   #serial = 0;
+  #isAnswered = false;
 
   private constructor(host: Host, stream: Stream) {
     this.#host = host;
@@ -58,13 +69,34 @@ export class Bus {
 
   async #converse(call: Call, serial: number): Promise<readonly Value[]> {
     await this.#stream.write(encodeCall(call, serial));
-    for (;;) {
-      const message = await this.#receive(call.member);
-      if (message.replyTo !== serial) continue;
-      if (message.kind === 'return') return message.values;
-      const [text] = message.values;
-      throw new BusError(message.error ?? 'an error without a name', typeof text === 'string' ? text : '');
+    const nudge = this.#isAnswered ? undefined : this.#nudge();
+    try {
+      for (;;) {
+        const message = await this.#receive(call.member);
+        if (message.replyTo !== serial) continue;
+        this.#isAnswered = true;
+        if (message.kind === 'return') return message.values;
+        const [text] = message.values;
+        throw new BusError(message.error ?? 'an error without a name', typeof text === 'string' ? text : '');
+      }
+    } finally {
+      nudge?.cancel();
     }
+  }
+
+  /**
+   * systemd's own socket (sd-bus in version 252) keeps a message that it read together with BEGIN, and looks at it when the
+   * next bytes come: some do. Their answer is passed over like a signal.
+   */
+  #nudge(): { cancel(): void } {
+    const timer = this.#host.clock.after(nudgeMs);
+    const follow = async () => {
+      await timer.done;
+      await this.#stream.write(encodeCall(ping, ++this.#serial));
+    };
+    // What is wrong with the connection is told by who reads from it.
+    void follow().catch(() => undefined);
+    return timer;
   }
 
   close(): void {

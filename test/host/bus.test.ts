@@ -69,6 +69,18 @@ describe('a conversation over D-Bus', () => {
     expect(heard).toEqual(['\0AUTH EXTERNAL\r\n', 'DATA\r\n', 'BEGIN\r\n']);
   });
 
+  test('a first call that came together with the end of the handshake is looked at when another comes', async () => {
+    const mine = encodeMessage('return', { replyTo: 1, signature: 's', values: ['heard'] });
+    const other = encodeMessage('return', { replyTo: 2 });
+    const sim = world(...handshake, nothing, (peer) => {
+      peer.say(mine);
+      peer.say(other);
+    });
+    expect(await sim.run(ask(sim))).toEqual(['heard']);
+    expect(sim.nowMs - 1_700_000_000_000).toBeLessThan(5000);
+    expect(sim.leaks()).toEqual([]);
+  });
+
   test('a refusal is told apart from a failure', async () => {
     const no = { replyTo: 1, error: 'org.freedesktop.DBus.Error.AccessDenied', signature: 's', values: ['not you'] };
     const sim = world(...handshake, (peer) => peer.say(encodeMessage('error', no)));
