@@ -1,4 +1,4 @@
-import { lstat, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { RuntsError } from '../errors.ts';
 import type { Maps } from '../plan/plan.ts';
 import type { GraphDriver } from './drivers.ts';
@@ -47,8 +47,9 @@ export async function readContainerFile(directory: string): Promise<ContainerFil
 
 /** Undefined where there is none. */
 async function readRecord(kind: 'container' | 'devices', path: string): Promise<unknown> {
-  const found = recordOf(kind, await readRecordText(path));
-  if (found !== undefined || (await lstat(path).catch(() => undefined)) === undefined) return found;
+  const text = await readRecordText(path);
+  const found = recordOf(kind, text);
+  if (found !== undefined || text === undefined) return found;
   throw new RuntsError('ERR_STATE', `cannot read what is noted of a container: ${path} is damaged`, {
     hint: 'Remove the container. Where nothing of it runs any more, its directory can be removed as well.',
   });

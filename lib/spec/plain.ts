@@ -1,7 +1,6 @@
 import { specError } from '../errors.ts';
-import { hasOwn } from './own.ts';
 import { pointer } from './pointer.ts';
-import { isObject } from './shape.ts';
+import { cannotLook, isObject } from './shape.ts';
 
 /** What options may have in one object or list, and how deep. */
 const itemsMax = 100_000;
@@ -43,16 +42,7 @@ function looked<T>(path: string, what: string, look: () => T): T {
   try {
     return look();
   } catch (error) {
-    throw refused(path, what, `cannot be looked at: ${said(error)}`);
-  }
-}
-
-/** Whatever was thrown: it may be of the kind that caused it. */
-function said(error: unknown): string {
-  try {
-    return error instanceof Error && hasOwn(error, 'message') ? String(error.message).slice(0, 200) : typeof error;
-  } catch {
-    return 'something was thrown';
+    throw refused(path, what, cannotLook(error));
   }
 }
 

@@ -31,12 +31,23 @@ export function issuesOf(value: unknown, check: Check, path = ''): Issue[] {
   return issues;
 }
 
+/** Why a value could not be looked at. Whatever was thrown: it may be of the kind that caused it. */
+export function cannotLook(error: unknown): string {
+  let why = 'something was thrown';
+  try {
+    why = error instanceof Error && hasOwn(error, 'message') ? String(error.message).slice(0, 200) : typeof error;
+  } catch {
+    // Of a proxy that has been revoked nothing can be asked.
+  }
+  return `cannot be looked at: ${why}`;
+}
+
 /** A getter may throw, and a proxy of what is gone does: that is as wrong a value as any. */
 function looked(path: string, report: Report, look: () => void): void {
   try {
     look();
   } catch (error) {
-    report(path, `cannot be looked at: ${error instanceof Error ? String(error.message).slice(0, 200) : typeof error}`);
+    report(path, cannotLook(error));
   }
 }
 

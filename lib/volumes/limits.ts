@@ -1,4 +1,3 @@
-import { lstat } from 'node:fs/promises';
 import { RuntsError, specError } from '../errors.ts';
 import { readRecordText } from '../layers/record-file.ts';
 import { hasOwn } from '../spec/own.ts';
@@ -37,10 +36,8 @@ export function checkLimits(limits: VolumeLimits): VolumeLimits {
 /** Those that a store has for everybody who uses it. A file that is damaged is no reason to forget them. */
 export async function readLimits(store: string): Promise<VolumeLimits> {
   const path = `${store}/${limitsFileName}`;
-  const isThere = (await lstat(path).catch(() => undefined)) !== undefined;
   try {
-    const text = isThere ? await readRecordText(path) : '{}';
-    return checkLimits(JSON.parse(text ?? '') as VolumeLimits);
+    return checkLimits(JSON.parse((await readRecordText(path)) ?? '{}') as VolumeLimits);
   } catch (cause) {
     throw new RuntsError('ERR_SETUP', `cannot read the limits of the store of volumes: ${path} is damaged`, {
       hint: 'Correct it, or remove it and set the limits anew.',

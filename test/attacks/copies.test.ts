@@ -2,27 +2,16 @@
 // a container that runs, and that does what it can meanwhile. RUNTS_RACE_MS makes each race longer.
 import fs from 'node:fs';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
 import { expect } from 'vitest';
 import { type CommonOptions, type Container, createContainer, RuntsError } from '../../lib/index.ts';
-import { type TarMember, tarEnd, tarHeader, tarPadding } from '../../lib/layers/tar-write.ts';
+import { type WrittenMember, written } from '../support/archives.ts';
 import { asAnother, attackIf, canary, payloadMount } from '../support/attack.ts';
 
 const raceMs = Number(process.env['RUNTS_RACE_MS'] ?? 1500);
 
-type Member = Partial<TarMember> & { readonly name: string; readonly text?: string };
-
-const archive = (...members: readonly Member[]): Readable =>
-  Readable.from(
-    members
-      .flatMap(({ text = '', ...member }) => {
-        const content = Buffer.from(text);
-        const plain = { type: 'file', mode: 0o666, uid: 0, gid: 0, mtime: 1_700_000_000, nanoseconds: 0, target: '' };
-        const rest = { major: 0, minor: 0, xattrs: new Map(), size: content.length };
-        return [tarHeader({ ...plain, ...rest, ...member } as TarMember), content, tarPadding(content.length)];
-      })
-      .concat(tarEnd),
-  );
+/** Of files that anybody may write to. */
+const archive = (...members: readonly WrittenMember[]) =>
+  written(...members.map((member) => ({ mode: 0o666, ...member })));
 
 const box = async (options: Partial<CommonOptions> = {}): Promise<Container> => {
   const mounts = [payloadMount(), { type: 'tmpfs', target: '/work' } as const];
@@ -44,7 +33,7 @@ async function copied(container: Container, path: string): Promise<string> {
   }
 }
 
-const copyInto = (container: Container, target: string, ...members: readonly Member[]): Promise<unknown> =>
+const copyInto = (container: Container, target: string, ...members: readonly WrittenMember[]): Promise<unknown> =>
   container.copyIn(archive(...members), target).catch(mustBeExplained);
 
 function mustBeExplained(error: unknown): RuntsError {
@@ -136,7 +125,7 @@ attackIf()('an archive writes below its target alone, whatever names it has', as
   await using container = await box();
   await shell(container, `mkdir -p /work/target /work/other ${host.path}`);
   const secret = join(host.path, 'secret');
-  const archives: readonly (readonly Member[])[] = [
+  const archives: readonly (readonly WrittenMember[])[] = [
     [{ name: '../climbed', text: '1' }],
     [{ name: 'a/../../climbed', text: '1' }],
     [{ name: 'a/b/../../../climbed', type: 'directory' }],

@@ -6,24 +6,10 @@ import { gzipSync } from 'node:zlib';
 import { expect, onTestFinished } from 'vitest';
 import { type CommonOptions, type Container, createContainer } from '../../lib/index.ts';
 import { type TarEvent, TarReader } from '../../lib/layers/tar.ts';
-import { type TarMember, tarEnd, tarHeader, tarPadding } from '../../lib/layers/tar-write.ts';
+import { written as archive } from '../support/archives.ts';
 import { testIf } from '../support/requires.ts';
 
 const test = testIf('userns');
-
-type Member = Partial<TarMember> & { readonly name: string; readonly text?: string };
-
-const archive = (...members: readonly Member[]): Readable =>
-  Readable.from(
-    members
-      .flatMap(({ text = '', ...member }) => {
-        const content = Buffer.from(text);
-        const plain = { type: 'file', mode: 0o644, uid: 0, gid: 0, mtime: 1_700_000_000, nanoseconds: 0, target: '' };
-        const rest = { major: 0, minor: 0, xattrs: new Map(), size: content.length };
-        return [tarHeader({ ...plain, ...rest, ...member } as TarMember), content, tarPadding(content.length)];
-      })
-      .concat(tarEnd),
-  );
 
 async function membersOf(tar: Readable): Promise<Record<string, string>> {
   const reader = new TarReader();

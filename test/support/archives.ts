@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
+import { type TarMember, tarEnd, tarHeader, tarPadding } from '../../lib/layers/tar-write.ts';
 
 /** One member of a test's archive. Whatever is left out is ordinary; what is given is written as it is, lies too. */
 export interface Member {
@@ -178,3 +179,19 @@ export function ociIndex(descriptors: readonly unknown[]): OciImage {
 export function packFiles(files: Files): Buffer {
   return tar(...Object.entries(files).map(([name, content]) => ({ name, content })));
 }
+
+/** A member as our own writer has it; whatever is left out is that of an ordinary file of root. */
+export type WrittenMember = Partial<TarMember> & { readonly name: string; readonly text?: string };
+
+/** A stream of an archive that our own writer makes, for what `docker cp` takes. */
+export const written = (...members: readonly WrittenMember[]): Readable =>
+  Readable.from(
+    members
+      .flatMap(({ text = '', ...member }) => {
+        const content = Buffer.from(text);
+        const plain = { type: 'file', mode: 0o644, uid: 0, gid: 0, mtime: 1_700_000_000, nanoseconds: 0, target: '' };
+        const rest = { major: 0, minor: 0, xattrs: new Map(), size: content.length };
+        return [tarHeader({ ...plain, ...rest, ...member } as TarMember), content, tarPadding(content.length)];
+      })
+      .concat(tarEnd),
+  );
