@@ -9,6 +9,7 @@ import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
 import { removeTrees } from '../lib/host/layers.js';
 import { probeFacts } from '../lib/host/probe.js';
+import { FileChunks } from '../lib/layers/file-chunks.js';
 import { LayerStore } from '../lib/layers/store.js';
 import { createHost } from '../lib/node/host.js';
 import { ownerMaps } from '../lib/plan/keeper.js';
@@ -36,7 +37,7 @@ async function main(): Promise<void> {
     let peak = 0;
     const ours = async (path: string): Promise<void> => {
       const store = await LayerStore.open(host, layers, { maps, devices: facts.privileged });
-      const layer = { digest: diffId, diffId, open: () => createReadStream(path, { highWaterMark: 256 * 1024 }) };
+      const layer = { digest: diffId, diffId, open: () => new FileChunks(path) };
       const before = process.memoryUsage.rss();
       const watch = setInterval(() => {
         peak = Math.max(peak, process.memoryUsage.rss() - before);

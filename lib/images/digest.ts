@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
+import { FileChunks } from '../layers/file-chunks.ts';
 import { Refused } from '../layers/refused.ts';
 
 const hexLength: Record<string, number> = { sha256: 64, sha512: 128 };
@@ -26,7 +27,10 @@ export function digestOf(bytes: Uint8Array, algorithm = 'sha256'): string {
 /** The digest of a stream's bytes, by the algorithm of another. */
 export async function digestOfStream(stream: Readable, like: string): Promise<string> {
   const hash = createHash(algorithmOf(like));
-  for await (const chunk of stream as AsyncIterable<Buffer>) hash.update(chunk);
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
+    hash.update(chunk);
+    if (stream instanceof FileChunks) stream.giveBack(chunk);
+  }
   return `${algorithmOf(like)}:${hash.digest('hex')}`;
 }
 

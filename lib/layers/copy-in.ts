@@ -1,11 +1,11 @@
-import { addAbortSignal, Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { RuntsError } from '../errors.ts';
 import type { Unpacking } from '../host/layers.ts';
-import { uncompressed } from './decompress.ts';
+import { eachEntry, type Place, reasonOf } from './entries.ts';
 import { pathComponents, showName } from './entry-name.ts';
 import { type LayerRecord, RecordStream } from './records.ts';
 import { Refused } from './refused.ts';
-import { type TarEntry, TarReader } from './tar.ts';
+import type { TarEntry } from './tar.ts';
 import { isKeptAttribute } from './xattrs.ts';
 
 export interface CopyIn {
@@ -40,11 +40,9 @@ export async function copyIn(unpacking: Unpacking, request: CopyIn): Promise<voi
     // Whoever sends the archive need not notice that nobody waits for it.
     await Promise.race([work(), stopped]);
   } catch (error) {
-    records.close();
-    const theirs: unknown = await unpacking.done.catch((cause: unknown) => cause);
+    const cause = await reasonOf(error, records, unpacking);
     if (signal?.aborted) throw new RuntsError('ERR_CANCELED', 'canceled while copying', { cause: error });
-    // For what we did wrong it only saw the end.
-    throw RuntsError.is(theirs) && theirs.failure?.errno !== 'ENODATA' ? theirs : copy.explained(error);
+    throw copy.explained(cause);
   } finally {
     if (stop !== undefined) signal?.removeEventListener('abort', stop);
   }
@@ -55,7 +53,7 @@ class Copy {
   readonly #request: CopyIn;
   /** Given at the end, inner ones first: what is put into a directory changes its time, and its mode may keep us out. */
   readonly #directories = new Map<string, TarEntry>();
-  #entry: TarEntry | undefined;
+  readonly #at: Place = {};
   #writes = false;
 
   constructor(out: RecordStream, request: CopyIn) {
@@ -65,19 +63,13 @@ class Copy {
 
   async run(): Promise<void> {
     const { tar, signal } = this.#request;
-    const reader = new TarReader();
-    const raw = Readable.from(tar);
-    if (signal !== undefined) addAbortSignal(signal, raw);
-    for await (const chunk of uncompressed(raw)) {
-      reader.feed(chunk);
-      for (let event = reader.next(); event !== undefined; event = reader.next()) {
-        if (event.kind === 'entry') this.#begin(event.entry);
-        else if (event.kind === 'data' && this.#writes) this.#out.content(Buffer.from(event.bytes));
-        if (this.#out.full) await this.#out.drained();
-      }
-    }
-    reader.finish();
-    this.#entry = undefined;
+    await eachEntry({ open: () => Readable.from(tar), signal }, this.#at, this.#out, {
+      entry: (entry) => this.#begin(entry),
+      content: (bytes) => {
+        // A copy: whoever sends the archive may use its memory again.
+        if (this.#writes) this.#out.content(Buffer.from(bytes));
+      },
+    });
     for (const [name, entry] of [...this.#directories].reverse()) {
       this.#out.record('settle', { name, ...this.#attributes(entry) });
       if (this.#out.full) await this.#out.drained();
@@ -87,13 +79,13 @@ class Copy {
   explained(cause: unknown): unknown {
     if (RuntsError.is(cause)) return cause;
     if (!(cause instanceof Refused)) return cause;
-    const at = this.#entry === undefined ? '' : `, entry ${showName(this.#entry.name)}`;
+    const { entry } = this.#at;
+    const at = entry === undefined ? '' : `, entry ${showName(entry.name)}`;
     const code = cause.unsupported ? 'ERR_UNSUPPORTED' : 'ERR_IMAGE';
     return new RuntsError(code, `cannot copy the archive${at}: ${cause.message}`, { hint: cause.hint, cause });
   }
 
   #begin(entry: TarEntry): void {
-    this.#entry = entry;
     this.#writes = entry.type === 'file';
     const components = pathComponents(entry.name);
     // The directory that everything is put into stays as it is.

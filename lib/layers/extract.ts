@@ -1,14 +1,14 @@
-import { addAbortSignal, type Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { RuntsError } from '../errors.ts';
+import { usedUp } from '../hints.ts';
 import type { Unpacking } from '../host/layers.ts';
-import { uncompressed } from './decompress.ts';
 import { checkDiffId, hashFor } from './diff-id.ts';
+import { type Archive, eachEntry, type Place, reasonOf } from './entries.ts';
 import { showName } from './entry-name.ts';
 import type { UnpackLimits } from './limits.ts';
-import { Pace } from './pace.ts';
 import { RecordStream } from './records.ts';
 import { Refused } from './refused.ts';
-import { type TarEntry, TarReader } from './tar.ts';
+import type { TarEntry } from './tar.ts';
 import { type Below, LayerTranslator, type TranslatorOptions, translateRemoval } from './translate.ts';
 
 /** What unpacking needs to know of a layer. */
@@ -73,16 +73,24 @@ export interface Extracted {
 
 /** Sends the entries of a layer to an init that makes them, and checks what the layer is while it streams. */
 export async function extractLayer(extraction: Extraction, unpacking: Unpacking): Promise<Extracted> {
-  const { layer, index } = extraction;
+  const { layer, index, budget, signal } = extraction;
   const records = new RecordStream(unpacking.records);
   const translator = new LayerTranslator(records, index, extraction.translator, extraction.below);
-  const place: Place = { what: layerName(extraction) };
+  const place: LayerPlace = { what: layerName(extraction) };
   try {
     const hash = hashFor(layer.diffId);
-    const size = await eachEntry(extraction, place, records, {
-      chunk: (bytes) => void hash.update(bytes),
+    let size = 0;
+    await eachEntry(archiveOf(extraction), place, records, {
+      chunk: (bytes) => {
+        size += bytes.length;
+        budget.spendBytes(bytes.length);
+        hash.update(bytes);
+      },
       prepare: (entry) => (translator.isReady(entry) ? undefined : translator.prepare(entry)),
-      entry: (entry) => translator.begin(entry),
+      entry: (entry) => {
+        budget.spendEntry(entry);
+        translator.begin(entry);
+      },
       content: (bytes) => translator.content(bytes),
     });
     checkDiffId(hash, layer.diffId);
@@ -91,96 +99,54 @@ export async function extractLayer(extraction: Extraction, unpacking: Unpacking)
     await unpacking.done;
     return { translator, size };
   } catch (error) {
-    throw await reasonOf(error, records, unpacking, place, extraction.signal);
+    throw await failed(error, place, { records, unpacking, signal });
   }
 }
 
 /** Takes away what a layer takes away from those below it, in a tree that has those. */
 export async function removeHidden(extraction: Extraction, unpacking: Unpacking): Promise<void> {
+  const { budget, signal } = extraction;
   const records = new RecordStream(unpacking.records);
-  const place: Place = { what: layerName(extraction) };
+  const place: LayerPlace = { what: layerName(extraction) };
   try {
-    await eachEntry(extraction, place, records, {
-      entry: (entry) => translateRemoval(records, entry, extraction.translator.unmade),
+    await eachEntry(archiveOf(extraction), place, records, {
+      chunk: (bytes) => budget.spendBytes(bytes.length),
+      entry: (entry) => {
+        budget.spendEntry(entry);
+        translateRemoval(records, entry, extraction.translator.unmade);
+      },
     });
     await records.end();
     await unpacking.done;
   } catch (error) {
-    throw await reasonOf(error, records, unpacking, place, extraction.signal);
+    throw await failed(error, place, { records, unpacking, signal });
   }
-}
-
-interface Visitor {
-  chunk?(bytes: Buffer): void;
-  /** What has to be found out before. */
-  prepare?(entry: TarEntry): Promise<void> | undefined;
-  entry(entry: TarEntry): void;
-  content?(bytes: Buffer): void;
 }
 
 /** Where unpacking is, for the message of an error. */
-interface Place {
+interface LayerPlace extends Place {
   readonly what: string;
-  entry?: TarEntry;
 }
+
+const archiveOf = ({ layer, signal, onBytes }: Extraction): Archive => ({ open: () => layer.open(), signal, onBytes });
 
 const layerName = ({ layer, index, count }: Extraction) =>
   `layer ${index + 1} of ${count} (${layer.digest.slice(0, 19)})`;
-
-async function eachEntry(
-  { layer, budget, signal, onBytes }: Extraction,
-  place: Place,
-  records: RecordStream,
-  visitor: Visitor,
-): Promise<number> {
-  signal?.throwIfAborted();
-  const pace = new Pace(signal);
-  const reader = new TarReader();
-  const raw = layer.open();
-  if (signal !== undefined) addAbortSignal(signal, raw);
-  let size = 0;
-  for await (const chunk of uncompressed(raw, onBytes)) {
-    size += chunk.length;
-    budget.spendBytes(chunk.length);
-    visitor.chunk?.(chunk);
-    reader.feed(chunk);
-    for (let event = reader.next(); event !== undefined; event = reader.next()) {
-      if (event.kind === 'entry') {
-        place.entry = event.entry;
-        budget.spendEntry(event.entry);
-        await visitor.prepare?.(event.entry);
-        visitor.entry(event.entry);
-      } else if (event.kind === 'data') visitor.content?.(event.bytes);
-      if (records.full) await records.drained();
-      if (pace.due) await pace.turn();
-    }
-    if (pace.due) await pace.turn();
-  }
-  reader.finish();
-  delete place.entry;
-  return size;
-}
 
 function check(what: string, spent: number, limit: number): void {
   if (spent <= limit) return;
   throw new Refused(`the image has more than ${limit} ${what}`, { hint: 'If you trust it, raise the limit.' });
 }
 
-/** What ended an extraction: the init's reason where it had one of its own, else ours, for which it only saw the end. */
-async function reasonOf(
-  ours: unknown,
-  records: RecordStream,
-  unpacking: Unpacking,
-  place: Place,
-  signal: AbortSignal | undefined,
+async function failed(
+  error: unknown,
+  place: LayerPlace,
+  { records, unpacking, signal }: { records: RecordStream; unpacking: Unpacking; signal: AbortSignal | undefined },
 ): Promise<RuntsError> {
-  records.close();
-  const theirs = await unpacking.done.catch((error: unknown) => error);
+  const cause = await reasonOf(error, records, unpacking);
   if (signal?.aborted)
-    return new RuntsError('ERR_CANCELED', `unpacking was canceled at ${place.what}`, { cause: ours });
-  const failure = RuntsError.is(theirs) ? theirs.failure : undefined;
-  if (RuntsError.is(theirs) && failure !== undefined && failure.errno !== 'ENODATA') return refusedBy(theirs, place);
-  return explained(failure === undefined && theirs !== undefined && !(ours instanceof Refused) ? theirs : ours, place);
+    return new RuntsError('ERR_CANCELED', `unpacking was canceled at ${place.what}`, { cause: error });
+  return RuntsError.is(cause) && cause.failure !== undefined ? refusedBy(cause, place) : explained(cause, place);
 }
 
 /** What the entry did wrong, by the system call that refused it and its errno; whatever else is the machine's doing. */
@@ -193,7 +159,7 @@ const faults: readonly (readonly [step: RegExp, errnos: readonly string[], reaso
   [/^linkat$/, ['EMLINK'], 'more hard links to one file than this file system has'],
 ];
 
-function refusedBy(error: RuntsError, place: Place): RuntsError {
+function refusedBy(error: RuntsError, place: LayerPlace): RuntsError {
   const { step, errno, detail } = error.failure!;
   const what = `${place.what}, entry ${showName(Buffer.from(detail, 'utf8').toString('latin1'))}`;
   const fault = faults.find(([steps, errnos]) => steps.test(step) && errnos.includes(errno));
@@ -209,7 +175,7 @@ const hints: Record<string, string> = {
   EFBIG: 'Raise the limit of file sizes (ulimit -f).',
 };
 
-function explained(cause: unknown, place: Place): RuntsError {
+function explained(cause: unknown, place: LayerPlace): RuntsError {
   if (RuntsError.is(cause)) return cause;
   const what = place.entry === undefined ? place.what : `${place.what}, entry ${showName(place.entry.name)}`;
   const why = cause instanceof Error ? cause.message : String(cause);
@@ -217,5 +183,7 @@ function explained(cause: unknown, place: Place): RuntsError {
     const code = cause.unsupported ? 'ERR_UNSUPPORTED' : 'ERR_IMAGE';
     return new RuntsError(code, `cannot unpack ${what}: ${why}`, { hint: cause.hint, cause });
   }
-  return new RuntsError('ERR_SETUP', `cannot unpack ${what}: ${why}`, { cause });
+  const { code } = (cause ?? {}) as NodeJS.ErrnoException;
+  const hint = code === undefined ? undefined : usedUp(code);
+  return new RuntsError('ERR_SETUP', `cannot unpack ${what}: ${why}`, { cause, hint });
 }

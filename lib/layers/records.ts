@@ -46,11 +46,16 @@ const pendingBytesMax = 2 * 1024 * 1024;
 
 const noXattrs: ReadonlyMap<string, string> = new Map();
 
+const newBatch = (bytes: number): Buffer => Buffer.allocUnsafeSlow(Math.max(batchBytes, bytes));
+
 /** Writes records for the init that unpacks. Whoever writes asks `full` in between, and waits for `drained` then. */
 export class RecordStream {
   readonly #out: Stream;
   readonly #flags: number;
-  #batch = Buffer.allocUnsafe(batchBytes);
+  #batch = newBatch(0);
+  /** Batches that were taken away. */
+  readonly #free: Buffer[] = [];
+  #last: Promise<void> = Promise.resolve();
   #start = 0;
   #at = 0;
   #pending = 0;
@@ -96,7 +101,7 @@ export class RecordStream {
     if (xattrs.length > 0) this.content(xattrs);
   }
 
-  /** A piece of the content of the last record; it may not be changed afterwards. */
+  /** A piece of the content of the last record; it may not be changed before `taken`. */
   content(bytes: Buffer): void {
     if (bytes.length > gatheredMax) {
       this.#flush();
@@ -105,6 +110,11 @@ export class RecordStream {
       const at = this.#room(bytes.length);
       bytes.copy(this.#batch, at);
     }
+  }
+
+  /** Calls back when all content that was given so far is no longer looked at; never where the unpacker takes no more. */
+  taken(callback: () => void): void {
+    this.#last.then(callback, () => undefined);
   }
 
   /** Fulfilled when there is room again. Throws when the unpacker takes no more. */
@@ -137,8 +147,10 @@ export class RecordStream {
   #room(bytes: number): number {
     if (this.#at + bytes > this.#batch.length) {
       this.#flush();
+      const batch = this.#batch;
       // What is on its way must not be written over.
-      this.#batch = Buffer.allocUnsafe(Math.max(batchBytes, bytes));
+      if (batch.length === batchBytes) this.taken(() => this.#free.push(batch));
+      this.#batch = (bytes > batchBytes ? undefined : this.#free.pop()) ?? newBatch(bytes);
       this.#start = this.#at = 0;
     }
     const at = this.#at;
@@ -160,7 +172,8 @@ export class RecordStream {
   #send(bytes: Buffer): void {
     if (this.#error !== undefined) return;
     this.#pending += bytes.length;
-    this.#out.write(bytes).then(
+    this.#last = this.#out.write(bytes);
+    this.#last.then(
       () => {
         this.#pending -= bytes.length;
         this.#wake?.();

@@ -76,10 +76,10 @@ export class TarReader {
     return this.#ended;
   }
 
-  /** Gives the next bytes of the stream. Bytes not yet consumed are kept; `next` must have returned undefined. */
+  /** Gives the next bytes of the stream; `next` must have returned undefined, and the chunk before this one is not looked at any more. */
   feed(chunk: Buffer): void {
-    const rest = this.#chunk.length - this.#at;
-    this.#chunk = rest === 0 ? chunk : Buffer.concat([this.#chunk.subarray(this.#at), chunk]);
+    const rest = this.#chunk.subarray(this.#at);
+    this.#chunk = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
     this.#at = 0;
   }
 
@@ -101,7 +101,7 @@ export class TarReader {
         if (dropped === 0) return undefined;
         this.#padding -= dropped;
       } else {
-        if (this.#chunk.length - this.#at < blockBytes) return undefined;
+        if (this.#chunk.length - this.#at < blockBytes) return this.#keepRest();
         const entry = this.#header();
         if (entry !== undefined) return { kind: 'entry', entry };
       }
@@ -137,6 +137,12 @@ export class TarReader {
     if (this.#ended) return;
     const inside = this.#remain + this.buffered > 0 || this.#open;
     if (inside || Object.keys(this.#extended).length > 0) throw new Refused('the tar archive is truncated');
+  }
+
+  /** Part of a header: a copy, for the chunk may be read into again. */
+  #keepRest(): undefined {
+    this.#chunk = Buffer.from(this.#chunk.subarray(this.#at));
+    this.#at = 0;
   }
 
   #take(wanted: number): Buffer {

@@ -1,5 +1,6 @@
 import { RuntsError, specError } from '../errors.ts';
 import { readRecordText } from '../layers/record-file.ts';
+import { isShortage } from '../layers/shortage.ts';
 import { hasOwn } from '../spec/own.ts';
 import { isObject, show } from '../spec/shape.ts';
 
@@ -39,6 +40,7 @@ export async function readLimits(store: string): Promise<VolumeLimits> {
   try {
     return checkLimits(JSON.parse((await readRecordText(path)) ?? '{}') as VolumeLimits);
   } catch (cause) {
+    if (isShortage(cause)) throw cause;
     throw new RuntsError('ERR_SETUP', `cannot read the limits of the store of volumes: ${path} is damaged`, {
       hint: 'Correct it, or remove it and set the limits anew.',
       cause,

@@ -106,6 +106,7 @@ class Unpacker {
     above[length] = 0;
     if (directory->ok() && same(above, known)) return directory->get();
     directory->reset();
+    made_.known = false;
     int found = open_below(at_, root_, above, O_PATH | O_DIRECTORY);
     if (found == -ENOENT && makes) found = make_directory(at_, root_, above, 0755);
     if (found < 0) return found;
@@ -115,7 +116,7 @@ class Unpacker {
   }
 
   // Names may have been resolved by way of what is gone.
-  void forget() { parent_.reset(), linked_.reset(); }
+  void forget() { parent_.reset(), linked_.reset(), made_.known = false; }
 
   int clear(int parent, const char* last) {
     Fd held(static_cast<int>(sys(__NR_fcntl, parent, F_DUPFD_CLOEXEC, 3)));
@@ -137,14 +138,31 @@ class Unpacker {
 
   int make_file(int parent, const char* last) {
     constexpr int kMake = O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC;
+    // In a tree that is in use nobody is to have it before it has its owner.
+    uint32_t mode = record_.flags & kFlagKeep ? 0600 : record_.mode & 0777;
     Fd file(make_in_place(&parent, &last, kStepOpen,
-                          [](int dir, const char* name) { return sys(__NR_openat, dir, name, kMake, 0600); }));
+                          [mode](int dir, const char* name) { return sys(__NR_openat, dir, name, kMake, mode); }));
     if (!file.ok()) return file.get();
     int r = keep_attributes();
     if (r >= 0) r = SparseFile(at_, file.get()).write(source_, record_.size);
     if (r < 0) return r;
     attributes_ = kept_;
-    return finish(file.get());
+    return finish_file(file.get(), mode);
+  }
+
+  // What a file gets by being made where this one was, and with its mode: the set-group-id bit of the directory, its
+  // default ACL and the mount have a say in it. Most files of a directory are alike, and want nothing else.
+  int finish_file(int fd, uint32_t mode) {
+    if (record_.flags & kFlagKeep) return finish(fd);
+    if (!made_.known) {
+      struct statx st;
+      constexpr uint32_t kWanted = STATX_MODE | STATX_UID | STATX_GID;
+      int r = check(at_, kStepFstat, sys(__NR_statx, fd, "", AT_EMPTY_PATH, kWanted, &st));
+      if (r < 0) return r;
+      made_ = {true, (st.stx_mode & 07777) == mode ? mode : ~0u, st.stx_uid, st.stx_gid};
+    }
+    bool owned = record_.uid == made_.uid && record_.gid == made_.gid;
+    return finish(fd, owned, record_.mode == mode && mode == made_.mode);
   }
 
   // The attributes come before the content, and are given after it: the buffer is not theirs any more then.
@@ -156,12 +174,12 @@ class Unpacker {
 
   // Owner, mode, attributes, time, in the order in which the kernel takes nothing back: a change of owner clears
   // set-user-id bits and capabilities of files.
-  int finish(int fd) {
-    if (record_.uid != kKeep || record_.gid != kKeep) {
-      int r = check(at_, kStepFchownat, sys(__NR_fchown, fd, record_.uid, record_.gid));
-      if (r < 0) return r;
+  int finish(int fd, bool has_owner = false, bool has_mode = false) {
+    int r = 0;
+    if (!has_owner && (record_.uid != kKeep || record_.gid != kKeep)) {
+      r = check(at_, kStepFchownat, sys(__NR_fchown, fd, record_.uid, record_.gid));
     }
-    int r = check(at_, kStepFchmodat, sys(__NR_fchmod, fd, record_.mode & 07777));
+    if (r >= 0 && !has_mode) r = check(at_, kStepFchmodat, sys(__NR_fchmod, fd, record_.mode & 07777));
     if (r < 0) return r;
     r = each_attribute([fd](const char* name, const void* value, uint32_t size) {
       return sys(__NR_fsetxattr, fd, name, value, size, 0);
@@ -352,6 +370,10 @@ class Unpacker {
   Record record_ = {};
   const uint8_t* attributes_ = nullptr;
   Fd parent_, linked_;
+  struct Made {
+    bool known;
+    uint32_t mode, uid, gid;
+  } made_ = {};
   static char name_[kPathBytesMax + 1], target_[kPathBytesMax + 1];
   static char parent_name_[kPathBytesMax + 1], linked_name_[kPathBytesMax + 1];
   static uint8_t kept_[kAttributesMax];

@@ -1,12 +1,12 @@
-import { createReadStream } from 'node:fs';
 import { readdir, stat, unlink, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { RuntsError } from '../../errors.ts';
 import type { Lifetime } from '../../host/lifetime.ts';
-import { chunkBytes } from '../../layers/decompress.ts';
+import { FileChunks } from '../../layers/file-chunks.ts';
 import { Refused } from '../../layers/refused.ts';
 import { Remembered } from '../../layers/remembered.ts';
+import { isShortage } from '../../layers/shortage.ts';
 import { thisPlatform } from '../archive.ts';
 import { samePlatform } from '../choose.ts';
 import { algorithmOf, digestOf, verified } from '../digest.ts';
@@ -109,7 +109,7 @@ export class ImageStore {
 
   /** The bytes of a blob for somebody who finds out by himself what digest they have. */
   openUnverified({ digest }: BlobId): Readable {
-    return createReadStream(this.#place.blob(digest), { highWaterMark: chunkBytes });
+    return new FileChunks(this.#place.blob(digest));
   }
 
   /** The whole of a small blob, verified. */
@@ -239,6 +239,7 @@ export class ImageStore {
       try {
         found.push({ ...(await this.#follow(target, thisPlatform(), false)), reference, target });
       } catch (error) {
+        if (isShortage(error)) throw error;
         damaged.push({ reference, target, problem: (error as Error).message });
       }
     }
@@ -288,7 +289,9 @@ export class ImageStore {
 
   /** Reads all of it, and says what is damaged or missing. */
   async verify(): Promise<Verified> {
-    return verifyBlobs(this.#place, await this.#entries());
+    return verifyBlobs(this.#place, await this.#entries()).catch((error) => {
+      throw systemError(error, 'read');
+    });
   }
 
   /** Removes a blob that is damaged, so that it can be stored again. */

@@ -1,6 +1,6 @@
-import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { chunkBytes } from '../../layers/decompress.ts';
+import { FileChunks } from '../../layers/file-chunks.ts';
+import { isShortage } from '../../layers/shortage.ts';
 import { checkDigest, digestOfStream } from '../digest.ts';
 import { documentBytesMax } from '../limits.ts';
 import { type Descriptor, readDocument } from '../manifest.ts';
@@ -30,7 +30,7 @@ export async function verifyBlobs(place: Place, entries: readonly IndexEntry[]):
   let bytes = 0;
   const digests = await storedDigests(place);
   for (const digest of digests) {
-    const file = createReadStream(place.blob(digest), { highWaterMark: chunkBytes });
+    const file = new FileChunks(place.blob(digest));
     const found = await digestOfStream(file, digest);
     bytes += file.bytesRead;
     if (found !== digest) damaged.push({ digest, problem: `its content is ${found}` });
@@ -51,7 +51,10 @@ export async function verifyBlobs(place: Place, entries: readonly IndexEntry[]):
 }
 
 async function lacks(place: Place, { digest, size }: Descriptor): Promise<string | undefined> {
-  const stats = await stat(place.blob(checkDigest(digest, 'a digest'))).catch(() => undefined);
+  const stats = await stat(place.blob(checkDigest(digest, 'a digest'))).catch((error) => {
+    if (isShortage(error)) throw error;
+    return undefined;
+  });
   if (stats === undefined) return 'it is not here';
   return stats.size === size ? undefined : `it has ${stats.size} bytes, and should have ${size}`;
 }
@@ -64,7 +67,8 @@ async function children(place: Place, { digest, mediaType }: Descriptor) {
     const document = readDocument(bytes, mediaType, digest);
     if (document.kind === 'index') return document.manifests.map((descriptor) => ({ descriptor, optional: true }));
     return [document.config, ...document.layers].map((descriptor) => ({ descriptor, optional: false }));
-  } catch {
+  } catch (error) {
+    if (isShortage(error)) throw error;
     return [];
   }
 }
