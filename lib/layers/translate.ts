@@ -305,8 +305,9 @@ export class LayerTranslator {
   }
 
   #attributes({ uid, gid, mode, mtime, nanoseconds }: TarEntry): Omit<LayerRecord, 'name'> {
-    const owner = this.#options.owners === 'given' ? { uid, gid } : {};
-    return { ...owner, mode, mtime, nanoseconds };
+    // One shape for all, and no copy on the way to it: there is one for each entry.
+    const isGiven = this.#options.owners === 'given';
+    return { uid: isGiven ? uid : undefined, gid: isGiven ? gid : undefined, mode, mtime, nanoseconds };
   }
 
   #owner(name: string, { uid, gid, mode }: TarEntry): void {
