@@ -58,7 +58,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   host: [...leaf, 'hints', 'dbus', 'plan', 'seccomp'],
   cli: [...leaf, 'plan', 'host'],
   // ---- the line: everything above runs in plain ES2020 ----
-  layers: [...leaf, 'host'],
+  layers: [...leaf, 'hints', 'host'],
   images: [...leaf, 'host', 'node', 'layers'],
   volumes: [...leaf, 'plan', 'host', 'node', 'layers'],
   node: [...leaf, 'hints', 'host'],
