@@ -92,3 +92,25 @@ test('what one has left that was killed with its keeper, the next runtime remove
   expect(await until(() => readdirSync(`${ordinary.data}/ephemeral`).length === 0, 20_000)).toBe(true);
   expect(existsSync(`${ordinary.data}/volumes/left`)).toBe(false);
 });
+
+test('what one was filling a volume of others with goes with it, when it is killed', async () => {
+  const ordinary = await temporaryRuntime();
+  const files = Array.from({ length: 3000 }, (_, i) => ({ name: `data/${i}`, content: 'x' }));
+  await imageWith(ordinary, files, ['/data'], 'full');
+  await ordinary.run({ image: 'full', command: ['ls', '/'] });
+  await ordinary.volumes.create({ name: 'kept' });
+  const file = new URL('fixtures/fill.mjs', import.meta.url).pathname;
+  const child = spawn(process.execPath, [file, ordinary.data, 'full', 'kept'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  const fresh = `${ordinary.data}/volumes/kept/_fill`;
+  expect(await until(() => existsSync(fresh), 20_000)).toBe(true);
+  child.kill('SIGKILL');
+  await ended;
+  expect(await until(() => readdirSync(`${ordinary.data}/ephemeral`).length === 0, 20_000)).toBe(true);
+  expect(existsSync(fresh)).toBe(false);
+  const mounts = [{ type: 'volume', source: 'kept', target: '/data' }] as const;
+  const { stdout } = await ordinary.run({ image: 'full', command: ['sh', '-c', 'ls /data | wc -l'], mounts });
+  expect(stdout.trim()).toBe('3000');
+});
