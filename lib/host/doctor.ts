@@ -113,7 +113,7 @@ const questions: readonly Question[] = [
   },
   {
     name: 'idmapped mounts',
-    why: 'Without them the files of bind mounts belong to nobody in a container with mapped ids.',
+    why: 'Without them bind mounts show the files of other users as those of nobody.',
     ask: idmapped,
   },
   { name: 'subordinate ids', why: 'Without them a container has one user only.', ask: subordinate },

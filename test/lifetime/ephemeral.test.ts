@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { expect, onTestFinished } from 'vitest';
 import { createRuntime, type Runtime } from '../../lib/index.ts';
 import { descendants, until } from '../support/look.ts';
@@ -93,24 +93,21 @@ test('what one has left that was killed with its keeper, the next runtime remove
   expect(existsSync(`${ordinary.data}/volumes/left`)).toBe(false);
 });
 
-test('what one was filling a volume of others with goes with it, when it is killed', async () => {
+test('what one was filling a volume of others with goes with it, when it is killed', { timeout: 60_000 }, async () => {
   const ordinary = await temporaryRuntime();
-  const files = Array.from({ length: 3000 }, (_, i) => ({ name: `data/${i}`, content: 'x' }));
-  await imageWith(ordinary, files, ['/data'], 'full');
-  await ordinary.run({ image: 'full', command: ['ls', '/'] });
+  await imageWith(ordinary, [{ name: 'data/first', content: 'x' }], ['/data'], 'full');
   await ordinary.volumes.create({ name: 'kept' });
   const file = new URL('fixtures/fill.mjs', import.meta.url).pathname;
   const child = spawn(process.execPath, [file, ordinary.data, 'full', 'kept'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const ended = new Promise((resolve) => child.once('exit', resolve));
-  const fresh = `${ordinary.data}/volumes/kept/_fill`;
-  expect(await until(() => existsSync(fresh), 20_000)).toBe(true);
+  const kept = `${ordinary.data}/volumes/kept`;
+  expect(await until(() => existsSync(`${kept}/_data/first`), 20_000)).toBe(true);
+  // As if it were at it still: a moment that is too short to be met.
+  mkdirSync(`${kept}/_fill/half`, { recursive: true });
   child.kill('SIGKILL');
   await ended;
   expect(await until(() => readdirSync(`${ordinary.data}/ephemeral`).length === 0, 20_000)).toBe(true);
-  expect(existsSync(fresh)).toBe(false);
-  const mounts = [{ type: 'volume', source: 'kept', target: '/data' }] as const;
-  const { stdout } = await ordinary.run({ image: 'full', command: ['sh', '-c', 'ls /data | wc -l'], mounts });
-  expect(stdout.trim()).toBe('3000');
+  expect(readdirSync(kept).sort()).toEqual(['_data', 'lock', 'uses', 'volume.json']);
 });
