@@ -1,45 +1,62 @@
-// A database in a test, made of Debian's packages by mmdebstrap the first time: node --test examples/database.test.js
-// prints: pass 2
+// PostgreSQL in tests: node --test examples/database.test.js
+// Its image is made of Debian's packages the first time, by mmdebstrap, which needs neither root nor a daemon.
+// prints: pass 3
 import { strictEqual } from 'node:assert';
 import { spawn } from 'node:child_process';
-import { after, before, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { createContainer, images, ready } from 'runts';
 
-/** @type {import('runts').Snapshot} */
-let filled;
+const image = 'debian-postgres:12';
 
 before(async () => {
-  const there = await images.list({ reference: 'debian-redis:12' });
-  if (there.length === 0) {
-    const packages = ['--quiet', '--variant=essential', '--include=redis-server', 'bookworm', '-'];
-    const made = spawn('mmdebstrap', packages, { stdio: ['ignore', 'pipe', 'inherit'] });
-    await images.import(made.stdout, { reference: 'debian-redis:12' });
-  }
-  // Filled once; each test has a container of its own that begins here.
-  const redis = await createContainer({
-    image: 'debian-redis:12',
-    command: ['redis-server', '--dir', '/srv', '--unixsocket', '/tmp/redis'],
-    ready: ready.exec(['redis-cli', '-s', '/tmp/redis', 'ping']),
+  if ((await images.list({ reference: image })).length > 0) return;
+  const packages = ['--quiet', '--variant=essential', '--include=postgresql', 'bookworm', '-'];
+  const made = spawn('mmdebstrap', packages, { stdio: ['ignore', 'pipe', 'inherit'] });
+  await images.import(made.stdout, {
+    reference: image,
+    changes: [
+      'CMD ["/usr/lib/postgresql/15/bin/postgres", "-D", "/etc/postgresql/15/main", "-k", "/tmp"]',
+      'ENV PGHOST=/tmp',
+      'USER postgres',
+      'STOPSIGNAL SIGINT',
+    ],
   });
-  // In TypeScript, and in Node 24: `await using redis = …` instead of try and finally.
-  try {
-    await redis.start({ timeout: 30_000 });
-    await redis.exec(['redis-cli', '-s', '/tmp/redis', 'set', 'users', '1']);
-    await redis.exec(['redis-cli', '-s', '/tmp/redis', 'save']);
-    await redis.stop();
-    filled = await redis.snapshot();
-  } finally {
-    await redis.remove({ force: true });
+});
+
+test('a database of its own answers a query', async (context) => {
+  const postgres = await createContainer({ image, ready: ready.exec(['pg_isready']) });
+  // In TypeScript, and in Node 24: `await using postgres = …` instead.
+  context.after(() => postgres.remove({ force: true }));
+  await postgres.start({ timeout: 30_000 });
+  const { stdout } = await postgres.exec(['psql', '-Atc', 'select 6 * 7']);
+  strictEqual(stdout, '42\n');
+});
+
+describe('a database that was migrated once', () => {
+  /** @type {import('runts').Snapshot} */
+  let migrated;
+
+  before(async () => {
+    const postgres = await createContainer({ image, ready: ready.exec(['pg_isready']) });
+    try {
+      await postgres.start({ timeout: 30_000 });
+      await postgres.exec(['psql', '-c', 'create table users (name text)']);
+      await postgres.stop();
+      migrated = await postgres.snapshot();
+    } finally {
+      await postgres.remove({ force: true });
+    }
+  });
+  after(() => migrated.remove());
+
+  for (const name of ['ada', 'grace']) {
+    test(`${name} is alone in hers`, async (context) => {
+      const postgres = await createContainer({ from: migrated });
+      context.after(() => postgres.remove({ force: true }));
+      await postgres.start({ timeout: 30_000 });
+      await postgres.exec(['psql', '-c', `insert into users values ('${name}')`]);
+      const { stdout } = await postgres.exec(['psql', '-Atc', 'select * from users']);
+      strictEqual(stdout, `${name}\n`);
+    });
   }
 });
-after(() => filled.remove());
-
-for (const name of ['one test', 'another']) {
-  test(`${name} begins with one user`, async (context) => {
-    const redis = await createContainer({ from: filled });
-    context.after(() => redis.remove({ force: true }));
-    await redis.start({ timeout: 30_000 });
-    const { stdout } = await redis.exec(['redis-cli', '-s', '/tmp/redis', 'incr', 'users']);
-    strictEqual(stdout.trim(), '2');
-  });
-}

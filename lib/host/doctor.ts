@@ -1,5 +1,6 @@
 import { RuntsError } from '../errors.ts';
 import type { CgroupFacts, Facts } from '../plan/facts.ts';
+import { containerMaps } from '../plan/keeper.ts';
 import type { Maps, Segment } from '../plan/plan.ts';
 import { Builder } from '../program/builder.ts';
 import { bounded } from './bounded.ts';
@@ -112,7 +113,7 @@ const questions: readonly Question[] = [
   },
   {
     name: 'idmapped mounts',
-    why: 'Without them the files of bind mounts belong to nobody in a container with mapped ids.',
+    why: 'Without them bind mounts show the files of other users as those of nobody.',
     ask: idmapped,
   },
   { name: 'subordinate ids', why: 'Without them a container has one user only.', ask: subordinate },
@@ -160,8 +161,9 @@ async function apparmor(host: Host): Promise<string> {
   return sysctl(host, name, (n) => n === 0, cure);
 }
 
-function subordinate(host: Host, { subordinate: { uids, gids } }: Facts): string {
+function subordinate(host: Host, facts: Facts): string {
   const { uid, programs } = host.environment;
+  const { uids, gids } = facts.subordinate;
   if (uid !== 0 && (programs.newuidmap === undefined || programs.newgidmap === undefined)) {
     throw missing(
       'newuidmap and newgidmap were not found',
@@ -170,6 +172,10 @@ function subordinate(host: Host, { subordinate: { uids, gids } }: Facts): string
   }
   const sum = (ranges: Facts['subordinate']['uids']) => ranges.reduce((all, range) => all + range.count, 0);
   if (uids.length > 0 && gids.length > 0) return `${sum(uids)} uids, ${sum(gids)} gids`;
+  // Root needs none: where nothing is set aside, its containers have a range that belongs to nobody.
+  const range = facts.privileged ? containerMaps('auto', facts)?.uids[0] : undefined;
+  if (range !== undefined && range.size > 1)
+    return `none, and root needs none: ${range.size} ids from ${range.host} on`;
   const who = uid === 0 ? 'runts' : 'USER';
   const cure = `usermod --add-subuids 100000-165535 --add-subgids 100000-165535 ${who}`;
   throw missing('no entry in /etc/subuid and /etc/subgid, or not for ids that exist here', `As root: ${cure}`);

@@ -1,16 +1,15 @@
-import { mkdir, rename, rmdir, statfs } from 'node:fs/promises';
+import { statfs } from 'node:fs/promises';
 import { RuntsError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import { type Keeper, startKeeper } from '../host/keeper.ts';
-import { removeTrees } from '../host/layers.ts';
 import { frameDeadlineMs } from '../host/session.ts';
 import { Undo, withReleaseErrors } from '../host/undo.ts';
 import type { OpenVolumes, VolumePort, VolumesRequest, VolumeWanted } from '../host/volumes.ts';
 import { copyDirectory, isEmptyDirectory } from '../layers/copy-directory.ts';
 import { containerMaps, ownerMaps } from '../plan/keeper.ts';
-import type { Maps } from '../plan/plan.ts';
 import type { VolumeMount } from '../spec/mounts-from-options.ts';
 import { namespaceFlags } from '../spec/names.ts';
+import { clearFill, fill } from './fill.ts';
 import { localSource } from './local.ts';
 import { newVolumeName } from './names.ts';
 import type { Held } from './store.ts';
@@ -151,33 +150,8 @@ async function openLocal(
   // What another container has is that one's to fill.
   if (request.ofImage && wanted.copy && isFirst && (await isEmptyDirectory(host, data, maps))) {
     await fill(host, directory, { container: request.id, path: wanted.target, maps, signal });
-  }
+  } else if (held.uses.ended.length > 0) await clearFill(host, directory, maps);
   return { type: 'bind', source: data, options: await ownerWords(request, data) };
-}
-
-/** Beside it first: a volume that is filled is filled whole, however this process ends. */
-async function fill(
-  host: Host,
-  directory: string,
-  from: {
-    readonly container: string;
-    readonly path: string;
-    readonly maps: Maps | undefined;
-    readonly signal: AbortSignal;
-  },
-): Promise<void> {
-  const fresh = '_fill';
-  const target = `${directory}/${fresh}`;
-  const clear = () => removeTrees(host, directory, [fresh], from.maps);
-  await clear();
-  await mkdir(target, { mode: 0o755 });
-  try {
-    if (await copyDirectory(host, { ...from, target })) await rename(target, `${directory}/_data`);
-    else await rmdir(target);
-  } catch (error) {
-    await clear().catch(() => undefined);
-    throw error;
-  }
 }
 
 async function openOther(

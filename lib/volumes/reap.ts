@@ -53,8 +53,8 @@ async function endUses(volumes: Volumes, name: string): Promise<void> {
   await ifThere(() =>
     volumes.store.withVolume(name, `unmount the volume ${name}`, async (held) => {
       // To look at them is to clear them; a driver is to hear of it too.
-      if (held.record.driver === localDriver) return;
       held.letOthers();
+      if (held.record.driver === localDriver) return volumes.store.clearFill(name);
       const driver = await volumes.driverOf(held.record).catch(() => undefined);
       if (driver !== undefined) await forgetEnded(driver, held);
     }),

@@ -8,6 +8,7 @@ import { alsoWith, type Lifetime } from '../host/lifetime.ts';
 import type { Maps } from '../plan/plan.ts';
 import { hasOwn } from '../spec/own.ts';
 import { replaceSynced, syncDirectory, systemError, writeSynced } from './files.ts';
+import { clearFill } from './fill.ts';
 import { checkLimits, limitsFileName, mustHaveRoom, readLimits, type VolumeLimits } from './limits.ts';
 import { tryLock, untilGiven } from './lock.ts';
 import { checkVolumeName } from './names.ts';
@@ -177,6 +178,11 @@ export class VolumeStore {
     } finally {
       lock.close();
     }
+  }
+
+  /** Removes what somebody has left who was killed while the volume was filled. With its lock held. */
+  async clearFill(name: string): Promise<void> {
+    await clearFill(this.#host, `${this.directory}/${name}`, await this.#options.maps());
   }
 
   /** With the lock of all names; `held` is undefined where there is no such volume. */

@@ -238,7 +238,12 @@ describe('the doctor', () => {
       environment: { uid: 0, gid: 0, privileged: true },
     });
     expect((await root.run(examine(root.host))).filter((check) => !check.ok)).toEqual([]);
-    for (const world of [sim, root]) {
+    // Root's containers have ids without anybody's leave.
+    const none = { ...files, '/etc/subuid': '', '/etc/subgid': '' };
+    const alone = new Sim({ files: none, environment: { uid: 0, gid: 0, privileged: true } });
+    const found = await alone.run(examine(alone.host));
+    expect(found.find(({ name }) => name === 'subordinate ids')).toMatchObject({ ok: true });
+    for (const world of [sim, root, alone]) {
       await world.settle();
       expect(world.leaks()).toEqual([]);
     }

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { expect, onTestFinished } from 'vitest';
 import { createRuntime, type Runtime } from '../../lib/index.ts';
 import { descendants, until } from '../support/look.ts';
@@ -91,4 +91,23 @@ test('what one has left that was killed with its keeper, the next runtime remove
   await ordinary.run({ host: true, command: ['true'] });
   expect(await until(() => readdirSync(`${ordinary.data}/ephemeral`).length === 0, 20_000)).toBe(true);
   expect(existsSync(`${ordinary.data}/volumes/left`)).toBe(false);
+});
+
+test('what one was filling a volume of others with goes with it, when it is killed', { timeout: 60_000 }, async () => {
+  const ordinary = await temporaryRuntime();
+  await imageWith(ordinary, [{ name: 'data/first', content: 'x' }], ['/data'], 'full');
+  await ordinary.volumes.create({ name: 'kept' });
+  const file = new URL('fixtures/fill.mjs', import.meta.url).pathname;
+  const child = spawn(process.execPath, [file, ordinary.data, 'full', 'kept'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  const kept = `${ordinary.data}/volumes/kept`;
+  expect(await until(() => existsSync(`${kept}/_data/first`), 20_000)).toBe(true);
+  // As if it were at it still: a moment that is too short to be met.
+  mkdirSync(`${kept}/_fill/half`, { recursive: true });
+  child.kill('SIGKILL');
+  await ended;
+  expect(await until(() => readdirSync(`${ordinary.data}/ephemeral`).length === 0, 20_000)).toBe(true);
+  expect(readdirSync(kept).sort()).toEqual(['_data', 'lock', 'uses', 'volume.json']);
 });

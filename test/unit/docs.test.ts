@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, test, vi } from 'vitest';
 import { containerFlags } from '../../lib/cli/container-flags.ts';
-import { testIf } from '../support/requires.ts';
+import { type Feature, testIf } from '../support/requires.ts';
 import { diagnose, root } from '../types/diagnostics.ts';
 
 const list = (folder: string, pattern: RegExp) =>
@@ -83,13 +83,22 @@ test('docs/library.md names every option, and docs/command-line.md every flag', 
 
 // ---- code --------------------------------------------------------------------------------------------------------------
 
-test('the TypeScript of the pages, and the examples, type-check', () => {
-  const snippets = ['README.md', 'docs/library.md', 'docs/volumes.md', 'docs/snapshots.md', 'docs/testing.md'].flatMap(
-    (page) => blocks(page, 'ts').map(({ line, text }): [string, string] => [join(root, `${page}-${line}.ts`), text]),
+/** What jest gives has the types of vitest's, which it was the model of. */
+const jest = "declare module '@jest/globals' { export { afterAll, beforeAll, expect, test } from 'vitest'; }";
+
+test('the TypeScript and JavaScript of the pages, and the examples, type-check', () => {
+  const snippets = pages.flatMap((page) =>
+    ['ts', 'js'].flatMap((language) =>
+      blocks(page, language).map(({ line, text }): [string, string] => [
+        join(root, `${page}-${line}.${language}`),
+        text,
+      ]),
+    ),
   );
-  expect(snippets.length).toBeGreaterThan(5);
+  expect(snippets.length).toBeGreaterThan(25);
   const files = new Map<string, string | undefined>([
     ...snippets,
+    [join(root, 'jest.d.ts'), `import 'vitest';\n${jest}`],
     ...examples.map((path): [string, undefined] => [join(root, path), undefined]),
   ]);
   expect(diagnose(files)).toEqual([]);
@@ -99,12 +108,14 @@ test('the TypeScript of the pages, and the examples, type-check', () => {
 const programMs = 80_000;
 vi.setConfig({ testTimeout: 90_000 });
 
-/** Runs a program that imports `runts`, from our sources, in a Node of its own. */
-function runProgram(text: string, timeout = programMs) {
+/** Runs programs that import `runts` from our sources, one after the other in a Node of their own. */
+function runPrograms(texts: readonly string[], timeout = programMs) {
   const scratch = mkdtempSync(join(tmpdir(), 'runts-docs-'));
   try {
-    const file = join(scratch, 'program.ts');
-    writeFileSync(file, text.replace(/'runts'/g, `'${pathToFileURL(join(root, 'lib/index.ts'))}'`));
+    const ours = `'${pathToFileURL(join(root, 'lib/index.ts'))}'`;
+    for (const [i, text] of texts.entries()) writeFileSync(join(scratch, `${i}.ts`), text.replace(/'runts'/g, ours));
+    const file = join(scratch, 'programs.ts');
+    writeFileSync(file, texts.map((_, i) => `await import('./${i}.ts');\n`).join(''));
     const hooks = pathToFileURL(join(root, 'test/support/typescript.mjs')).href;
     const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', hooks, file], {
       cwd: scratch,
@@ -117,12 +128,49 @@ function runProgram(text: string, timeout = programMs) {
   }
 }
 
+const severalIds: Feature = process.getuid?.() === 0 ? 'root' : 'subuids';
+/** Pages whose programs need nothing but this machine, and what of it. */
+const runnable: Readonly<Record<string, readonly Feature[]>> = {
+  'docs/inside.md': ['userns'],
+  'docs/untrusted.md': ['userns', severalIds],
+  'docs/troubleshooting.md': ['userns'],
+};
+
 describe('what is shown also runs', () => {
   testIf('userns')('the first program of the README', () => {
-    const { status, stdout, stderr } = runProgram(blocks('README.md', 'ts')[0]!.text);
+    const { status, stdout, stderr } = runPrograms([blocks('README.md', 'ts')[0]!.text]);
     expect(status, stderr).toBe(0);
     expect(stdout).toContain('uid=0(root)');
     expect(stdout).toContain('ready');
+  });
+
+  for (const [page, needs] of Object.entries(runnable)) {
+    testIf(...needs)(`the programs of ${page}, and print what is said`, () => {
+      const texts = blocks(page, 'ts').map(({ text }) => text);
+      const { status, stdout, stderr } = runPrograms(texts);
+      expect(status, stderr).toBe(0);
+      const promised = texts.flatMap((text) => [
+        ...text.matchAll(/^ *(?:for .*)?(?:console|process)\..*\); \/\/ (.*)$/gm),
+      ]);
+      expect(promised.length).toBeGreaterThan(1);
+      // Each after the one before.
+      let rest = stdout;
+      for (const [, line = ''] of promised) {
+        expect(rest).toContain(`${line}\n`);
+        rest = rest.slice(rest.indexOf(`${line}\n`) + line.length + 1);
+      }
+    });
+  }
+
+  testIf('userns')('the steps of docs/ci.md that are not about a machine of a CI', () => {
+    const steps = blocks('docs/ci.md', 'yaml').flatMap(({ text }) =>
+      [...text.matchAll(/^ +- run: (.*)$/gm)].map(([, step]) => step!),
+    );
+    expect(steps).toEqual([expect.stringMatching(/^sudo sysctl/), 'npm ci', 'npx runts doctor', expect.any(String)]);
+    const doctor = spawnSync('bin/runts.js', ['doctor'], { cwd: root, encoding: 'utf8', timeout: programMs });
+    expect(doctor.status, doctor.stdout).toBe(0);
+    // The last is one of the examples below.
+    expect(examples.map((path) => `node --test ${path}`)).toContain(steps.at(-1));
   });
 
   for (const path of examples) {
@@ -130,9 +178,9 @@ describe('what is shown also runs', () => {
     const isSlow = path.endsWith('database.test.js');
     const wanted =
       process.env['RUNTS_SLOW'] !== undefined && spawnSync('mmdebstrap', ['--version']).error === undefined;
-    const testExample = isSlow ? testIf(process.getuid?.() === 0 ? 'root' : 'subuids') : testIf('userns');
+    const testExample = testIf('userns', ...(isSlow || path.endsWith('untrusted.js') ? [severalIds] : []));
     (isSlow && !wanted ? test.skip : testExample)(path, { timeout: isSlow ? 600_000 : 90_000 }, () => {
-      const { status, stdout, stderr } = runProgram(read(path), isSlow ? 590_000 : programMs);
+      const { status, stdout, stderr } = runPrograms([read(path)], isSlow ? 590_000 : programMs);
       expect(status, stderr).toBe(0);
       const expected = /^\/\/ prints: (.*)$/gm;
       for (const [, line] of read(path).matchAll(expected)) expect(stdout).toContain(line);
