@@ -7,7 +7,7 @@ import { runBundle } from './library.ts';
 export const busy: Row = {
   key: 'thread-busy',
   title: 'JavaScript thread busy, per container',
-  subjects: (world) => contenders(world, activeMs),
+  subjects: (world) => contenders(world, busyMs),
 };
 
 /** How long something else may have to wait for it: the longest stretch at a time. */
@@ -33,20 +33,25 @@ function contenders(
   ];
 }
 
-async function activeMs(once: () => Promise<void>): Promise<number> {
-  const before = performance.eventLoopUtilization();
-  await once();
-  return performance.eventLoopUtilization(before).active;
-}
+/** A turn of an event loop that has nothing to do is shorter. */
+const workMs = 0.02;
 
-/** Looks at the clock in every turn of the event loop. */
-async function longestMs(once: () => Promise<void>): Promise<number> {
-  let longest = 0;
+const busyMs = async (once: () => Promise<void>): Promise<number> =>
+  (await turns(once)).filter((ms) => ms > workMs).reduce((sum, ms) => sum + ms, 0);
+
+const longestMs = async (once: () => Promise<void>): Promise<number> => Math.max(...(await turns(once)));
+
+/**
+ * How long each turn of the event loop takes meanwhile, when it never sleeps. (What Node.js calls its utilization counts the
+ * time that it sleeps as work where children end.)
+ */
+async function turns(once: () => Promise<void>): Promise<number[]> {
+  const found: number[] = [];
   let last = performance.now();
   let done = false;
   const look = (): void => {
     const now = performance.now();
-    longest = Math.max(longest, now - last);
+    found.push(now - last);
     last = now;
     if (!done) setImmediate(look);
   };
@@ -54,5 +59,5 @@ async function longestMs(once: () => Promise<void>): Promise<number> {
   await once();
   done = true;
   look();
-  return longest;
+  return found;
 }
