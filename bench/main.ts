@@ -56,6 +56,12 @@ function chosen(keys: string | undefined): readonly Row[] {
 
 async function measure(runs: number, wanted: readonly Row[]): Promise<Report> {
   const scratch = mkdtempSync(join(tmpdir(), 'runts-bench-'));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      rmSync(scratch, { recursive: true, force: true });
+      process.exit(1);
+    });
+  }
   const runtime = createRuntime({ root: join(scratch, 'data'), state: join(scratch, 'state') });
   try {
     const bundle = makeBundle(scratch);
