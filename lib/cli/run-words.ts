@@ -16,7 +16,7 @@ const { bundle: _bundle, ...withoutBundle } = containerFlags;
 /** The options of the form without a bundle. */
 export const dockerFlags: Flags = {
   ...withoutBundle,
-  trace: { names: ['--trace'], doc: 'print how long each op took, in microseconds' },
+  trace: { names: ['--trace'], doc: 'print how long each op took, in nanoseconds' },
 };
 
 /** What tells the two apart: a root file system on the line. */

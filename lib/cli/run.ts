@@ -10,6 +10,7 @@ import { reserve } from '../host/state.ts';
 import { Undo, withReleaseErrors } from '../host/undo.ts';
 import type { Facts } from '../plan/facts.ts';
 import { tags } from '../plan/plan.ts';
+import { traceLine } from '../program/trace.ts';
 import type { Command } from './command.ts';
 import { containerOptions, newId } from './container-flags.ts';
 import type { Parsed } from './parse.ts';
@@ -75,9 +76,7 @@ async function create(
 ): Promise<Created> {
   const stdio = terminal ? undefined : world.stdio();
   const trace = (op: number, ns: bigint): void => {
-    const { op: name, origin } = plan.segment.ops[op]!;
-    const us = String(Number(ns / 100n) / 10).padStart(9);
-    world.printError(`${us} us  ${String(op).padStart(3)} ${name}  ; ${origin}\n`);
+    world.printError(`${traceLine(plan.segment.ops[op]!, op, ns)}\n`);
   };
   try {
     const tracing = parsed.given['trace'] === true && { trace };

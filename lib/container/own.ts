@@ -7,6 +7,7 @@ import { type Prepared, prepare } from '../host/prepare.ts';
 import { remove } from '../host/remove.ts';
 import { type Running, start } from '../host/start.ts';
 import { Undo, withReleaseErrors } from '../host/undo.ts';
+import { traced } from '../node/debug.ts';
 import { type Holding, openStdio, type Stdio } from '../node/stdio.ts';
 import { openTerminal, type TerminalStream } from '../node/terminal.ts';
 import { tags } from '../plan/plan.ts';
@@ -102,7 +103,12 @@ export class OwnContainer implements Container {
             owner: pipeOwner(prepared.plan, prepared.spec.process!.user, facts.privileged),
           });
       if (stdio !== undefined) undo.add(() => stdio.close());
-      const created = await createInHost(host, prepared.plan, { stdio: stdio?.handles, signal: cancel, facts });
+      const created = await createInHost(host, prepared.plan, {
+        stdio: stdio?.handles,
+        signal: cancel,
+        facts,
+        ...traced(id, prepared.plan.segment),
+      });
       undo.add(() => remove(created));
       for (const handle of stdio?.handles ?? []) handle.close();
       container = new OwnContainer({ id, home, options, prepared, created, stdio, undo });

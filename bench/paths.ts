@@ -1,0 +1,6 @@
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** Where package.json is: this file runs from dist/bench. */
+export const packageRoot = fileURLToPath(new URL('../..', import.meta.url));
+export const commandLine = join(packageRoot, 'bin/runts.js');

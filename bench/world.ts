@@ -1,0 +1,18 @@
+import type { Runtime } from '../lib/index.js';
+import type { Bundle } from './bundle.ts';
+import type { Limit } from './limit.ts';
+import type { Peer } from './peers.ts';
+
+/** What the rows share. */
+export interface World {
+  readonly runs: number;
+  readonly root: boolean;
+  /** A directory of this run. */
+  readonly scratch: string;
+  readonly bundle: Bundle;
+  readonly runtime: Runtime;
+  readonly limit: Limit;
+  readonly peers: readonly Peer[];
+  /** Notes how long a fixed piece of work takes now. */
+  readonly noise: () => Promise<void>;
+}
