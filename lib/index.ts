@@ -15,6 +15,7 @@ export type {
   StartOptions,
   Status,
   StopOptions,
+  WaitOptions,
 } from './container/container.ts';
 export type { CopyOptions } from './container/copy.ts';
 export type { EventsOptions } from './container/event-log.ts';
@@ -44,10 +45,12 @@ export type {
   LoadOptions,
   Progress,
   Pruned,
+  PruneImages,
   Pulled,
   PullOptions,
   Pushed,
   Removed,
+  RemoveImage,
   SaveFormat,
   TransferOptions,
   Verified,
@@ -92,6 +95,8 @@ export type {
   CreateVolume,
   DriverVolume,
   MountRequest,
+  PruneVolumes,
+  RemoveVolume,
   Volume,
   VolumeDriver,
   VolumeEvent,

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RuntsError } from '../errors.ts';
+import { untilAborted } from '../node/aborted.ts';
 import type { ContainerOptions } from '../spec/options.ts';
 import type { Container } from './container.ts';
+import type { StartOptions } from './options.ts';
 import type { Exit } from './result.ts';
 
 const never = new Promise<never>(() => {});
@@ -38,15 +40,17 @@ export async function becomeReady(container: Container, { ready, ended, cancel }
   }
 }
 
-export const timedOut = (ms: number, cause: unknown) =>
-  new RuntsError('ERR_TIMEOUT', `the container was not ready after ${ms} ms`, { cause });
-
-export function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void =>
-      reject(new RuntsError('ERR_CANCELED', 'canceled while waiting', { cause: signal.reason }));
-    signal.addEventListener('abort', abort, { once: true });
-    if (signal.aborted) abort();
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-  });
+/** Starts something in so many milliseconds, or until the signal. */
+export async function inTime<T>(
+  { timeout, signal }: StartOptions,
+  starting: (cancel: AbortSignal | undefined) => Promise<T>,
+): Promise<T> {
+  const limit = timeout === undefined ? undefined : AbortSignal.timeout(timeout);
+  const signals = [signal, limit].filter((each) => each !== undefined);
+  try {
+    return await starting(signals.length === 0 ? undefined : AbortSignal.any(signals));
+  } catch (error) {
+    if (!limit?.aborted) throw error;
+    throw new RuntsError('ERR_TIMEOUT', `the container was not ready after ${timeout} ms`, { cause: error });
+  }
 }

@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
+import type { WaitOptions } from '../node/aborted.ts';
 import type { ExecOptions } from '../spec/exec-options.ts';
 import type { Limits, RunOptions } from '../spec/options.ts';
 import type { Address } from './address.ts';
@@ -11,6 +12,7 @@ import type { Stats } from './resources.ts';
 import type { Exit, Result } from './result.ts';
 import type { Snapshot, SnapshotOptions } from './snapshot.ts';
 
+export type { WaitOptions } from '../node/aborted.ts';
 export type { ContainerImage } from './image.ts';
 export type { ContainerInfo, Status } from './info.ts';
 export type { RemoveOptions, StartOptions, StopOptions } from './options.ts';
@@ -36,23 +38,27 @@ export interface Container extends AsyncDisposable {
   readonly stderr: Readable | undefined;
   /**
    * Executes the command. Fulfilled once it runs, and `ready` holds. On a failure the container is removed, unless it is
-   * detached; and one that is detached can be started again after its end, over the same files.
+   * detached; and one that is detached can be started again after its end, over the same files. With a restart policy it
+   * is started again by itself: `ready` may hold in a later run.
    */
   start(options?: StartOptions): Promise<this>;
-  /** How the command ends, once it has. */
-  wait(options?: { readonly signal?: AbortSignal }): Promise<Exit>;
-  /** `stopSignal`, then SIGKILL after `grace` ms. Safe to call twice. */
+  /**
+   * How the command ends, once it has; of one of ours with a restart policy, the end after which it is not started again.
+   * Rejects where it was to be started again, and could not be.
+   */
+  wait(options?: WaitOptions): Promise<Exit>;
+  /** `stopSignal`, then SIGKILL after `grace` ms; no restart policy starts it again. Safe to call twice. */
   stop(options?: StopOptions): Promise<Exit>;
   /** Sends a signal to the command; SIGKILL unless another is named. */
   kill(signal?: string): Promise<void>;
   /** Stops all its processes where they are, until `resume()`. */
-  pause(): Promise<void>;
+  pause(options?: WaitOptions): Promise<void>;
   /** Lets a paused container go on. */
-  resume(): Promise<void>;
+  resume(options?: WaitOptions): Promise<void>;
   /** What it uses at this moment, and has used so far. */
-  stats(): Promise<Stats>;
+  stats(options?: WaitOptions): Promise<Stats>;
   /** Changes its limits; those that are not named stay. */
-  update(limits: Limits): Promise<void>;
+  update(limits: Limits, options?: WaitOptions): Promise<void>;
   /**
    * Unpacks a tar archive into a directory of it, which must be there. What is there stays, but for files of the same name;
    * owners are ids of the container.

@@ -60,13 +60,19 @@ export class LogBook {
     this.#wake();
   }
 
-  /** No more will come: an unfinished line is a line. */
-  end(): void {
+  /** A run of the command has ended: an unfinished line is a line. */
+  flush(): void {
     for (const stream of ['stdout', 'stderr'] as const) {
       const rest = this.#partial[stream] + this.#decoders[stream].end();
       if (rest !== '') this.#push(stream, rest);
       this.#partial[stream] = '';
     }
+    this.#wake();
+  }
+
+  /** No more will come. */
+  end(): void {
+    this.flush();
     this.#ended = true;
     this.#wake();
   }

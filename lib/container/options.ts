@@ -1,3 +1,4 @@
+import type { WaitOptions } from '../node/aborted.ts';
 import type { ContainerOptions } from '../spec/options.ts';
 
 export interface StartOptions {
@@ -11,9 +12,11 @@ export interface StopOptions {
   readonly signal?: string;
   /** Milliseconds until SIGKILL. Default 10,000, as docker has it. */
   readonly grace?: number;
+  /** Gives up waiting for the end, with ERR_CANCELED; what was asked for comes all the same, and SIGKILL at its time. */
+  readonly cancel?: AbortSignal | undefined;
 }
 
-export interface RemoveOptions {
+export interface RemoveOptions extends WaitOptions {
   /** Also one that runs. */
   readonly force?: boolean;
   /** Default `true`: with the volumes that nobody has named. */

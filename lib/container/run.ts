@@ -1,6 +1,7 @@
 import { RuntsError, specError } from '../errors.ts';
 import { parseBytes } from '../spec/bytes.ts';
 import { checkOptions, runOptionChecks } from '../spec/check-options.ts';
+import { restartPolicy } from '../spec/detached.ts';
 import type { ContainerOptions, RunOptions } from '../spec/options.ts';
 import { Deadline } from './deadline.ts';
 import type { Home } from './home.ts';
@@ -16,6 +17,8 @@ export async function runContainer(home: Home, given: ContainerOptions & RunOpti
   const issues = checkOptions(given, runOptionChecks);
   if (given.detached === true)
     issues.push({ path: '/detached', message: 'is for createContainer: `run` waits for the end' });
+  if (restartPolicy(given.restart).policy !== 'no')
+    issues.push({ path: '/restart', message: 'is for createContainer: `run` gives how the command has ended' });
   if (issues.length > 0) throw specError('cannot run a container of these options', issues);
   const { input, timeout, reject = true, maxOutput, signal, ...rest } = given;
   const cancel = signal as AbortSignal | undefined;

@@ -8,6 +8,7 @@ import { parseBytes } from '../spec/bytes.ts';
 import { checkOptions } from '../spec/check-options.ts';
 import { containerConfig } from '../spec/container-config.ts';
 import { defaultCapabilities } from '../spec/defaults.ts';
+import { restartPolicy } from '../spec/detached.ts';
 import { boundingSet, type SpecContext, specFromOptions, stopSignal } from '../spec/from-options.ts';
 import type { ImageConfig } from '../spec/image-config.ts';
 import { type Lookups, nothingFound } from '../spec/lookups.ts';
@@ -199,7 +200,7 @@ function requested(
     id,
     spec,
     bundle: directory,
-    root: rootOf(source, detached !== undefined),
+    root: rootOf(source, detached !== undefined || mayRunAgain(options)),
     reap,
     stdio: spec.process?.terminal === true ? 'terminal' : 'pipes',
     ownStdio,
@@ -215,10 +216,12 @@ function requested(
 const isReaped = ({ options, detached }: Pick<PrepareRequest, 'options' | 'detached'>, { bundle }: Source): boolean =>
   options.init ?? (bundle === undefined || detached !== undefined);
 
+const mayRunAgain = ({ restart }: CommonOptions): boolean => restartPolicy(restart).policy !== 'no';
+
 /** A device node of an image is not to lead to a device of the host. */
-function rootOf({ root, image, made }: Source, detached: boolean): ContainerRequest['root'] {
+function rootOf({ root, image, made }: Source, startedAgain: boolean): ContainerRequest['root'] {
   // Where it goes with the container, which is started once, nothing of it has to be on the disk.
-  if (made?.overlay !== undefined) return { kind: 'overlay', layers: { ...made.overlay, volatile: !detached } };
+  if (made?.overlay !== undefined) return { kind: 'overlay', layers: { ...made.overlay, volatile: !startedAgain } };
   return root === undefined ? { kind: 'host' } : { kind: 'directory', path: root, nodev: image !== undefined };
 }
 

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { RuntsError } from '../errors.ts';
 import type { Lifetime } from '../host/lifetime.ts';
+import { unlessAborted, type WaitOptions } from '../node/aborted.ts';
 import type { CommitOptions } from './commit.ts';
 import type { ContainerName, FoundContainer } from './container.ts';
 import { Events, type ImageEvent } from './events.ts';
@@ -51,6 +52,18 @@ export interface PullOptions extends TransferOptions {
   readonly allPlatforms?: boolean | undefined;
   /** Whether its layers are unpacked too, while others are still on their way; else the first container does it. Default true. */
   readonly unpack?: boolean | undefined;
+}
+
+export interface RemoveImage extends WaitOptions {
+  /** Also where a container uses it, and under all of its names. Default `false`. */
+  readonly force?: boolean;
+}
+
+export interface PruneImages extends PruneFilter, WaitOptions {
+  /** Every one that no container uses, and not only those without a name. Default `false`. */
+  readonly all?: boolean;
+  /** Blobs that belong to no image, of a pull that was given up, go when they are as old, in milliseconds; default an hour. */
+  readonly graceMs?: number;
 }
 
 export interface ImagesOptions {
@@ -118,10 +131,11 @@ export class Images {
   /** Shows credentials to a registry and keeps them where Docker does. */
   async login(
     domain: string,
-    { username, password }: Credentials & { username: string; password: string },
+    { username, password, signal }: Credentials & { username: string; password: string } & WaitOptions,
   ): Promise<LoggedIn> {
     const { login } = await import('./registry/login.ts');
-    return login(domain, { config: await loadRegistryConfig(this.#registries), username, password });
+    const config = await loadRegistryConfig(this.#registries);
+    return unlessAborted(signal, () => login(domain, { config, username, password }));
   }
 
   /** Forgets the credentials for a registry; false where there were none. */
@@ -178,7 +192,11 @@ export class Images {
   }
 
   /** Takes a name away, and with the last one the image. ERR_STATE while a container uses it, unless forced. */
-  async remove(reference: string, options: { readonly force?: boolean } = {}): Promise<readonly Removed[]> {
+  remove(reference: string, { signal, ...options }: RemoveImage = {}): Promise<readonly Removed[]> {
+    return unlessAborted(signal, () => this.#remove(reference, options));
+  }
+
+  async #remove(reference: string, options: RemoveImage): Promise<readonly Removed[]> {
     const { removeImage } = await import('./remove.ts');
     const users = await imageUsers(this.#containers);
     const removed = await removeImage(await this.store(), reference, { ...options, users });
@@ -265,7 +283,11 @@ export class Images {
   }
 
   /** Removes images that nothing uses: those without a name, or with `all` every one that no container uses. */
-  async prune(options: PruneFilter & { readonly all?: boolean; readonly graceMs?: number } = {}): Promise<Pruned> {
+  prune({ signal, ...options }: PruneImages = {}): Promise<Pruned> {
+    return unlessAborted(signal, () => this.#prune(options));
+  }
+
+  async #prune(options: PruneImages): Promise<Pruned> {
     const { pruneImages } = await import('./prune.ts');
     const pruned = await pruneImages(await this.store(), { ...options, users: await imageUsers(this.#containers) });
     await this.#collectLayers();
@@ -274,8 +296,8 @@ export class Images {
   }
 
   /** Reads every blob, and says what is damaged or missing. */
-  async verify(): Promise<Verified> {
-    return (await this.store()).verify();
+  verify({ signal }: WaitOptions = {}): Promise<Verified> {
+    return unlessAborted(signal, async () => (await this.store()).verify());
   }
 
   /** What happens to the images through this object, from the call on. */

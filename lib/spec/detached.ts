@@ -35,12 +35,32 @@ export function detachedFaults(options: Options): Issue[] {
       return message === undefined ? [] : [{ path: `/${name}`, message }];
     });
   }
-  return ['log', 'restart']
-    .filter((name) => options[name] !== undefined)
-    .map((name) => ({ path: `/${name}`, message: 'is for detached: true only' }));
+  const log = options['log'] === undefined ? [] : [{ path: '/log', message: 'is for detached: true only' }];
+  return [...log, ...restartFaults(options)];
+}
+
+/** What cannot be had again for each start of a container that ends with us. */
+const once: Readonly<Record<string, string>> = {
+  stdin: 'must be "ignore" or "inherit" with a restart policy, for what is written is read once; `spawn` has an input',
+  stdout: 'must be "pipe", "ignore" or "inherit" with a restart policy: a descriptor may be another file by then',
+  stderr: 'must be "pipe", "ignore" or "inherit" with a restart policy: a descriptor may be another file by then',
+  tty: 'is not for a restart policy, for a terminal ends with its command; `spawn` has terminals',
+};
+
+function restartFaults(options: Options): Issue[] {
+  const { restart, stdin, stdout, stderr, tty } = options;
+  const { policy } = restartPolicy(restart as RestartPolicyName | RestartPolicy | undefined);
+  if (policy === 'no') return [];
+  const wrong = {
+    stdin: stdin === 'pipe' || typeof stdin === 'number',
+    stdout: typeof stdout === 'number',
+    stderr: typeof stderr === 'number',
+    tty: tty !== undefined && tty !== false,
+  };
+  return Object.entries(wrong).flatMap(([name, is]) => (is ? [{ path: `/${name}`, message: once[name]! }] : []));
 }
 
 /** A policy in its long form. */
 export function restartPolicy(given: RestartPolicyName | RestartPolicy | undefined): RestartPolicy {
-  return typeof given === 'object' ? given : { policy: given ?? 'no' };
+  return typeof given === 'object' && given !== null ? given : { policy: given ?? 'no' };
 }

@@ -2,6 +2,7 @@ import { RuntsError, specError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import type { Lifetime } from '../host/lifetime.ts';
 import { messageOf } from '../host/undo.ts';
+import { unlessAborted, type WaitOptions } from '../node/aborted.ts';
 import type { Maps } from '../plan/plan.ts';
 import { anyText, closed, fine, isObject, issuesOf, record as recordOf } from '../spec/shape.ts';
 import type { DriverVolume, VolumeDriver } from './driver.ts';
@@ -46,6 +47,17 @@ export interface VolumeEvent {
 
 export interface CreateVolume extends VolumeOptions<VolumeDriver> {}
 
+export interface RemoveVolume extends WaitOptions {
+  /** One that is not there is no error, and one whose driver fails is forgotten. Default `false`. */
+  readonly force?: boolean | undefined;
+}
+
+/** What is removed by `prune`; after its signal, no other. */
+export interface PruneVolumes extends VolumeFilter, WaitOptions {
+  /** Also those with a name. Default `false`. */
+  readonly all?: boolean | undefined;
+}
+
 /** Everything that is there, and why not everything could be seen. */
 export interface VolumeSurvey {
   readonly volumes: readonly Volume[];
@@ -73,7 +85,11 @@ export class Volumes {
    * Makes a volume. One of the same name, driver and options is given as it is; ERR_EXISTS where the others differ, and
    * ERR_STATE where there are as many volumes as there may be.
    */
-  async create(options: CreateVolume = {}): Promise<Volume> {
+  create(options: CreateVolume = {}, { signal }: WaitOptions = {}): Promise<Volume> {
+    return unlessAborted(signal, () => this.#create(options));
+  }
+
+  async #create(options: CreateVolume): Promise<Volume> {
     checkOptions(options);
     const { name, driver, labels = {} } = options;
     if (typeof driver === 'object') this.#drivers.add(driver);
@@ -92,7 +108,11 @@ export class Volumes {
   }
 
   /** A volume by its name. ERR_NOT_FOUND where there is none. */
-  async get(name: string): Promise<Volume> {
+  get(name: string, { signal }: WaitOptions = {}): Promise<Volume> {
+    return unlessAborted(signal, () => this.#get(name));
+  }
+
+  async #get(name: string): Promise<Volume> {
     const record = await this.store.get(name);
     if (record !== undefined) {
       const users = (await this.store.users()).get(name) ?? [];
@@ -104,12 +124,16 @@ export class Volumes {
   }
 
   /** The volumes that are here, and those that plugins have. What plugins do wrong, `survey` tells. */
-  async list(filter: VolumeFilter = {}): Promise<readonly Volume[]> {
-    return (await this.survey(filter)).volumes;
+  async list(filter: VolumeFilter = {}, options: WaitOptions = {}): Promise<readonly Volume[]> {
+    return (await this.survey(filter, options)).volumes;
   }
 
   /** The same, with a line for each plugin that could not be asked. */
-  async survey(filter: VolumeFilter = {}): Promise<VolumeSurvey> {
+  survey(filter: VolumeFilter = {}, { signal }: WaitOptions = {}): Promise<VolumeSurvey> {
+    return unlessAborted(signal, () => this.#survey(filter));
+  }
+
+  async #survey(filter: VolumeFilter): Promise<VolumeSurvey> {
     const users = await this.store.users();
     const records = (await this.store.list()).filter(({ making }) => making === undefined);
     const volumes = records.map((record) => this.#shown(record, users.get(record.name) ?? []));
@@ -136,7 +160,11 @@ export class Volumes {
    * Removes a volume and what is in it. ERR_STATE where containers use it, with their names. With `force` one that is not
    * there is no error, and one whose driver fails is forgotten.
    */
-  async remove(name: string, { force = false }: { readonly force?: boolean } = {}): Promise<void> {
+  remove(name: string, { force = false, signal }: RemoveVolume = {}): Promise<void> {
+    return unlessAborted(signal, () => this.#removeNamed(name, force));
+  }
+
+  async #removeNamed(name: string, force: boolean): Promise<void> {
     try {
       await this.store.withVolume(name, `remove the volume ${name}`, (held) => this.#remove(held, force));
       this.#tell('remove', name);
@@ -154,13 +182,15 @@ export class Volumes {
   }
 
   /** Removes the volumes that nobody has named and nobody uses; with `all` also those with a name. Of the local driver. */
-  async prune({
-    all = false,
-    ...filter
-  }: VolumeFilter & { readonly all?: boolean | undefined } = {}): Promise<VolumesPruned> {
+  prune({ all = false, signal, ...filter }: PruneVolumes = {}): Promise<VolumesPruned> {
+    return unlessAborted(signal, () => this.#prune(filter, all, signal));
+  }
+
+  async #prune(filter: VolumeFilter, all: boolean, signal: AbortSignal | undefined): Promise<VolumesPruned> {
     const removed: string[] = [];
     let bytes = 0;
     for (const { name, anonymous } of await this.list({ ...filter, driver: localDriver, dangling: true })) {
+      if (signal?.aborted) break;
       if (!anonymous && !all) continue;
       const size = await bytesBelow(this.#host, this.store.dataOf(name), await this.#maps()).catch(() => 0);
       try {

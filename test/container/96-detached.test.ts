@@ -292,7 +292,6 @@ test('what a container without an owner cannot have is refused in words', async 
     [{ stdin: 'pipe' }, '/stdin'],
     [{ stdout: 'inherit' }, '/stdout'],
     [{ init: false }, '/init'],
-    [{ detached: false, restart: 'always' }, '/restart'],
     [{ detached: false, log: { maxFiles: 2 } }, '/log'],
   ];
   for (const [more, path] of refused) {

@@ -3,7 +3,7 @@ import type { Home } from '../home.ts';
 import { DetachedContainer } from './container.ts';
 import { createDetached, mustBeFree } from './create.ts';
 import { listRecords, placeOf } from './record.ts';
-import { attend, isDue } from './restart.ts';
+import { attend, isWanted } from './restart.ts';
 import { sweepDetached } from './sweep.ts';
 
 /** The detached containers of a data directory, as one runtime sees them. */
@@ -43,8 +43,8 @@ export class DetachedContainers {
         const { record, state, exit } = await container.ending();
         if (exit === undefined) {
           if (state.process !== undefined) this.watch(container);
-        } else if (isDue(record.restart, state, exit, 'restore')) {
-          await container.startAgain((now, ended) => isDue(record.restart, now, ended, 'restore'));
+        } else if (isWanted(record, state, exit, 'restore')) {
+          await container.startAgain((now, ended) => isWanted(record, now, ended, 'restore'));
         }
       } catch (error) {
         // The others are not kept from it.

@@ -2,13 +2,13 @@ import type { Readable } from 'node:stream';
 import { RuntsError } from '../../errors.ts';
 import { openCgroup } from '../../host/cgroups/open.ts';
 import type { Handle, Host } from '../../host/host.ts';
-import { endSignal } from '../../host/kill.ts';
+import { unlessAborted, untilAborted, type WaitOptions } from '../../node/aborted.ts';
 import { lookOn } from '../../node/ended.ts';
 import type { ExecOptions } from '../../spec/exec-options.ts';
 import type { ContainerOptions, Limits, RunOptions } from '../../spec/options.ts';
 import { sentSignal } from '../../spec/signals.ts';
 import { type Address, addressOf } from '../address.ts';
-import { becomeReady, timedOut, untilAborted } from '../become-ready.ts';
+import { becomeReady, inTime } from '../become-ready.ts';
 import type { Container } from '../container.ts';
 import { type CopyOptions, copyFrom, copyTo, type Living } from '../copy.ts';
 import type { ContainerEvent } from '../events.ts';
@@ -21,7 +21,7 @@ import type { Process } from '../process.ts';
 import { changeLimits, needCgroup, type Stats, statsOf } from '../resources.ts';
 import type { Exit, Result } from '../result.ts';
 import type { Snapshot } from '../snapshot.ts';
-import { type Found, look } from './living.ts';
+import { endLiving, look } from './living.ts';
 import { readLog } from './log.ts';
 import { type Beginning, type Held, type Looked, unknownExit } from './looked.ts';
 import {
@@ -69,17 +69,12 @@ export class DetachedContainer implements Container {
     return this.#pid;
   }
 
-  async start({ timeout, signal }: StartOptions = {}): Promise<this> {
-    const limit = timeout === undefined ? undefined : AbortSignal.timeout(timeout);
-    const signals = [signal, limit].filter((each) => each !== undefined);
-    const cancel = signals.length === 0 ? undefined : AbortSignal.any(signals);
-    try {
+  async start(options: StartOptions = {}): Promise<this> {
+    await inTime(options, async (cancel) => {
       await this.#begin({ cancel });
       if (this.#ready !== undefined) await this.#becomeReady(cancel);
-      return this;
-    } catch (error) {
-      throw limit?.aborted ? timedOut(timeout as number, error) : error;
-    }
+    });
+    return this;
   }
 
   async #becomeReady(cancel: AbortSignal | undefined): Promise<void> {
@@ -140,7 +135,7 @@ export class DetachedContainer implements Container {
     this.#tell('exit', exit);
   }
 
-  async wait({ signal }: { readonly signal?: AbortSignal } = {}): Promise<Exit> {
+  async wait({ signal }: WaitOptions = {}): Promise<Exit> {
     const { found, process } = await this.#open();
     if (process === undefined) {
       if (found.exit === undefined) throw this.#wrongState('wait for it');
@@ -156,14 +151,15 @@ export class DetachedContainer implements Container {
     return (await this.#look()).found.exit ?? unknownExit;
   }
 
-  async stop({ signal, grace = 10_000 }: StopOptions = {}): Promise<Exit> {
+  async stop({ signal, grace = 10_000, cancel }: StopOptions = {}): Promise<Exit> {
     const number = signal === undefined ? this.#record.stopSignal : sentSignal(signal);
-    return inTurn(this.#host, this.#place, async () => {
+    return this.#inTurn(cancel, async () => {
       const { state, found, process } = await this.#open();
       try {
         if (found.status === 'created') throw this.#wrongState('stop it');
         if (state.wanted) await writeState(this.#host, this.#place, { ...state, wanted: false });
-        if (process !== undefined) await this.#end(process, state, found, number, grace);
+        if (process !== undefined)
+          await endLiving(this.#host, process, { state, found, signal: number, graceMs: grace });
       } finally {
         process?.close();
       }
@@ -178,30 +174,30 @@ export class DetachedContainer implements Container {
     );
   }
 
-  async pause(): Promise<void> {
-    await this.#changing('pause it', ['running'], async ({ cgroup }) =>
-      needCgroup(cgroup, `pause container ${this.name}`).freeze(),
-    );
-    this.#status = 'paused';
-    this.#tell('pause');
+  async pause({ signal }: WaitOptions = {}): Promise<void> {
+    await this.#changing('pause it', signal, ['running'], async ({ cgroup }) => {
+      await needCgroup(cgroup, `pause container ${this.name}`).freeze();
+      this.#status = 'paused';
+      this.#tell('pause');
+    });
   }
 
-  async resume(): Promise<void> {
-    await this.#changing('resume it', ['paused'], async ({ cgroup }) =>
-      needCgroup(cgroup, `resume container ${this.name}`).thaw(),
-    );
-    this.#status = 'running';
-    this.#tell('resume');
+  async resume({ signal }: WaitOptions = {}): Promise<void> {
+    await this.#changing('resume it', signal, ['paused'], async ({ cgroup }) => {
+      await needCgroup(cgroup, `resume container ${this.name}`).thaw();
+      this.#status = 'running';
+      this.#tell('resume');
+    });
   }
 
-  stats(): Promise<Stats> {
-    return this.#with('tell what it uses', ['running', 'paused'], ({ cgroup }) =>
-      statsOf(this.#home, needCgroup(cgroup, `tell what container ${this.name} uses`)),
-    );
+  async stats({ signal }: WaitOptions = {}): Promise<Stats> {
+    const counted = ({ cgroup }: Held) =>
+      statsOf(this.#home, needCgroup(cgroup, `tell what container ${this.name} uses`));
+    return unlessAborted(signal, () => this.#with('tell what it uses', ['running', 'paused'], counted));
   }
 
-  async update(limits: Limits): Promise<void> {
-    await this.#changing('change its limits', ['running', 'paused'], ({ cgroup }) =>
+  async update(limits: Limits, { signal }: WaitOptions = {}): Promise<void> {
+    await this.#changing('change its limits', signal, ['running', 'paused'], ({ cgroup }) =>
       changeLimits(this.#home, needCgroup(cgroup, `change the limits of container ${this.name}`), limits),
     );
   }
@@ -278,29 +274,29 @@ export class DetachedContainer implements Container {
     };
   }
 
-  async remove({ force = false, volumes = true }: RemoveOptions = {}): Promise<void> {
+  async remove({ force = false, volumes = true, signal }: RemoveOptions = {}): Promise<void> {
     const host = this.#host;
     try {
-      await inTurn(host, this.#place, async () => {
+      await this.#inTurn(signal, async () => {
         const { record, state, found, process } = await this.#open();
         try {
           if (process !== undefined) {
             if (!force) throw this.#stillRuns(found.status);
             if (state.wanted) await writeState(host, this.#place, { ...state, wanted: false });
-            await this.#end(process, state, found, 9, 0);
+            await endLiving(host, process, { state, found, signal: 9, graceMs: 0 });
           }
         } finally {
           process?.close();
         }
         await removeDetached(this.#home, this.#place, { record, state }, { volumes });
+        this.#status = 'stopped';
+        this.#pid = undefined;
+        this.#tell('remove');
       });
     } catch (error) {
       if (RuntsError.is(error) && error.code === 'ERR_NOT_FOUND') return;
       throw error;
     }
-    this.#status = 'stopped';
-    this.#pid = undefined;
-    this.#tell('remove');
   }
 
   /** It stays: it is not ours. */
@@ -308,15 +304,6 @@ export class DetachedContainer implements Container {
 
   get #host(): Host {
     return this.#home.host;
-  }
-
-  /** Process 1 passes signals on; killed, it takes everything along, and the cgroup what has left its PID namespace. */
-  async #end(process: Handle, state: DetachedState, { status }: Found, signal: number, graceMs: number): Promise<void> {
-    const host = this.#host;
-    const cgroup = state.cgroup && openCgroup(host, state.cgroup);
-    // What does not run hears of no signal.
-    if (status === 'paused') await cgroup?.thaw();
-    await endSignal(host, process, { signal, graceMs, killAll: async () => cgroup?.kill() });
   }
 
   async #look(): Promise<Looked> {
@@ -352,8 +339,17 @@ export class DetachedContainer implements Container {
     }
   }
 
-  #changing<T>(doing: string, states: readonly Status[], work: (held: Held) => Promise<T>): Promise<T> {
-    return inTurn(this.#host, this.#place, () => this.#with(doing, states, work));
+  #changing<T>(
+    doing: string,
+    signal: AbortSignal | undefined,
+    states: readonly Status[],
+    work: (held: Held) => Promise<T>,
+  ): Promise<T> {
+    return this.#inTurn(signal, () => this.#with(doing, states, work));
+  }
+
+  #inTurn<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+    return unlessAborted(signal, () => inTurn(this.#host, this.#place, work, signal));
   }
 
   async #living(doing: string): Promise<{ readonly living: Living; readonly close: () => void }> {

@@ -1,6 +1,7 @@
 import { RuntsError } from '../../errors.ts';
 import { openCgroup } from '../../host/cgroups/open.ts';
 import type { Handle, Host } from '../../host/host.ts';
+import { endSignal } from '../../host/kill.ts';
 import { findProcess, identify } from '../../host/oci/process.ts';
 import type { Status } from '../info.ts';
 import { ranOutOfMemory } from '../resources.ts';
@@ -62,4 +63,22 @@ async function exitIn(host: Host, place: Place, { cgroup }: DetachedState): Prom
 export async function droppedLines(host: Host, place: Place): Promise<number> {
   const text = await host.files.read(`${place.directory}/exit`).catch(() => '');
   return Number(exitLine.exec(text.trim())?.[3] ?? 0);
+}
+
+/** Process 1 passes signals on; killed, it takes everything along, and the cgroup what has left its PID namespace. */
+export async function endLiving(
+  host: Host,
+  process: Handle,
+  how: {
+    readonly state: DetachedState;
+    readonly found: Found;
+    readonly signal: number;
+    readonly graceMs: number;
+  },
+): Promise<void> {
+  const { state, found, signal, graceMs } = how;
+  const cgroup = state.cgroup && openCgroup(host, state.cgroup);
+  // What does not run hears of no signal.
+  if (found.status === 'paused') await cgroup?.thaw();
+  await endSignal(host, process, { signal, graceMs, killAll: async () => cgroup?.kill() });
 }

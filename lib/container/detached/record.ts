@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { RuntsError } from '../../errors.ts';
+import { throwIfCanceled } from '../../host/cancel.ts';
 import type { CgroupRecord } from '../../host/cgroups/cgroup.ts';
 import { errnoOf } from '../../host/failure.ts';
 import type { Handle, Host } from '../../host/host.ts';
@@ -161,10 +162,15 @@ const unreadable = (path: string, why: string) =>
     hint: 'It was written by another version, or by another program. Removing its directory forgets the container.',
   });
 
-/** One at a time over all processes: a change of one container, or with `undefined` of which there are. */
-export async function inTurn<T>(host: Host, place: Place | undefined, work: () => Promise<T>): Promise<T> {
+/** One at a time over all processes: a change of one container, or with `undefined` of which there are. Not begun after the signal. */
+export async function inTurn<T>(
+  host: Host,
+  place: Place | undefined,
+  work: () => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
   const path = place === undefined ? `${detachedRoot(host)}/.lock` : lockOf(place);
-  const lock = await untilFree(host, path, place);
+  const lock = await untilFree(host, path, place, signal);
   try {
     return await work();
   } finally {
@@ -172,10 +178,16 @@ export async function inTurn<T>(host: Host, place: Place | undefined, work: () =
   }
 }
 
-async function untilFree(host: Host, path: string, place: Place | undefined): Promise<Handle> {
+async function untilFree(
+  host: Host,
+  path: string,
+  place: Place | undefined,
+  signal: AbortSignal | undefined,
+): Promise<Handle> {
   const { clock, files } = host;
   const began = clock.now();
   for (let pauseMs = 1; ; pauseMs = Math.min(pauseMs * 2, 50)) {
+    throwIfCanceled(signal, 'waiting for a turn');
     try {
       return await files.lock(path);
     } catch (error) {

@@ -2,15 +2,13 @@ import { constants } from 'node:fs';
 import { truncate, writeFile } from 'node:fs/promises';
 import { openCgroup } from '../../host/cgroups/open.ts';
 import { type Created, createContainer } from '../../host/create.ts';
-import type { Handle, Host } from '../../host/host.ts';
+import type { Handle } from '../../host/host.ts';
 import type { Outliving } from '../../host/inputs.ts';
-import { lookUp } from '../../host/lookups.ts';
+import { planAgain } from '../../host/plan-again.ts';
 import { start } from '../../host/start.ts';
 import { Undo, withReleaseErrors } from '../../host/undo.ts';
-import { checkView, withOwnTimeAgain } from '../../host/view.ts';
 import { openFile } from '../../node/handle.ts';
 import { openForOthers } from '../../node/stdio.ts';
-import { planContainer } from '../../plan/container.ts';
 import type { Home } from '../home.ts';
 import { pipeOwner } from '../owner.ts';
 import { identified } from './living.ts';
@@ -33,9 +31,8 @@ export async function startDetached(starting: Starting): Promise<DetachedState> 
   const { home, place, record, state, again, cancel } = starting;
   const { host } = home;
   const facts = await home.facts();
-  const request = await begun(host, record);
-  const lookups = await lookUp(host, request.spec, request.bundle);
-  const plan = planContainer({ ...request, lookups }, facts);
+  const { request } = record;
+  const plan = await planAgain(host, facts, record);
   if (state.cgroup !== undefined) await openCgroup(host, state.cgroup).remove();
   const undo = new Undo();
   let created: Created | undefined;
@@ -66,12 +63,6 @@ export async function startDetached(starting: Starting): Promise<DetachedState> 
     await writeState(host, place, { version: 1, wanted: false, restarts: 0 }).catch((e: unknown) => errors.push(e));
     throw withReleaseErrors(error, errors);
   }
-}
-
-/** What its plan is compiled from, now. */
-async function begun(host: Host, { request, ownTime }: DetachedRecord): Promise<DetachedRecord['request']> {
-  if (request.systemView === 'limits') await checkView(host);
-  return ownTime === true ? { ...request, spec: await withOwnTimeAgain(host, request.spec) } : request;
 }
 
 const appended = constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW;
