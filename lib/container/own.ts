@@ -53,8 +53,8 @@ export class OwnContainer implements Container {
   #ended: Promise<Exit> | undefined;
   #paused = false;
   #removed = false;
-  /** Ends what still reads or writes its files. */
-  readonly #leaving = new AbortController();
+  /** Ends what still reads or writes its files, where anything does: to abort one costs a stack trace. */
+  #leaving: AbortController | undefined;
   /** What was made for it is gone, too. */
   #gone = false;
   #keepsVolumes = false;
@@ -309,7 +309,7 @@ export class OwnContainer implements Container {
 
   async #release(): Promise<readonly unknown[]> {
     this.#removed = true;
-    this.#leaving.abort();
+    this.#leaving?.abort();
     const errors = await this.#undo.run();
     await this.#ended;
     if (!this.#gone) this.#tell('remove');
@@ -367,6 +367,7 @@ export class OwnContainer implements Container {
   #living(what: string): Living {
     if (this.status === 'stopped') throw this.#wrongState(what);
     const place = { name: this.name, home: this.#home, prepared: this.#prepared, created: this.#host };
+    this.#leaving ??= new AbortController();
     return { ...place, leaving: this.#leaving.signal };
   }
 
