@@ -37,8 +37,8 @@ export class OwnContainer implements Container {
   readonly #course: OwnCourse;
   readonly #createdAt = new Date();
   #removed = false;
-  /** Ends what still reads or writes its files. */
-  readonly #leaving = new AbortController();
+  /** Ends what still reads or writes its files, where anything does: to abort one costs a stack trace. */
+  #leaving: AbortController | undefined;
   /** What was made for it is gone, too. */
   #gone = false;
   #keepsVolumes = false;
@@ -260,7 +260,7 @@ export class OwnContainer implements Container {
 
   async #release(): Promise<readonly unknown[]> {
     this.#removed = true;
-    this.#leaving.abort();
+    this.#leaving?.abort();
     await this.#course.leave();
     const errors = await this.#undo.run();
     await this.#course.ended;
@@ -287,6 +287,7 @@ export class OwnContainer implements Container {
   #living(what: string): Living {
     if (this.status === 'stopped') throw this.#wrongState(what);
     const place = { name: this.name, home: this.#home, prepared: this.#prepared, created: this.#host };
+    this.#leaving ??= new AbortController();
     return { ...place, leaving: this.#leaving.signal };
   }
 

@@ -15,16 +15,15 @@ export async function writeMaps(host: Host, pid: number, maps: Maps): Promise<vo
   };
   // Before the gid map: without this the kernel lets nobody without privileges write one (user_namespaces(7)).
   if (maps.setgroups === 'deny') await write('setgroups', 'deny');
-  if (maps.by === 'write') {
-    await write('uid_map', mapText(maps.uids));
-    await write('gid_map', mapText(maps.gids));
-    return;
-  }
+  const both =
+    maps.by === 'write'
+      ? [write('uid_map', mapText(maps.uids)), write('gid_map', mapText(maps.gids))]
+      : [
+          runMapper(host, 'newuidmap', pid, maps.uids, maps.origin),
+          runMapper(host, 'newgidmap', pid, maps.gids, maps.origin),
+        ];
   // Both at once, and both to their end: one that still ran after a failure would write to whatever has the pid then.
-  const outcomes = await Promise.allSettled([
-    runMapper(host, 'newuidmap', pid, maps.uids, maps.origin),
-    runMapper(host, 'newgidmap', pid, maps.gids, maps.origin),
-  ]);
+  const outcomes = await Promise.allSettled(both);
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
 }
 

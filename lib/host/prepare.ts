@@ -6,6 +6,7 @@ import type { Plan } from '../plan/plan.ts';
 import { defaultProfile } from '../seccomp/default.ts';
 import { parseBytes } from '../spec/bytes.ts';
 import { checkOptions } from '../spec/check-options.ts';
+import { constant } from '../spec/constant.ts';
 import { containerConfig } from '../spec/container-config.ts';
 import { defaultCapabilities } from '../spec/defaults.ts';
 import { restartPolicy } from '../spec/detached.ts';
@@ -344,11 +345,17 @@ function withHome(spec: Spec, user: ResolvedUser | undefined): Spec {
 
 /** Docker's profile for what the container may do: with CAP_SYS_ADMIN, say, mount(2) passes. */
 export function defaultSeccomp({ arch, kernel }: Facts, { capabilities }: CommonOptions): SeccompProfile {
+  const bounding = boundingSet(defaultCapabilities, capabilities);
+  const key = [arch, kernel, ...bounding].join(' ');
+  const known = defaultProfiles.get(key);
+  if (known !== undefined) return known;
   const [major = 0, minor = 0] = kernel.split('.').map((part) => Number.parseInt(part, 10));
-  const profile = defaultProfile({
-    arch,
-    kernel: [major, minor],
-    capabilities: boundingSet(defaultCapabilities, capabilities),
-  });
+  const profile = constant(defaultProfile({ arch, kernel: [major, minor], capabilities: bounding }));
+  if (defaultProfiles.size >= defaultProfilesMax) defaultProfiles.delete([...defaultProfiles.keys()][0] as string);
+  defaultProfiles.set(key, profile as unknown as SeccompProfile);
   return profile as unknown as SeccompProfile;
 }
+
+/** By what they are made from. */
+const defaultProfiles = new Map<string, SeccompProfile>();
+const defaultProfilesMax = 16;

@@ -2,16 +2,28 @@ import { RuntsError } from '../errors.ts';
 import type { Filter } from '../process/exec.ts';
 import { compileSeccomp } from '../seccomp/compile.ts';
 import { type Action, actionOn, hasListener, type SeccompProfile, seccompFlags } from '../seccomp/profile.ts';
+import { isConstant } from '../spec/constant.ts';
 import type { SeccompProfile as AnyProfile } from '../spec/types.ts';
 import { tags } from './plan.ts';
 
 /** Filters by the text of their profile: most containers of a program have the same one, in copies. */
 const compiled = new Map<string, Filter>();
 const compiledMax = 16;
+/** Those of constants are known without their text, which is as long as all system calls have names. */
+const compiledConstants = { x64: new WeakMap<AnyProfile, Filter>(), arm64: new WeakMap<AnyProfile, Filter>() };
 
 /** The filter of a profile; compiling it again is spared while it is among the last ones. */
 export function seccompFilter(profile: AnyProfile | undefined, arch: 'x64' | 'arm64'): Filter | undefined {
   if (profile === undefined) return undefined;
+  if (!isConstant(profile)) return filterByText(profile, arch);
+  const known = compiledConstants[arch].get(profile);
+  if (known !== undefined) return known;
+  const filter = filterByText(profile, arch);
+  compiledConstants[arch].set(profile, filter);
+  return filter;
+}
+
+function filterByText(profile: AnyProfile, arch: 'x64' | 'arm64'): Filter {
   const key = arch + textOf(profile);
   const known = compiled.get(key);
   if (known !== undefined) return known;

@@ -1,6 +1,6 @@
 import type { Issue } from '../errors.ts';
 import type { Rule } from './rules.ts';
-import { anyText, integer, list, object, oneOf, required, someText, text, uint64 } from './shape.ts';
+import { anyText, integer, list, object, once, oneOf, required, someText, text, uint64 } from './shape.ts';
 
 const actions = [
   'SCMP_ACT_KILL',
@@ -36,31 +36,33 @@ const action = oneOf(actions, 'seccomp action');
 const errno = integer(0, 0xffff);
 
 /** The types and words of a profile. What they mean together is checked where the filter is compiled: lib/seccomp. */
-export const seccompShape = object({
-  defaultAction: required(action),
-  defaultErrnoRet: errno,
-  // Only the form: a profile lists the architectures of other machines, and of ones to come.
-  architectures: list(text(/^SCMP_ARCH_[A-Z0-9_]+$/, 'must be a name such as SCMP_ARCH_X86_64')),
-  flags: list(oneOf(flags, 'seccomp flag')),
-  // An empty one is none; what sockets can be called by, unix(7).
-  listenerPath: text(/^(\/.{0,106})?$/s, 'must be an absolute path of at most 107 characters'),
-  listenerMetadata: anyText,
-  syscalls: list(
-    object({
-      names: required(list(someText, 1)),
-      action: required(action),
-      errnoRet: errno,
-      args: list(
-        object({
-          index: required(integer(0, 5)),
-          value: required(uint64),
-          valueTwo: uint64,
-          op: required(oneOf(operators, 'seccomp operator')),
-        }),
-      ),
-    }),
-  ),
-});
+export const seccompShape = once(
+  object({
+    defaultAction: required(action),
+    defaultErrnoRet: errno,
+    // Only the form: a profile lists the architectures of other machines, and of ones to come.
+    architectures: list(text(/^SCMP_ARCH_[A-Z0-9_]+$/, 'must be a name such as SCMP_ARCH_X86_64')),
+    flags: list(oneOf(flags, 'seccomp flag')),
+    // An empty one is none; what sockets can be called by, unix(7).
+    listenerPath: text(/^(\/.{0,106})?$/s, 'must be an absolute path of at most 107 characters'),
+    listenerMetadata: anyText,
+    syscalls: list(
+      object({
+        names: required(list(someText, 1)),
+        action: required(action),
+        errnoRet: errno,
+        args: list(
+          object({
+            index: required(integer(0, 5)),
+            value: required(uint64),
+            valueTwo: uint64,
+            op: required(oneOf(operators, 'seccomp operator')),
+          }),
+        ),
+      }),
+    ),
+  }),
+);
 
 interface Profile {
   readonly defaultAction: string;

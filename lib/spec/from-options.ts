@@ -2,6 +2,7 @@ import { type Issue, RuntsError, specError } from '../errors.ts';
 import { parseBytes } from './bytes.ts';
 import { checkSpec } from './check.ts';
 import { hostname as hostnameCheck } from './check-options.ts';
+import { isConstant } from './constant.ts';
 import { defaultSpec } from './defaults.ts';
 import { mergeEnv } from './env.ts';
 import type { ImageConfig } from './image-config.ts';
@@ -179,9 +180,12 @@ function setPrivileges(spec: Drafted, options: CommonOptions, context: SpecConte
   if (profile === 'unconfined') delete linux.seccomp;
   else if (profile === 'default') {
     if (context.seccomp === undefined) throw new RuntsError('ERR_INTERNAL', 'no default seccomp profile was handed in');
-    linux.seccomp = copy(context.seccomp) as SeccompProfile;
+    linux.seccomp = (isShared(context.seccomp, options) ? context.seccomp : copy(context.seccomp)) as SeccompProfile;
   } else if (profile !== undefined) linux.seccomp = copy(profile) as SeccompProfile;
 }
+
+/** A constant is everybody's; whoever edits the configuration has one of their own. */
+const isShared = (profile: SeccompProfile, { spec: edit }: CommonOptions) => edit === undefined && isConstant(profile);
 
 /** Docker's rule for ALL: it is dropped before anything is added, and added before anything is dropped. */
 export function boundingSet(base: readonly string[], change: CommonOptions['capabilities'] = {}): string[] {

@@ -1,4 +1,5 @@
 import type { Issue } from '../errors.ts';
+import { isConstant } from './constant.ts';
 import { didYouMean } from './nearest.ts';
 import { hasOwn } from './own.ts';
 import { pointer } from './pointer.ts';
@@ -150,7 +151,7 @@ export function list(item: Check, min = 0): Check {
   return (value, path, report) => {
     if (!Array.isArray(value)) return report(path, `must be a list, not ${show(value)}`);
     if (value.length < min) report(path, 'must not be empty');
-    for (let i = 0; i < value.length; i++) item(value[i], pointer(path, i), report);
+    for (let i = 0; i < value.length; i++) item(value[i], `${path}/${i}`, report);
   };
 }
 
@@ -177,17 +178,19 @@ export function record(item: Check, key: Check = someText): Check {
 
 /** An object of these fields, and of others, which are not looked at: the specification says to ignore them. */
 export function object(fields: Fields): Check {
-  const rows = Object.keys(fields).map((name) => [name, fields[name]!] as const);
+  // Their pointers are put together once: configurations are checked for each container.
+  const rows = Object.keys(fields).map((name) => [name, pointer('', name), fields[name]!] as const);
   return (value, path, report) => {
     if (!isObject(value)) return report(path, `must be an object, not ${show(value)}`);
-    for (const [name, check] of rows) {
-      looked(pointer(path, name), report, () => {
+    for (const [name, below, check] of rows) {
+      try {
         // Not own properties only: what is checked must be what readers will see.
         const field = value[name];
-        if (field !== undefined)
-          (typeof check === 'function' ? check : check.required)(field, pointer(path, name), report);
-        else if (typeof check !== 'function') report(pointer(path, name), 'is required');
-      });
+        if (field !== undefined) (typeof check === 'function' ? check : check.required)(field, path + below, report);
+        else if (typeof check !== 'function') report(path + below, 'is required');
+      } catch (error) {
+        report(path + below, cannotLook(error));
+      }
     }
   };
 }
@@ -205,6 +208,21 @@ export function closed(fields: Fields, what: string, renamed: Readonly<Record<st
       const hint = now === undefined ? didYouMean(key, names) : `; it is called "${now}"`;
       report(pointer(path, key), `unknown ${what} ${show(key)}${hint}`);
     }
+  };
+}
+
+/** A constant that nothing was wrong with is not looked at again. */
+export function once(check: Check): Check {
+  const faultless = new WeakSet<object>();
+  return (value, path, report) => {
+    if (!isConstant(value)) return check(value, path, report);
+    if (faultless.has(value)) return;
+    let faults = 0;
+    check(value, path, (at, message) => {
+      faults++;
+      report(at, message);
+    });
+    if (faults === 0) faultless.add(value);
   };
 }
 
