@@ -98,7 +98,7 @@ test('the TypeScript and JavaScript of the pages, and the examples, type-check',
   expect(snippets.length).toBeGreaterThan(25);
   const files = new Map<string, string | undefined>([
     ...snippets,
-    [join(root, 'jest.d.ts'), `import 'vitest';\n${jest}`],
+    [join(root, 'jest.d.ts'), jest],
     ...examples.map((path): [string, undefined] => [join(root, path), undefined]),
   ]);
   expect(diagnose(files)).toEqual([]);
