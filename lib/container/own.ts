@@ -103,12 +103,8 @@ export class OwnContainer implements Container {
             owner: pipeOwner(prepared.plan, prepared.spec.process!.user, facts.privileged),
           });
       if (stdio !== undefined) undo.add(() => stdio.close());
-      const created = await createInHost(host, prepared.plan, {
-        stdio: stdio?.handles,
-        signal: cancel,
-        facts,
-        ...traced(id, prepared.plan.segment),
-      });
+      const watched = { signal: cancel, facts, ...traced(id, prepared.plan.segment) };
+      const created = await createInHost(host, prepared.plan, { ...watched, stdio: stdio?.handles });
       undo.add(() => remove(created));
       for (const handle of stdio?.handles ?? []) handle.close();
       container = new OwnContainer({ id, home, options, prepared, created, stdio, undo });
