@@ -39,7 +39,8 @@ const workMs = 0.02;
 const busyMs = async (once: () => Promise<void>): Promise<number> =>
   (await turns(once)).filter((ms) => ms > workMs).reduce((sum, ms) => sum + ms, 0);
 
-const longestMs = async (once: () => Promise<void>): Promise<number> => Math.max(...(await turns(once)));
+const longestMs = async (once: () => Promise<void>): Promise<number> =>
+  (await turns(once)).reduce((most, ms) => Math.max(most, ms), 0);
 
 /**
  * How long each turn of the event loop takes meanwhile, when it never sleeps. (What Node.js calls its utilization counts the
