@@ -75,6 +75,7 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
           session.process.close();
         },
       ),
+    spawnBy: (zygote, request) => processes.spawnBy(zygote, request),
     run: (file, args, options) => run(file, args, options),
     signal: (process, signal) => processes.signal(process, signal),
     find: (pid) =>
