@@ -1,14 +1,16 @@
-// npm run bench:start-image [-- --runs N]: `true` in a container of a stored image, whose layers are unpacked already, against
-// one of a bare root file system, in turn. Prints medians, the least times, and their ratio.
+// npm run bench:start-image [-- --runs N]: `true` in a container of a bare root file system, and of a stored image whose layers are
+// unpacked already, in turn. Prints medians, the least times and their ratio, until it was started, had ended and was removed.
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { createRuntime } from '../lib/index.js';
+import { createRuntime, type Runtime } from '../lib/index.js';
 
 const { values } = parseArgs({ options: { runs: { type: 'string', default: '40' } } });
 const runs = Number(values.runs);
+const names = ['rootfs', 'image'] as const;
+const moments = ['started', 'ended', 'removed'] as const;
 
 async function main(): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'runts-bench-'));
@@ -20,35 +22,43 @@ async function main(): Promise<void> {
     await using runtime = createRuntime({ root: join(directory, 'data'), state: join(directory, 'state') });
     const { createReadStream } = await import('node:fs');
     await runtime.images.import(createReadStream(archive), { reference: 'bench:latest' });
-    const command = ['/bin/true'];
-    const subjects = {
-      rootfs: () => runtime.run({ rootfs, command }),
-      image: () => runtime.run({ image: 'bench:latest', command }),
-    };
-    const names = Object.keys(subjects) as (keyof typeof subjects)[];
-    const times: Record<keyof typeof subjects, number[]> = { rootfs: [], image: [] };
+    const sources = { rootfs: { rootfs }, image: { image: 'bench:latest' } };
+    const times = new Map(names.map((name) => [name, moments.map((): number[] => [])]));
     for (let i = 0; i < runs + 3; i++) {
       for (const name of names) {
-        const start = performance.now();
-        await subjects[name]();
+        const taken = await timed(runtime, sources[name]);
         // The first ones load code and unpack layers.
-        if (i >= 3) times[name].push(performance.now() - start);
+        if (i < 3) continue;
+        for (const [moment, ms] of taken.entries()) times.get(name)![moment]!.push(ms);
       }
     }
-    const sorted = (name: keyof typeof subjects) => times[name].sort((a, b) => a - b);
-    for (const name of names) {
-      const [median, base] = [name, 'rootfs' as const].map((each) => sorted(each)[Math.floor(runs / 2)]!) as [
-        number,
-        number,
+    for (const [moment, what] of moments.entries()) {
+      const [bare, image] = names.map((name) => times.get(name)![moment]!.sort((a, b) => a - b)) as [
+        number[],
+        number[],
       ];
-      const [least, leastBase] = [sorted(name)[0]!, sorted('rootfs')[0]!];
+      const shown = (of: (sorted: number[]) => number) =>
+        `${of(bare).toFixed(1)} and ${of(image).toFixed(1)} ms (${(of(image) / of(bare)).toFixed(2)})`;
       console.log(
-        `${name.padEnd(7)} median ${median.toFixed(1)} ms (${(median / base).toFixed(2)})  least ${least.toFixed(1)} ms (${(least / leastBase).toFixed(2)})`,
+        `${what.padEnd(8)} median ${shown((sorted) => sorted[runs >> 1]!)}  least ${shown((sorted) => sorted[0]!)}`,
       );
     }
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/** Milliseconds from asking for a container to each of the moments. */
+async function timed(runtime: Runtime, source: { rootfs: string } | { image: string }): Promise<number[]> {
+  const began = performance.now();
+  const since = () => performance.now() - began;
+  const container = await runtime.createContainer({ ...source, command: ['/bin/true'] });
+  await container.start();
+  const started = since();
+  await container.wait();
+  const ended = since();
+  await container.remove();
+  return [started, ended, since()];
 }
 
 function makeRootfs(path: string): void {
