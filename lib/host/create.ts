@@ -3,7 +3,7 @@ import { type CgroupPlan, type Plan, tags } from '../plan/plan.ts';
 import { bounded, type Patience } from './bounded.ts';
 import { throwIfCanceled } from './cancel.ts';
 import { type AppliedCgroup, applyCgroup } from './cgroup.ts';
-import { stateOf } from './cgroups/files.ts';
+import { attempted, stateOf } from './cgroups/files.ts';
 import { refused } from './failure.ts';
 import type { Handle, Host, Session } from './host.ts';
 import type { Outliving, Stdio } from './inputs.ts';
@@ -57,8 +57,7 @@ export async function createContainer(host: Host, plan: Plan, given: CreateOptio
   const steady = bounded(host, { deadlineMs });
   try {
     throwIfCanceled(cancel, 'making a container');
-    const cgroup = plan.cgroup && (await makeCgroup(ports, plan.cgroup, steady, cgroups));
-    const keeper = cgroup && (await keepCgroup(host, cgroup.path, patience, cgroups));
+    const { cgroup, keeper } = plan.cgroup ? await makeKept(host, plan.cgroup, patience, cgroups) : nothing;
     const request = {
       plan,
       options,
@@ -96,11 +95,60 @@ const isEmpty = (host: Host, path: string): Promise<boolean> =>
     () => false,
   );
 
-async function makeCgroup(ports: Host, plan: CgroupPlan, steady: Host, undo: Undo): Promise<AppliedCgroup | undefined> {
+interface Kept {
+  readonly cgroup?: AppliedCgroup | undefined;
+  readonly keeper?: Keeper | undefined;
+}
+
+const nothing: Kept = {};
+
+/** The cgroup of a container, and who removes its directory when we are killed: where that can be, from before it is made. */
+async function makeKept(host: Host, plan: CgroupPlan, patience: Patience, undo: Undo): Promise<Kept> {
+  const early = await keptAhead(host, plan, patience);
+  const cgroup = await makeCgroup(host, plan, patience).catch(async (error: unknown) => {
+    // What was made is gone again, and what is there by now is of others.
+    await early?.dismiss();
+    throw error;
+  });
+  if (cgroup === undefined) {
+    await early?.dismiss();
+    return nothing;
+  }
+  undo.add(() => cgroup.remove());
+  const keeper = early ?? (await keepCgroup(host, cgroup.path, patience));
+  undo.add(() => keeper.release());
+  return { cgroup, keeper };
+}
+
+/** Undefined where the directory is not the only one to be made, or is made by systemd, which has an eye on it itself. */
+async function keptAhead(host: Host, plan: CgroupPlan, patience: Patience): Promise<Keeper | undefined> {
+  if (plan.unit !== undefined) return undefined;
+  const path = `${plan.parent}/${plan.path}`;
+  const isMissing = await unlessSpare(plan, isMissingIn(bounded(host, patience), path));
+  return isMissing === true ? keepCgroup(host, path, patience) : undefined;
+}
+
+async function isMissingIn({ cgroups }: Host, path: string): Promise<boolean> {
+  for (const [each, kind] of [
+    [parentOf(path), 'directory'],
+    [path, undefined],
+  ] as const) {
+    if ((await attempted(cgroups.kind(each), `look at the cgroup ${each}`)) !== kind) return false;
+  }
+  return true;
+}
+
+const parentOf = (path: string) => path.slice(0, path.lastIndexOf('/'));
+
+function makeCgroup(host: Host, plan: CgroupPlan, patience: Patience): Promise<AppliedCgroup | undefined> {
+  const steady = bounded(host, { deadlineMs: patience.deadlineMs });
+  return unlessSpare(plan, applyCgroup(bounded(host, patience), plan, steady));
+}
+
+/** Undefined where it fails for a cgroup that nobody has asked for. */
+async function unlessSpare<T>(plan: CgroupPlan, attempt: Promise<T>): Promise<T | undefined> {
   try {
-    const cgroup = await applyCgroup(ports, plan, steady);
-    undo.add(() => cgroup.remove());
-    return cgroup;
+    return await attempt;
   } catch (error) {
     if (plan.spare !== true || isOurs(error)) throw error;
     return undefined;
@@ -111,19 +159,16 @@ async function makeCgroup(ports: Host, plan: CgroupPlan, steady: Host, undo: Und
 const isOurs = (error: unknown) => RuntsError.is(error) && ['ERR_CANCELED', 'ERR_TIMEOUT'].includes(error.code);
 
 /** The kernel ends the processes of a container whose owner was killed; the directory of its cgroup wants a keeper. */
-async function keepCgroup(host: Host, path: string, patience: Patience, undo: Undo): Promise<Keeper> {
-  const slash = path.lastIndexOf('/');
-  const above = path.slice(0, slash);
+async function keepCgroup(host: Host, path: string, patience: Patience): Promise<Keeper> {
+  const above = parentOf(path);
   const parent = await bounded(host, patience)
     .cgroups.open(above, 'directory')
     .catch((error: unknown) => {
       throw refused(error, { at: 'cgroup', doing: `open the cgroup ${above}` });
     });
   try {
-    const cleanup = { trees: [], cgroups: [{ directory: 0, name: path.slice(slash + 1) }] };
-    const keeper = await startKeeper(host, { cleanup, directories: [parent], flags: 0 }, patience);
-    undo.add(() => keeper.release());
-    return keeper;
+    const cleanup = { trees: [], cgroups: [{ directory: 0, name: path.slice(above.length + 1) }] };
+    return await startKeeper(host, { cleanup, directories: [parent], flags: 0 }, patience);
   } finally {
     parent.close();
   }

@@ -70,7 +70,7 @@ test('containers are found by name, id, label and state', async () => {
   expect(await runtime.container('a')).toBe(a);
   expect(await runtime.container(b.id)).toBe(b);
   expect(await runtime.container(b.id.slice(0, 20))).toBe(b);
-  await expect(runtime.container('c')).rejects.toMatchObject({ code: 'ERR_NOT_FOUND' });
+  await expect(runtime.container('none')).rejects.toMatchObject({ code: 'ERR_NOT_FOUND' });
 });
 
 test('a name is of one container at a time, also while it is being made', async () => {

@@ -11,7 +11,7 @@ const newMount = 0x20000;
 const newPid = 0x20000000;
 
 /** A plan that goes through every part of the conductor: cgroup, helpers for maps and mounts, inputs, a console. */
-export function fullPlan({ reaps = true }: { readonly reaps?: boolean } = {}): Plan {
+export function fullPlan({ reaps = true, path = 'runts/c1' }: { reaps?: boolean; path?: string } = {}): Plan {
   const inputs: Input[] = [
     ...([0, 1, 2] as const).map(
       (stream): Input => ({ kind: 'stdio', register: `std${stream}`, stream, origin: 'stdio' }),
@@ -54,7 +54,7 @@ export function fullPlan({ reaps = true }: { readonly reaps?: boolean } = {}): P
     cgroup: {
       driver: 'cgroupfs',
       parent: cgroupRoot,
-      path: 'runts/c1',
+      path,
       controllers: ['memory', 'pids'],
       writes: [
         { file: 'memory.max', value: '1048576', origin: '/linux/resources/memory/limit' },

@@ -44,12 +44,18 @@ async function live(plan: Plan, seed: number, fault?: Fault): Promise<Outcome> {
   return { error, leaks: sim.leaks(), atOnce, calls: sim.calls, tookMs };
 }
 
+test('a cgroup has who removes it when we are killed, from before it is there', async () => {
+  const { calls } = await live(fullPlan({ path: 'c1' }), 7);
+  expect(calls.indexOf('makeDirectory /sys/fs/cgroup/c1')).toBeGreaterThan(calls.indexOf('spawn'));
+});
+
 /** Where the release itself is what fails, something must stay, and the error says so. */
 const releases = (call: string) => /removeDirectory|cgroup\.kill|cgroup\.events|^list /.test(call);
 
 describe.each([
   ['with a reaper', fullPlan()],
   ['without a reaper', fullPlan({ reaps: false })],
+  ['whose cgroup is the only one to be made', fullPlan({ path: 'c1' })],
 ])('a container %s', (_, plan) => {
   test('leaves nothing behind, whatever the order of events', async () => {
     for (let seed = 1; seed <= 40; seed++) {
@@ -79,7 +85,7 @@ describe.each([
           expect({ ...where, tookMs: tookMs < 100_000 }).toEqual({ ...where, tookMs: true });
           if (releases(name) && kind !== 'cancel') {
             if (leaks.length > 0) expect({ ...where, error }).not.toEqual({ ...where, error: undefined });
-          } else if (kind === 'late' && name.endsWith('/runts/c1')) {
+          } else if (kind === 'late' && name.endsWith('/c1')) {
             // Made two minutes after everybody had gone: it is removed, but the directory above, which is shared, stays.
             expect(leaks.filter((leak) => leak.includes('/c1'))).toEqual([]);
           } else expect({ ...where, leaks }).toEqual({ ...where, leaks: [] });
