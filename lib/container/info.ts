@@ -21,4 +21,11 @@ export interface ContainerInfo {
   readonly detached: boolean;
   /** How often its restart policy has started it since somebody else did. */
   readonly restarts: number;
+  readonly logs: {
+    /**
+     * How many lines `logs()` does not have any more, as the log is bounded: older ones have made room for newer ones. Of one
+     * that is detached: of its last run, those too that a full disk did not take; undefined until it has ended.
+     */
+    readonly droppedLines: number | undefined;
+  };
 }

@@ -1,4 +1,5 @@
 import { StringDecoder } from 'node:string_decoder';
+import { Pace } from '../layers/pace.ts';
 
 /** One line that a container wrote, without its line end. */
 export interface LogLine {
@@ -46,6 +47,11 @@ export class LogBook {
   #bytes = 0;
   #ended = false;
 
+  /** How many lines it has forgotten. */
+  get droppedLines(): number {
+    return this.#dropped;
+  }
+
   /** Takes a chunk of a stream as it came. */
   write(stream: LogLine['stream'], chunk: Buffer): void {
     const text = this.#partial[stream] + this.#decoders[stream].write(chunk);
@@ -80,9 +86,12 @@ export class LogBook {
   /** The lines that match, and with `follow` those to come. */
   async *read(options: LogOptions = {}): AsyncGenerator<LogLine, void, void> {
     const { follow = false, since, until, tail, signal } = options;
+    const pace = new Pace(signal);
     let next = this.#dropped + (tail === undefined ? 0 : Math.max(0, this.#lines.length - tail));
     for (;;) {
       signal?.throwIfAborted();
+      // Lines that are there already are given without waiting: timers and streams of the program want their turn, too.
+      if (pace.due) await pace.turn();
       next = Math.max(next, this.#dropped);
       const line = this.#lines[next - this.#dropped];
       if (line !== undefined) {

@@ -236,6 +236,7 @@ export class OwnContainer implements Container {
       exit: this.#course.exit,
       detached: false,
       restarts: this.#course.restarts,
+      logs: { droppedLines: this.#course.book.droppedLines },
     };
   }
 

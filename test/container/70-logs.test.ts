@@ -93,6 +93,29 @@ test('a line that never ends is cut, and a flood forgets the oldest', async () =
   expect(Math.max(...found.map((text) => text.length))).toBeLessThanOrEqual(16 * 1024);
 });
 
+test('what a bounded log has forgotten is told', async () => {
+  await using container = await started('seq 1 50000');
+  await container.wait();
+  const { logs } = await container.inspect();
+  const found = await texts(container);
+  expect(logs.droppedLines).toBeGreaterThan(0);
+  expect(found.length + logs.droppedLines!).toBe(50_000);
+  expect(found[0]).toBe(String(logs.droppedLines! + 1));
+});
+
+test('reading what is there lets timers run', async () => {
+  await using container = await started('seq 1 9000');
+  await container.wait();
+  let turns = 0;
+  const timer = setInterval(() => turns++, 1);
+  for await (const _ of container.logs()) {
+    const busy = performance.now() + 0.01;
+    while (performance.now() < busy);
+  }
+  clearInterval(timer);
+  expect(turns).toBeGreaterThan(5);
+});
+
 test('characters that arrive in pieces are whole', async () => {
   await using container = await started("printf '\\303'; sleep 0.05; printf '\\244\\n'");
   await container.wait();

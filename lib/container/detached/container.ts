@@ -271,6 +271,7 @@ export class DetachedContainer implements Container {
       exit: found.exit,
       detached: true,
       restarts: state.restarts,
+      logs: { droppedLines: found.droppedLines },
     };
   }
 
