@@ -22,6 +22,7 @@ import { Images } from './images/images.ts';
 import { imagePort } from './images/port.ts';
 import { checkRegistries, type Registries } from './images/registry/config.ts';
 import { type GraphDriver, graphDrivers, UnpackedLayers } from './images/unpacked.ts';
+import { unlessAborted, type WaitOptions } from './node/aborted.ts';
 import { createHost } from './node/host.ts';
 import type { Facts } from './plan/facts.ts';
 import { optionChecks, runOptionChecks } from './spec/check-options.ts';
@@ -197,10 +198,11 @@ export class Runtime implements AsyncDisposable {
 
   /**
    * Looks after the detached containers from now on, as long as the runtime is there: those that are to run by their restart
-   * policy are started now, and when they end. Whoever has started one looks after that one already.
+   * policy are started now, and when they end. Whoever has started one looks after that one already. After its signal no
+   * other is started.
    */
-  restore(): Promise<void> {
-    return this.#follow(() => this.#detached.restore());
+  restore({ signal }: WaitOptions = {}): Promise<void> {
+    return unlessAborted(signal, () => this.#follow(() => this.#detached.restore(signal)));
   }
 
   /** What becomes of its containers, images and volumes from the call on, until the signal or until it is disposed. */
@@ -209,8 +211,8 @@ export class Runtime implements AsyncDisposable {
   }
 
   /** What this host can do, tried out; for each thing it cannot, why and what to do about it. */
-  check(): Promise<Check[]> {
-    return examine(this.#host);
+  check({ signal }: WaitOptions = {}): Promise<Check[]> {
+    return unlessAborted(signal, () => examine(this.#host, signal));
   }
 
   /**

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { RuntsError } from '../errors.ts';
 import type { Lifetime } from '../host/lifetime.ts';
-import { unlessAborted, type WaitOptions } from '../node/aborted.ts';
+import { undoneAtAbort, unlessAborted, type WaitOptions } from '../node/aborted.ts';
 import type { CommitOptions } from './commit.ts';
 import type { ContainerName, FoundContainer } from './container.ts';
 import { Events, type ImageEvent } from './events.ts';
@@ -145,12 +145,16 @@ export class Images {
   }
 
   /** An image by a name, an id, a digest, or the beginning of an id. ERR_NOT_FOUND where there is none. */
-  async get(reference: string): Promise<Image> {
-    return this.#shown(await this.#find(reference));
+  get(reference: string, { signal }: WaitOptions = {}): Promise<Image> {
+    return unlessAborted(signal, async () => this.#shown(await this.#find(reference)));
   }
 
   /** The images that are here, the newest first. */
-  async list(filter: ImageFilter = {}): Promise<readonly Image[]> {
+  list(filter: ImageFilter = {}, { signal }: WaitOptions = {}): Promise<readonly Image[]> {
+    return unlessAborted(signal, () => this.#list(filter));
+  }
+
+  async #list(filter: ImageFilter): Promise<readonly Image[]> {
     const users = await imageUsers(this.#containers);
     const found = (await (await this.store()).list()).filter((image) => isMeant(image, filter));
     const { reference } = filter;
@@ -164,23 +168,29 @@ export class Images {
   }
 
   /** What cannot be read of the store, and why; empty when all is well. */
-  async damaged(): Promise<readonly string[]> {
-    const { damaged } = await (await this.store()).survey();
-    return damaged.map(({ reference, target, problem }) => `${reference ?? target.digest}: ${problem}`);
+  damaged({ signal }: WaitOptions = {}): Promise<readonly string[]> {
+    return unlessAborted(signal, async () => {
+      const { damaged } = await (await this.store()).survey();
+      return damaged.map(({ reference, target, problem }) => `${reference ?? target.digest}: ${problem}`);
+    });
   }
 
   /** All that is known of an image, in Docker's words. */
-  async inspect(reference: string): Promise<Inspected> {
-    return inspectImage(await this.#find(reference));
+  inspect(reference: string, { signal }: WaitOptions = {}): Promise<Inspected> {
+    return unlessAborted(signal, async () => inspectImage(await this.#find(reference)));
   }
 
   /** How an image was made, the newest step first. */
-  async history(reference: string): Promise<readonly HistoryStep[]> {
-    return historyOf(await this.#find(reference));
+  history(reference: string, { signal }: WaitOptions = {}): Promise<readonly HistoryStep[]> {
+    return unlessAborted(signal, async () => historyOf(await this.#find(reference)));
   }
 
   /** Gives an image another name. */
-  async tag(source: string, name: string): Promise<void> {
+  tag(source: string, name: string, { signal }: WaitOptions = {}): Promise<void> {
+    return unlessAborted(signal, () => this.#tag(source, name));
+  }
+
+  async #tag(source: string, name: string): Promise<void> {
     const reference = parseReference(name);
     if (reference.digest !== undefined) {
       throw new RuntsError('ERR_SPEC', `cannot tag as ${name}: a name that is given has no digest`);
@@ -222,13 +232,16 @@ export class Images {
     return images;
   }
 
-  /** Images as an archive, in a stream. */
-  async save(
+  /** Images as an archive, in a stream, which ends with ERR_CANCELED after the signal. One that is not read to its end is to be destroyed. */
+  save(
     references: readonly string[],
     format: Exclude<SaveFormat, 'oci-dir'> = 'docker-archive',
+    { signal }: WaitOptions = {},
   ): Promise<Readable> {
-    const { saveArchive } = await import('./save.ts');
-    return saveArchive(await this.store(), await this.#savedAs(references), format);
+    return unlessAborted(signal, async () => {
+      const { saveArchive } = await import('./save.ts');
+      return saveArchive(await this.store(), await this.#savedAs(references), format, signal);
+    });
   }
 
   /** Images as an archive in a file, or as an OCI layout in a directory. */
@@ -239,8 +252,11 @@ export class Images {
   ) {
     const { saveTo } = await import('./save.ts');
     const { format = 'docker-archive', signal } = options;
-    const images = await this.#savedAs(references);
-    await saveTo(await this.store(), images, path, format, signal);
+    const images = await undoneAtAbort(signal, async () => {
+      const images = await this.#savedAs(references);
+      await saveTo(await this.store(), images, path, format, signal);
+      return images;
+    });
     for (const { image } of images) this.#emit('save', image.id, undefined);
   }
 
