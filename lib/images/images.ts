@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import { RuntsError } from '../errors.ts';
 import type { Lifetime } from '../host/lifetime.ts';
 import { undoneAtAbort, unlessAborted, type WaitOptions } from '../node/aborted.ts';
+import { whileHeld } from '../node/held.ts';
 import type { CommitOptions } from './commit.ts';
 import type { ContainerName, FoundContainer } from './container.ts';
 import { Events, type ImageEvent } from './events.ts';
@@ -12,8 +13,9 @@ import { imageUsers, usersOf } from './in-use.ts';
 import { type HistoryStep, historyOf, type Inspected, inspectImage } from './inspect.ts';
 import type { JsonObject } from './json.ts';
 import type { LoadOptions } from './load.ts';
+import type { ImagesOptions, PruneImages, PullOptions, RemoveImage, TransferOptions } from './options.ts';
 import { parsePlatform } from './platform.ts';
-import type { Pruned, PruneFilter } from './prune.ts';
+import type { Pruned } from './prune.ts';
 import { parseReference, showReference } from './reference.ts';
 import { loadRegistryConfig, type Registries } from './registry/config.ts';
 import type { Credentials } from './registry/credentials.ts';
@@ -21,7 +23,6 @@ import type { LoggedIn } from './registry/login.ts';
 import type { Removed } from './remove.ts';
 import type { SavedAs, SaveFormat } from './save.ts';
 import type { ImageStore, StoredImage, Verified } from './store/store.ts';
-import type { OnProgress } from './transfer/progress.ts';
 import type { Pulled } from './transfer/pull.ts';
 import type { Pushed } from './transfer/push.ts';
 import type { UnpackedLayers } from './unpacked.ts';
@@ -32,6 +33,7 @@ export type { Image, ImageFilter } from './image.ts';
 export type { ImportOptions } from './import.ts';
 export type { HistoryStep, Inspected } from './inspect.ts';
 export type { LoadOptions } from './load.ts';
+export type { PruneImages, PullOptions, RemoveImage, TransferOptions } from './options.ts';
 export type { Pruned } from './prune.ts';
 export type { Removed } from './remove.ts';
 export type { SaveFormat } from './save.ts';
@@ -39,45 +41,6 @@ export type { Verified } from './store/store.ts';
 export type { Progress } from './transfer/progress.ts';
 export type { Pulled } from './transfer/pull.ts';
 export type { Pushed } from './transfer/push.ts';
-
-export interface TransferOptions {
-  readonly auth?: Credentials | undefined;
-  readonly onProgress?: OnProgress | undefined;
-  readonly signal?: AbortSignal | undefined;
-}
-
-export interface PullOptions extends TransferOptions {
-  /** `linux/arm64`; default this machine's. */
-  readonly platform?: string | undefined;
-  readonly allPlatforms?: boolean | undefined;
-  /** Whether its layers are unpacked too, while others are still on their way; else the first container does it. Default true. */
-  readonly unpack?: boolean | undefined;
-}
-
-export interface RemoveImage extends WaitOptions {
-  /** Also where a container uses it, and under all of its names. Default `false`. */
-  readonly force?: boolean;
-}
-
-export interface PruneImages extends PruneFilter, WaitOptions {
-  /** Every one that no container uses, and not only those without a name. Default `false`. */
-  readonly all?: boolean;
-  /** Blobs that belong to no image, of a pull that was given up, go when they are as old, in milliseconds; default an hour. */
-  readonly graceMs?: number;
-}
-
-export interface ImagesOptions {
-  /** The data directory; images are in `images` below it. */
-  readonly directory: string;
-  /** Settings of registries, over those of the configuration files. */
-  readonly registries?: Registries | undefined;
-  /** Layers that are unpacked, for containers to share; without, images are only stored. */
-  readonly unpacked?: UnpackedLayers | undefined;
-  /** Hears of what `events()` tells. */
-  readonly tell?: ((event: ImageEvent) => void) | undefined;
-  /** What is made by way of this object goes with it; undefined: it stays. */
-  readonly lifetime?: Lifetime | undefined;
-}
 
 /** The images of a data directory. What its methods need is loaded when they are called: few programs call many. */
 export class Images {
@@ -219,7 +182,11 @@ export class Images {
   }
 
   /** Stores the images of an archive (`docker save`, OCI), of an OCI layout, or of a stream of such an archive. */
-  async load(from: string | AsyncIterable<Uint8Array>, options: LoadOptions = {}): Promise<readonly Image[]> {
+  load(from: string | AsyncIterable<Uint8Array>, options: LoadOptions = {}): Promise<readonly Image[]> {
+    return reading(from, options.signal, (held) => this.#load(held, options));
+  }
+
+  async #load(from: string | AsyncIterable<Uint8Array>, options: LoadOptions): Promise<readonly Image[]> {
     const { loadImages } = await import('./load.ts');
     const store = await this.store();
     const images: Image[] = [];
@@ -261,7 +228,11 @@ export class Images {
   }
 
   /** Makes an image of the archive of a root file system. */
-  async import(from: string | AsyncIterable<Uint8Array>, options: ImportOptions = {}): Promise<Image> {
+  import(from: string | AsyncIterable<Uint8Array>, options: ImportOptions = {}): Promise<Image> {
+    return reading(from, options.signal, (held) => this.#import(held, options));
+  }
+
+  async #import(from: string | AsyncIterable<Uint8Array>, options: ImportOptions): Promise<Image> {
     const { importImage } = await import('./import.ts');
     const { id, target } = await importImage(await this.store(), from, options);
     this.#emit('import', id, options.reference);
@@ -396,6 +367,15 @@ export class Images {
     this.#events.emit(event);
     this.#listener?.(event);
   }
+}
+
+/** Reads what is given by its path, or as a stream, which is held from the call on. */
+function reading<T>(
+  from: string | AsyncIterable<Uint8Array>,
+  signal: AbortSignal | undefined,
+  work: (from: string | AsyncIterable<Uint8Array>) => Promise<T>,
+): Promise<T> {
+  return undoneAtAbort(signal, () => (typeof from === 'string' ? work(from) : whileHeld(from, work, signal)));
 }
 
 /** A name in full; undefined for what is none. */

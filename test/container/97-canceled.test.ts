@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { type Container, type ContainerOptions, createRuntime, type Runtime } from '../../lib/index.ts';
 import { tar } from '../support/archives.ts';
@@ -73,6 +74,21 @@ test('what is saved ends with the signal, and leaves no file', async () => {
   during.abort(new Error('no more'));
   await expect(saved).rejects.toMatchObject(canceled);
   expect(readdirSync(directory)).toEqual([]);
+});
+
+test('an image whose source says nothing more is given up at the signal', async () => {
+  await using runtime = await ownRuntime();
+  for (const verb of ['import', 'load'] as const) {
+    const giveUp = new AbortController();
+    const source = new Readable({ read: () => undefined });
+    const reading = runtime.images[verb](source, { signal: giveUp.signal });
+    source.push(Buffer.alloc(512));
+    while (!source.readableDidRead) await setImmediate();
+    giveUp.abort(new Error('no more'));
+    await expect(reading, verb).rejects.toMatchObject(canceled);
+    expect(source.destroyed).toBe(true);
+  }
+  expect(await runtime.images.list()).toEqual([]);
 });
 
 test('after its signal, restore() starts no other container', async () => {
