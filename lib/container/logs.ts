@@ -4,10 +4,13 @@ import { Pace } from '../layers/pace.ts';
 /** One line that a container wrote, without its line end. */
 export interface LogLine {
   readonly stream: 'stdout' | 'stderr';
+  /** At most 16 KiB: a longer line comes in several. */
   readonly text: string;
+  /** When its end was read. */
   readonly at: Date;
 }
 
+/** Which lines `logs()` gives; without any, all that are kept. */
 export interface LogOptions {
   /** Go on with new lines until the container ends. Default `false`. */
   readonly follow?: boolean;
@@ -56,13 +59,11 @@ export class LogBook {
   write(stream: LogLine['stream'], chunk: Buffer): void {
     const text = this.#partial[stream] + this.#decoders[stream].write(chunk);
     const pieces = text.split('\n');
-    let rest = pieces.pop() as string;
-    for (const piece of pieces) this.#push(stream, piece.endsWith('\r') ? piece.slice(0, -1) : piece);
-    while (rest.length >= lineLengthMax) {
-      this.#push(stream, rest.slice(0, lineLengthMax));
-      rest = rest.slice(lineLengthMax);
+    const rest = pieces.pop() as string;
+    for (const piece of pieces) {
+      this.#push(stream, this.#cut(stream, piece.endsWith('\r') ? piece.slice(0, -1) : piece));
     }
-    this.#partial[stream] = rest;
+    this.#partial[stream] = this.#cut(stream, rest);
     this.#wake();
   }
 
@@ -104,6 +105,15 @@ export class LogBook {
         await this.#news(signal, until);
       }
     }
+  }
+
+  /** What is left of a text of which every whole length of a line has become one. */
+  #cut(stream: LogLine['stream'], text: string): string {
+    let from = 0;
+    for (; text.length - from > lineLengthMax; from += lineLengthMax) {
+      this.#push(stream, text.slice(from, from + lineLengthMax));
+    }
+    return text.slice(from);
   }
 
   #push(stream: LogLine['stream'], text: string): void {

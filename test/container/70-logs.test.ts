@@ -93,6 +93,12 @@ test('a line that never ends is cut, and a flood forgets the oldest', async () =
   expect(Math.max(...found.map((text) => text.length))).toBeLessThanOrEqual(16 * 1024);
 });
 
+test('a long line that comes at once is cut like one that comes in pieces', async () => {
+  await using container = await started("printf '%020000d\\n' 0 >/tmp/l; dd if=/tmp/l bs=64k status=none");
+  await container.wait();
+  expect((await texts(container)).map((text) => text.length)).toEqual([16_384, 3616]);
+});
+
 test('what a bounded log has forgotten is told', async () => {
   await using container = await started('seq 1 50000');
   await container.wait();
