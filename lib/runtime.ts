@@ -34,6 +34,7 @@ import { checkLimits, type VolumeLimits } from './volumes/limits.ts';
 import { volumePort } from './volumes/port.ts';
 import { type VolumeEvent, Volumes } from './volumes/volumes.ts';
 
+/** What `createRuntime` takes; each has a default. */
 export interface RuntimeOptions {
   /** Where images, layers and root file systems are kept. Default `$XDG_DATA_HOME/runts`, as root `/var/lib/runts`. */
   readonly root?: string;
@@ -43,6 +44,7 @@ export interface RuntimeOptions {
   readonly driver?: GraphDriver | undefined;
   /** Mirrors and insecure registries, by the registry's name; over those of the configuration files. */
   readonly registries?: Registries | undefined;
+  /** How many there may be, and where plugins are. Default: as many as the store allows, and Docker's directories. */
   readonly volumes?: VolumesSettings | undefined;
   /**
    * Everything that is made by way of it goes when it is disposed, or when this process ends, by whatever means: volumes and
@@ -57,6 +59,7 @@ export type RuntimeEvent = ContainerEvent | ImageEvent | VolumeEvent;
 
 /** Which containers: those with all of these labels, and in this state. */
 export interface ContainerFilter {
+  /** With all of these. */
   readonly labels?: Labels | undefined;
   readonly status?: Status | undefined;
 }

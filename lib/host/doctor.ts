@@ -22,6 +22,7 @@ export interface Check {
   readonly detail: string;
   /** What it is for: only where it is missing. */
   readonly why?: string;
+  /** What to do about it: only where it is missing. */
   readonly hint?: string;
 }
 

@@ -7,25 +7,32 @@ import type { Credentials } from './registry/credentials.ts';
 import type { OnProgress } from './transfer/progress.ts';
 import type { UnpackedLayers } from './unpacked.ts';
 
+/** What every transfer between here and a registry takes. After the signal, it is undone: ERR_CANCELED. */
 export interface TransferOptions {
+  /** Credentials; default those that Docker keeps for the registry. */
   readonly auth?: Credentials | undefined;
+  /** Hears of each blob, several times. */
   readonly onProgress?: OnProgress | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What `images.pull` brings. */
 export interface PullOptions extends TransferOptions {
   /** `linux/arm64`; default this machine's. */
   readonly platform?: string | undefined;
+  /** The images of all platforms that the name has. Default `false`. */
   readonly allPlatforms?: boolean | undefined;
   /** Whether its layers are unpacked too, while others are still on their way; else the first container does it. Default true. */
   readonly unpack?: boolean | undefined;
 }
 
+/** How `images.remove` takes an image away. */
 export interface RemoveImage extends WaitOptions {
   /** Also where a container uses it, and under all of its names. Default `false`. */
   readonly force?: boolean;
 }
 
+/** What `images.prune` removes. */
 export interface PruneImages extends PruneFilter, WaitOptions {
   /** Every one that no container uses, and not only those without a name. Default `false`. */
   readonly all?: boolean;
@@ -33,6 +40,7 @@ export interface PruneImages extends PruneFilter, WaitOptions {
   readonly graceMs?: number;
 }
 
+/** Where images are, and who hears of them. */
 export interface ImagesOptions {
   /** The data directory; images are in `images` below it. */
   readonly directory: string;
