@@ -35,4 +35,5 @@ export const errorCodes = {
   ERR_INTERNAL: { meaning: 'A bug in runts: please report it.', http: 500, exit: 125 },
 } as const satisfies Record<string, CodeRow>;
 
+/** The code of a RuntsError, of a closed set: docs/errors.md has the cause and the cure of each. */
 export type ErrorCode = keyof typeof errorCodes;

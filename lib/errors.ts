@@ -2,8 +2,11 @@ import { type ErrorCode, errorCodes } from './error-codes.ts';
 
 /** Where the init stopped: op `index` of the plan, and which system call of that op. */
 export interface OpFailure {
+  /** Of the op in its segment. */
   readonly index: number;
+  /** Its name: docs/plan.md. */
   readonly op: string;
+  /** What of it failed: a system call, mostly. */
   readonly step: string;
   /** The errno's name: `EPERM`. */
   readonly errno: string;
@@ -13,7 +16,9 @@ export interface OpFailure {
 
 /** One thing that is wrong with what was asked, and where: `/mounts/3/type`. */
 export interface Issue {
+  /** Where in what was given: a JSON pointer, `/limits/memory`, or an option's name. */
   readonly path: string;
+  /** What is wrong there, with the value. */
   readonly message: string;
 }
 
@@ -36,9 +41,13 @@ const brand = Symbol.for('runts.error');
 export class RuntsError extends Error {
   override readonly name: string = 'RuntsError';
   readonly code: ErrorCode;
+  /** What asked for it: a JSON pointer into the options or the configuration. */
   readonly origin?: string;
+  /** What to do about it. */
   readonly hint?: string;
+  /** Where the kernel refused an op of the init. */
   readonly failure?: OpFailure;
+  /** With ERR_SPEC: everything that is wrong, and not only the first. */
   readonly issues?: readonly Issue[];
   /** What the command line exits with. */
   readonly exit: number;

@@ -22,6 +22,7 @@ import { Images } from './images/images.ts';
 import { imagePort } from './images/port.ts';
 import { checkRegistries, type Registries } from './images/registry/config.ts';
 import { type GraphDriver, graphDrivers, UnpackedLayers } from './images/unpacked.ts';
+import { unlessAborted, type WaitOptions } from './node/aborted.ts';
 import { createHost } from './node/host.ts';
 import type { Facts } from './plan/facts.ts';
 import { optionChecks, runOptionChecks } from './spec/check-options.ts';
@@ -33,6 +34,7 @@ import { checkLimits, type VolumeLimits } from './volumes/limits.ts';
 import { volumePort } from './volumes/port.ts';
 import { type VolumeEvent, Volumes } from './volumes/volumes.ts';
 
+/** What `createRuntime` takes; each has a default. */
 export interface RuntimeOptions {
   /** Where images, layers and root file systems are kept. Default `$XDG_DATA_HOME/runts`, as root `/var/lib/runts`. */
   readonly root?: string;
@@ -42,6 +44,7 @@ export interface RuntimeOptions {
   readonly driver?: GraphDriver | undefined;
   /** Mirrors and insecure registries, by the registry's name; over those of the configuration files. */
   readonly registries?: Registries | undefined;
+  /** How many there may be, and where plugins are. Default: as many as the store allows, and Docker's directories. */
   readonly volumes?: VolumesSettings | undefined;
   /**
    * Everything that is made by way of it goes when it is disposed, or when this process ends, by whatever means: volumes and
@@ -56,6 +59,7 @@ export type RuntimeEvent = ContainerEvent | ImageEvent | VolumeEvent;
 
 /** Which containers: those with all of these labels, and in this state. */
 export interface ContainerFilter {
+  /** With all of these. */
   readonly labels?: Labels | undefined;
   readonly status?: Status | undefined;
 }
@@ -197,10 +201,11 @@ export class Runtime implements AsyncDisposable {
 
   /**
    * Looks after the detached containers from now on, as long as the runtime is there: those that are to run by their restart
-   * policy are started now, and when they end. Whoever has started one looks after that one already.
+   * policy are started now, and when they end. Whoever has started one looks after that one already. After its signal no
+   * other is started.
    */
-  restore(): Promise<void> {
-    return this.#follow(() => this.#detached.restore());
+  restore({ signal }: WaitOptions = {}): Promise<void> {
+    return unlessAborted(signal, () => this.#follow(() => this.#detached.restore(signal)));
   }
 
   /** What becomes of its containers, images and volumes from the call on, until the signal or until it is disposed. */
@@ -209,8 +214,8 @@ export class Runtime implements AsyncDisposable {
   }
 
   /** What this host can do, tried out; for each thing it cannot, why and what to do about it. */
-  check(): Promise<Check[]> {
-    return examine(this.#host);
+  check({ signal }: WaitOptions = {}): Promise<Check[]> {
+    return unlessAborted(signal, () => examine(this.#host, signal));
   }
 
   /**

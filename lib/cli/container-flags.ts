@@ -45,6 +45,12 @@ export const containerFlags: Flags = {
     doc: 'own network with only lo (default), or the one of the host',
   },
   seccomp: { names: ['--seccomp'], value: 'default|unconfined', doc: 'the system call filter' },
+  systemView: {
+    names: ['--system-view'],
+    value: 'host|limits',
+    choices: ['host', 'limits'],
+    doc: "what /proc/meminfo, cpuinfo and their like say: what the machine has (default), or the container's limits",
+  },
   noInit: { names: ['--no-init'], doc: 'the command itself is process 1' },
 };
 
@@ -72,6 +78,7 @@ export function containerOptions(parsed: Parsed, terminal: { columns: number; ro
     'name',
     'network',
     'seccomp',
+    'systemView',
     'readonly',
     'host',
   ]) {

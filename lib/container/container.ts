@@ -22,7 +22,9 @@ export type { RemoveOptions, StartOptions, StopOptions } from './options.ts';
  * any process may have it.
  */
 export interface Container extends AsyncDisposable {
+  /** 64 hexadecimal digits. */
   readonly id: string;
+  /** What it was given, or the first twelve digits of its id. */
   readonly name: string;
   /** Of one that is detached: as it was found when it was last asked for anything. `inspect` looks anew. */
   readonly status: Status;
@@ -35,6 +37,7 @@ export interface Container extends AsyncDisposable {
    * it is detached: there are its logs.
    */
   readonly stdout: Readable | undefined;
+  /** As `stdout`; with a terminal, everything comes by that one. */
   readonly stderr: Readable | undefined;
   /**
    * Executes the command. Fulfilled once it runs, and `ready` holds. On a failure the container is removed, unless it is
@@ -78,6 +81,7 @@ export interface Container extends AsyncDisposable {
   address(port: number): Address;
   /** Tells a container with a terminal that its window has another size. */
   resize(size: { readonly columns: number; readonly rows: number }): void;
+  /** All that is known of it at this moment. ERR_NOT_FOUND for a detached one that was removed. */
   inspect(): Promise<ContainerInfo>;
   /**
    * Removes a container that does not run; with `force` any, which ends it. Volumes that nobody has named go with it, unless

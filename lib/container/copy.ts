@@ -21,7 +21,9 @@ export interface Living {
   readonly leaving: AbortSignal;
 }
 
+/** What `copyIn` and `copyOut` take beside the places. */
 export interface CopyOptions {
+  /** Ends the copy, with ERR_CANCELED; what was copied before stays. */
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -3,9 +3,11 @@ import { Events } from '../images/events.ts';
 /** What is remembered, for those who ask for the past. */
 const pastMax = 1000;
 
+/** Which events `runtime.events()` gives. */
 export interface EventsOptions {
   /** Also what has happened from this moment on, as far as it is remembered: the last 1000 events. */
   readonly since?: Date | undefined;
+  /** Ends the iteration. */
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -1,12 +1,16 @@
 import { StringDecoder } from 'node:string_decoder';
+import { Pace } from '../layers/pace.ts';
 
 /** One line that a container wrote, without its line end. */
 export interface LogLine {
   readonly stream: 'stdout' | 'stderr';
+  /** At most 16 KiB: a longer line comes in several. */
   readonly text: string;
+  /** When its end was read. */
   readonly at: Date;
 }
 
+/** Which lines `logs()` gives; without any, all that are kept. */
 export interface LogOptions {
   /** Go on with new lines until the container ends. Default `false`. */
   readonly follow?: boolean;
@@ -46,17 +50,20 @@ export class LogBook {
   #bytes = 0;
   #ended = false;
 
+  /** How many lines it has forgotten. */
+  get droppedLines(): number {
+    return this.#dropped;
+  }
+
   /** Takes a chunk of a stream as it came. */
   write(stream: LogLine['stream'], chunk: Buffer): void {
     const text = this.#partial[stream] + this.#decoders[stream].write(chunk);
     const pieces = text.split('\n');
-    let rest = pieces.pop() as string;
-    for (const piece of pieces) this.#push(stream, piece.endsWith('\r') ? piece.slice(0, -1) : piece);
-    while (rest.length >= lineLengthMax) {
-      this.#push(stream, rest.slice(0, lineLengthMax));
-      rest = rest.slice(lineLengthMax);
+    const rest = pieces.pop() as string;
+    for (const piece of pieces) {
+      this.#push(stream, this.#cut(stream, piece.endsWith('\r') ? piece.slice(0, -1) : piece));
     }
-    this.#partial[stream] = rest;
+    this.#partial[stream] = this.#cut(stream, rest);
     this.#wake();
   }
 
@@ -80,9 +87,12 @@ export class LogBook {
   /** The lines that match, and with `follow` those to come. */
   async *read(options: LogOptions = {}): AsyncGenerator<LogLine, void, void> {
     const { follow = false, since, until, tail, signal } = options;
+    const pace = new Pace(signal);
     let next = this.#dropped + (tail === undefined ? 0 : Math.max(0, this.#lines.length - tail));
     for (;;) {
       signal?.throwIfAborted();
+      // Lines that are there already are given without waiting: timers and streams of the program want their turn, too.
+      if (pace.due) await pace.turn();
       next = Math.max(next, this.#dropped);
       const line = this.#lines[next - this.#dropped];
       if (line !== undefined) {
@@ -95,6 +105,15 @@ export class LogBook {
         await this.#news(signal, until);
       }
     }
+  }
+
+  /** What is left of a text of which every whole length of a line has become one. */
+  #cut(stream: LogLine['stream'], text: string): string {
+    let from = 0;
+    for (; text.length - from > lineLengthMax; from += lineLengthMax) {
+      this.#push(stream, text.slice(from, from + lineLengthMax));
+    }
+    return text.slice(from);
   }
 
   #push(stream: LogLine['stream'], text: string): void {

@@ -1,12 +1,15 @@
 import type { WaitOptions } from '../node/aborted.ts';
 import type { ContainerOptions } from '../spec/options.ts';
 
+/** How long `start()` waits. */
 export interface StartOptions {
   /** In milliseconds, for the command to be executed and for `ready`. The container is removed when it runs out. */
   readonly timeout?: number;
+  /** Gives it up, with ERR_CANCELED: the container is removed, unless it is detached. */
   readonly signal?: AbortSignal;
 }
 
+/** How `stop()` ends a container. */
 export interface StopOptions {
   /** Default: the option `stopSignal`, or the image's, or SIGTERM. */
   readonly signal?: string;
@@ -16,6 +19,7 @@ export interface StopOptions {
   readonly cancel?: AbortSignal | undefined;
 }
 
+/** What goes with a container that is removed. */
 export interface RemoveOptions extends WaitOptions {
   /** Also one that runs. */
   readonly force?: boolean;

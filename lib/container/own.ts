@@ -5,6 +5,7 @@ import { kill, stop } from '../host/kill.ts';
 import { type Prepared, prepare } from '../host/prepare.ts';
 import { Undo, withReleaseErrors } from '../host/undo.ts';
 import { unlessAborted, untilAborted, type WaitOptions } from '../node/aborted.ts';
+import { whileHeld } from '../node/held.ts';
 import type { ExecOptions } from '../spec/exec-options.ts';
 import type { ContainerOptions, Limits, RunOptions } from '../spec/options.ts';
 import { sentSignal } from '../spec/signals.ts';
@@ -186,7 +187,7 @@ export class OwnContainer implements Container {
   }
 
   async copyIn(tar: AsyncIterable<Uint8Array>, target: string, options: CopyOptions = {}): Promise<void> {
-    await copyTo(this.#living('copy to it'), tar, target, options);
+    await whileHeld(tar, (bytes) => copyTo(this.#living('copy to it'), bytes, target, options));
   }
 
   async copyOut(source: string, options: CopyOptions = {}): Promise<Readable> {
@@ -236,6 +237,7 @@ export class OwnContainer implements Container {
       exit: this.#course.exit,
       detached: false,
       restarts: this.#course.restarts,
+      logs: { droppedLines: this.#course.book.droppedLines },
     };
   }
 

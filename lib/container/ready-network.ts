@@ -10,6 +10,7 @@ const pauseMs = { first: 10, last: 500 };
 /** A server that does not answer is asked anew. */
 const answerMs = 5000;
 
+/** A GET to a server in the container, for `ready.http`. */
 export interface HttpRequest {
   readonly port: number;
   readonly path: string;

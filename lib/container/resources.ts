@@ -12,6 +12,7 @@ import type { Home } from './home.ts';
 /** What a container uses, as its cgroup counts it. What belongs to a controller that it does not have is undefined. */
 export interface Stats {
   readonly at: Date;
+  /** In microseconds, since it was made. */
   readonly cpu: {
     readonly usageUsec: number;
     readonly userUsec: number;
@@ -23,6 +24,7 @@ export interface Stats {
   readonly memory:
     | { readonly current: number; readonly peak: number | undefined; readonly limit: number | undefined }
     | undefined;
+  /** Processes and threads; `limit` is undefined where there is none. */
   readonly pids: { readonly current: number; readonly limit: number | undefined } | undefined;
   /** In bytes, of all block devices. */
   readonly io: { readonly read: number; readonly written: number } | undefined;

@@ -5,6 +5,7 @@ import type { Collector } from './output.ts';
 
 /** How a container's command ended: exactly one of `exitCode` and `signal` is set. */
 export interface Exit {
+  /** Undefined where a signal ended it. */
   readonly exitCode: number | undefined;
   /** The name of the signal that ended it: `SIGKILL`. */
   readonly signal: string | undefined;
@@ -14,13 +15,19 @@ export interface Exit {
 
 /** What `run` and `exec` give: one shape for success and failure, as execa has it. */
 export interface Result extends Exit {
+  /** With the entrypoint. */
   readonly command: readonly string[];
+  /** As UTF-8; at most `maxOutput` of it. */
   readonly stdout: string;
+  /** The same. With a terminal, everything is in `stdout`. */
   readonly stderr: string;
+  /** From the call to its end. */
   readonly durationMs: number;
   /** A non-zero exit code, a signal, a timeout or a cancellation. */
   readonly failed: boolean;
+  /** It ran longer than `timeout`. */
   readonly timedOut: boolean;
+  /** Its `signal` ended it. */
   readonly canceled: boolean;
   /** More was written than `maxOutput`; the rest was thrown away. */
   readonly truncated: boolean;

@@ -4,9 +4,11 @@ import type { ContainerOptions } from '../spec/options.ts';
 import type { Container } from './container.ts';
 import type { Taken } from './snapshots.ts';
 
+/** How `snapshot()` is taken. */
 export interface SnapshotOptions {
   /** Whether its processes stand still meanwhile. Default: where it has a cgroup, which that takes. */
   readonly pause?: boolean | undefined;
+  /** Gives it up; what was copied is removed. */
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -4,6 +4,7 @@ import { containerMaps } from '../plan/keeper.ts';
 import type { Maps, Segment } from '../plan/plan.ts';
 import { Builder } from '../program/builder.ts';
 import { bounded } from './bounded.ts';
+import { type Cancel, throwIfCanceled } from './cancel.ts';
 import type { Host } from './host.ts';
 import { writeMaps } from './maps.ts';
 import { probeFacts, textOf } from './probe.ts';
@@ -21,6 +22,7 @@ export interface Check {
   readonly detail: string;
   /** What it is for: only where it is missing. */
   readonly why?: string;
+  /** What to do about it: only where it is missing. */
   readonly hint?: string;
 }
 
@@ -39,10 +41,13 @@ const newPid = 0x20000000;
 const origin = 'doctor';
 
 /** Looks at everything containers need from this host: by doing it, wherever it can be done. */
-export async function examine(host: Host): Promise<Check[]> {
+export async function examine(host: Host, cancel?: Cancel): Promise<Check[]> {
   const facts = await probeFacts(bounded(host, { deadlineMs }));
   const checks: Check[] = [];
-  for (const question of questions) checks.push(await answer(question, host, facts));
+  for (const question of questions) {
+    throwIfCanceled(cancel, 'finding out what this host can do');
+    checks.push(await answer(question, host, facts));
+  }
   return checks;
 }
 

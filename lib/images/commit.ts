@@ -9,10 +9,15 @@ import { configBytes, ociLayer, storeImage } from './make-image.ts';
 import { mustHave } from './store/must-have.ts';
 import type { ImageStore, StoredImage } from './store/store.ts';
 
+/** What `images.commit` makes of a container. */
 export interface CommitOptions {
+  /** The name to give it; without one it has none. */
   readonly reference?: string | undefined;
+  /** Instructions of a Dockerfile: `CMD ["sh"]`, `ENV A=1`. */
   readonly changes?: readonly string[] | undefined;
+  /** For the history. */
   readonly message?: string | undefined;
+  /** For the configuration. */
   readonly author?: string | undefined;
   /** What the container ran with: over the image's own configuration. */
   readonly config?: JsonObject | undefined;

@@ -4,6 +4,7 @@ export interface ImageEvent {
   readonly action: 'pull' | 'push' | 'load' | 'save' | 'import' | 'commit' | 'tag' | 'untag' | 'delete' | 'prune';
   /** Of the image, where it has one still; or the name that it is about. */
   readonly id: string;
+  /** In full; undefined where it is not by a name. */
   readonly reference: string | undefined;
   readonly at: Date;
 }

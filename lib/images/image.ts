@@ -16,14 +16,17 @@ export interface Image {
   readonly repoDigests: readonly string[];
   /** Bytes as stored. */
   readonly size: number;
+  /** As its configuration has it; undefined where that does not say. */
   readonly created: Date | undefined;
   /** `linux/amd64` */
   readonly platform: { readonly os: string; readonly architecture: string; readonly variant?: string | undefined };
+  /** What containers of it begin with: command, variables, user, … */
   readonly config: ImageConfig;
   /** Containers that were made of it. */
   readonly containers: readonly string[];
 }
 
+/** Which images `images.list` gives; without any, all. */
 export interface ImageFilter extends PruneFilter {
   /** A repository (`debian`) or a whole name (`debian:12`). */
   readonly reference?: string | undefined;

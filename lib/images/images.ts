@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { RuntsError } from '../errors.ts';
 import type { Lifetime } from '../host/lifetime.ts';
-import { unlessAborted, type WaitOptions } from '../node/aborted.ts';
+import { undoneAtAbort, unlessAborted, type WaitOptions } from '../node/aborted.ts';
+import { whileHeld } from '../node/held.ts';
 import type { CommitOptions } from './commit.ts';
 import type { ContainerName, FoundContainer } from './container.ts';
 import { Events, type ImageEvent } from './events.ts';
@@ -12,8 +13,9 @@ import { imageUsers, usersOf } from './in-use.ts';
 import { type HistoryStep, historyOf, type Inspected, inspectImage } from './inspect.ts';
 import type { JsonObject } from './json.ts';
 import type { LoadOptions } from './load.ts';
+import type { ImagesOptions, PruneImages, PullOptions, RemoveImage, TransferOptions } from './options.ts';
 import { parsePlatform } from './platform.ts';
-import type { Pruned, PruneFilter } from './prune.ts';
+import type { Pruned } from './prune.ts';
 import { parseReference, showReference } from './reference.ts';
 import { loadRegistryConfig, type Registries } from './registry/config.ts';
 import type { Credentials } from './registry/credentials.ts';
@@ -21,7 +23,6 @@ import type { LoggedIn } from './registry/login.ts';
 import type { Removed } from './remove.ts';
 import type { SavedAs, SaveFormat } from './save.ts';
 import type { ImageStore, StoredImage, Verified } from './store/store.ts';
-import type { OnProgress } from './transfer/progress.ts';
 import type { Pulled } from './transfer/pull.ts';
 import type { Pushed } from './transfer/push.ts';
 import type { UnpackedLayers } from './unpacked.ts';
@@ -32,6 +33,7 @@ export type { Image, ImageFilter } from './image.ts';
 export type { ImportOptions } from './import.ts';
 export type { HistoryStep, Inspected } from './inspect.ts';
 export type { LoadOptions } from './load.ts';
+export type { PruneImages, PullOptions, RemoveImage, TransferOptions } from './options.ts';
 export type { Pruned } from './prune.ts';
 export type { Removed } from './remove.ts';
 export type { SaveFormat } from './save.ts';
@@ -39,45 +41,6 @@ export type { Verified } from './store/store.ts';
 export type { Progress } from './transfer/progress.ts';
 export type { Pulled } from './transfer/pull.ts';
 export type { Pushed } from './transfer/push.ts';
-
-export interface TransferOptions {
-  readonly auth?: Credentials | undefined;
-  readonly onProgress?: OnProgress | undefined;
-  readonly signal?: AbortSignal | undefined;
-}
-
-export interface PullOptions extends TransferOptions {
-  /** `linux/arm64`; default this machine's. */
-  readonly platform?: string | undefined;
-  readonly allPlatforms?: boolean | undefined;
-  /** Whether its layers are unpacked too, while others are still on their way; else the first container does it. Default true. */
-  readonly unpack?: boolean | undefined;
-}
-
-export interface RemoveImage extends WaitOptions {
-  /** Also where a container uses it, and under all of its names. Default `false`. */
-  readonly force?: boolean;
-}
-
-export interface PruneImages extends PruneFilter, WaitOptions {
-  /** Every one that no container uses, and not only those without a name. Default `false`. */
-  readonly all?: boolean;
-  /** Blobs that belong to no image, of a pull that was given up, go when they are as old, in milliseconds; default an hour. */
-  readonly graceMs?: number;
-}
-
-export interface ImagesOptions {
-  /** The data directory; images are in `images` below it. */
-  readonly directory: string;
-  /** Settings of registries, over those of the configuration files. */
-  readonly registries?: Registries | undefined;
-  /** Layers that are unpacked, for containers to share; without, images are only stored. */
-  readonly unpacked?: UnpackedLayers | undefined;
-  /** Hears of what `events()` tells. */
-  readonly tell?: ((event: ImageEvent) => void) | undefined;
-  /** What is made by way of this object goes with it; undefined: it stays. */
-  readonly lifetime?: Lifetime | undefined;
-}
 
 /** The images of a data directory. What its methods need is loaded when they are called: few programs call many. */
 export class Images {
@@ -145,12 +108,16 @@ export class Images {
   }
 
   /** An image by a name, an id, a digest, or the beginning of an id. ERR_NOT_FOUND where there is none. */
-  async get(reference: string): Promise<Image> {
-    return this.#shown(await this.#find(reference));
+  get(reference: string, { signal }: WaitOptions = {}): Promise<Image> {
+    return unlessAborted(signal, async () => this.#shown(await this.#find(reference)));
   }
 
   /** The images that are here, the newest first. */
-  async list(filter: ImageFilter = {}): Promise<readonly Image[]> {
+  list(filter: ImageFilter = {}, { signal }: WaitOptions = {}): Promise<readonly Image[]> {
+    return unlessAborted(signal, () => this.#list(filter));
+  }
+
+  async #list(filter: ImageFilter): Promise<readonly Image[]> {
     const users = await imageUsers(this.#containers);
     const found = (await (await this.store()).list()).filter((image) => isMeant(image, filter));
     const { reference } = filter;
@@ -164,23 +131,29 @@ export class Images {
   }
 
   /** What cannot be read of the store, and why; empty when all is well. */
-  async damaged(): Promise<readonly string[]> {
-    const { damaged } = await (await this.store()).survey();
-    return damaged.map(({ reference, target, problem }) => `${reference ?? target.digest}: ${problem}`);
+  damaged({ signal }: WaitOptions = {}): Promise<readonly string[]> {
+    return unlessAborted(signal, async () => {
+      const { damaged } = await (await this.store()).survey();
+      return damaged.map(({ reference, target, problem }) => `${reference ?? target.digest}: ${problem}`);
+    });
   }
 
   /** All that is known of an image, in Docker's words. */
-  async inspect(reference: string): Promise<Inspected> {
-    return inspectImage(await this.#find(reference));
+  inspect(reference: string, { signal }: WaitOptions = {}): Promise<Inspected> {
+    return unlessAborted(signal, async () => inspectImage(await this.#find(reference)));
   }
 
   /** How an image was made, the newest step first. */
-  async history(reference: string): Promise<readonly HistoryStep[]> {
-    return historyOf(await this.#find(reference));
+  history(reference: string, { signal }: WaitOptions = {}): Promise<readonly HistoryStep[]> {
+    return unlessAborted(signal, async () => historyOf(await this.#find(reference)));
   }
 
   /** Gives an image another name. */
-  async tag(source: string, name: string): Promise<void> {
+  tag(source: string, name: string, { signal }: WaitOptions = {}): Promise<void> {
+    return unlessAborted(signal, () => this.#tag(source, name));
+  }
+
+  async #tag(source: string, name: string): Promise<void> {
     const reference = parseReference(name);
     if (reference.digest !== undefined) {
       throw new RuntsError('ERR_SPEC', `cannot tag as ${name}: a name that is given has no digest`);
@@ -209,7 +182,11 @@ export class Images {
   }
 
   /** Stores the images of an archive (`docker save`, OCI), of an OCI layout, or of a stream of such an archive. */
-  async load(from: string | AsyncIterable<Uint8Array>, options: LoadOptions = {}): Promise<readonly Image[]> {
+  load(from: string | AsyncIterable<Uint8Array>, options: LoadOptions = {}): Promise<readonly Image[]> {
+    return reading(from, options.signal, (held) => this.#load(held, options));
+  }
+
+  async #load(from: string | AsyncIterable<Uint8Array>, options: LoadOptions): Promise<readonly Image[]> {
     const { loadImages } = await import('./load.ts');
     const store = await this.store();
     const images: Image[] = [];
@@ -222,13 +199,16 @@ export class Images {
     return images;
   }
 
-  /** Images as an archive, in a stream. */
-  async save(
+  /** Images as an archive, in a stream, which ends with ERR_CANCELED after the signal. One that is not read to its end is to be destroyed. */
+  save(
     references: readonly string[],
     format: Exclude<SaveFormat, 'oci-dir'> = 'docker-archive',
+    { signal }: WaitOptions = {},
   ): Promise<Readable> {
-    const { saveArchive } = await import('./save.ts');
-    return saveArchive(await this.store(), await this.#savedAs(references), format);
+    return unlessAborted(signal, async () => {
+      const { saveArchive } = await import('./save.ts');
+      return saveArchive(await this.store(), await this.#savedAs(references), format, signal);
+    });
   }
 
   /** Images as an archive in a file, or as an OCI layout in a directory. */
@@ -239,13 +219,20 @@ export class Images {
   ) {
     const { saveTo } = await import('./save.ts');
     const { format = 'docker-archive', signal } = options;
-    const images = await this.#savedAs(references);
-    await saveTo(await this.store(), images, path, format, signal);
+    const images = await undoneAtAbort(signal, async () => {
+      const images = await this.#savedAs(references);
+      await saveTo(await this.store(), images, path, format, signal);
+      return images;
+    });
     for (const { image } of images) this.#emit('save', image.id, undefined);
   }
 
   /** Makes an image of the archive of a root file system. */
-  async import(from: string | AsyncIterable<Uint8Array>, options: ImportOptions = {}): Promise<Image> {
+  import(from: string | AsyncIterable<Uint8Array>, options: ImportOptions = {}): Promise<Image> {
+    return reading(from, options.signal, (held) => this.#import(held, options));
+  }
+
+  async #import(from: string | AsyncIterable<Uint8Array>, options: ImportOptions): Promise<Image> {
     const { importImage } = await import('./import.ts');
     const { id, target } = await importImage(await this.store(), from, options);
     this.#emit('import', id, options.reference);
@@ -380,6 +367,15 @@ export class Images {
     this.#events.emit(event);
     this.#listener?.(event);
   }
+}
+
+/** Reads what is given by its path, or as a stream, which is held from the call on. */
+function reading<T>(
+  from: string | AsyncIterable<Uint8Array>,
+  signal: AbortSignal | undefined,
+  work: (from: string | AsyncIterable<Uint8Array>) => Promise<T>,
+): Promise<T> {
+  return undoneAtAbort(signal, () => (typeof from === 'string' ? work(from) : whileHeld(from, work, signal)));
 }
 
 /** A name in full; undefined for what is none. */

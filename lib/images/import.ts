@@ -9,11 +9,13 @@ import type { Descriptor } from './manifest.ts';
 import type { Platform } from './source.ts';
 import type { ImageStore } from './store/store.ts';
 
+/** What `images.import` makes of an archive. */
 export interface ImportOptions {
   /** The name to give it; without one it has none. */
   readonly reference?: string | undefined;
   /** Instructions of a Dockerfile: `CMD ["sh"]`, `ENV A=1`. */
   readonly changes?: readonly string[] | undefined;
+  /** For the history. Default `Imported from -`. */
   readonly message?: string | undefined;
   /** Default this machine's. */
   readonly platform?: Platform | undefined;

@@ -67,11 +67,13 @@ export function repositories({ names }: StoredImage): ReadonlySet<string> {
 export interface HistoryStep {
   /** Of the newest step that is the image's; Docker calls the others missing. */
   readonly id: string | undefined;
+  /** As its configuration has it. */
   readonly created: string | undefined;
   readonly createdBy: string;
   /** Bytes of its layer, as stored; 0 where it has none. */
   readonly size: number;
   readonly comment: string;
+  /** It has no layer. */
   readonly isEmpty: boolean;
 }
 

@@ -15,6 +15,7 @@ import { parseReference, showReference } from './reference.ts';
 import type { ImageFiles } from './source.ts';
 import type { BlobId, ImageStore } from './store/store.ts';
 
+/** What `images.load` takes beside the archive. */
 export interface LoadOptions {
   readonly signal?: AbortSignal | undefined;
 }

@@ -20,6 +20,7 @@ export interface PruneOptions extends PruneFilter {
   readonly users: readonly ImageUser[];
 }
 
+/** What `images.prune` has removed. */
 export interface Pruned {
   readonly removed: readonly Removed[];
   /** What is free now. */

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { RuntsError } from '../errors.ts';
+import { throwIfCanceled } from '../host/cancel.ts';
 import { blobPath } from './digest.ts';
 import { indexDepthMax } from './limits.ts';
 import { type Descriptor, readDocument } from './manifest.ts';
@@ -30,10 +31,15 @@ export function saveArchive(
   store: ImageStore,
   images: readonly SavedAs[],
   format: Exclude<SaveFormat, 'oci-dir'>,
+  signal?: AbortSignal,
 ): Readable {
   async function* bytes(): AsyncGenerator<Uint8Array> {
     await using _lease = await store.lease();
-    yield* packTar(await filesOf(store, images, format));
+    for await (const piece of packTar(await filesOf(store, images, format))) {
+      // Told to who reads: a stream that nobody reads yet would have nobody to hear of an error.
+      throwIfCanceled(signal, 'saving images');
+      yield piece;
+    }
   }
   return Readable.from(bytes(), { objectMode: false });
 }

@@ -14,6 +14,7 @@ import { byDirectory } from './unmade.ts';
 
 /** What a container has done to a path: added, changed or deleted it. */
 export interface Change {
+  /** Added, changed, or deleted. */
   readonly kind: 'A' | 'C' | 'D';
   /** Absolute, in the container. */
   readonly path: string;

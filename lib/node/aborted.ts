@@ -28,6 +28,18 @@ export async function unlessAborted<T>(signal: AbortSignal | undefined, work: ()
   return untilAborted(work(), signal);
 }
 
+/** Does something that undoes itself at the signal: it is waited for, and then told as ERR_CANCELED. */
+export async function undoneAtAbort<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+  if (signal === undefined) return work();
+  mustBeSignal(signal);
+  if (signal.aborted) throw canceled(signal);
+  try {
+    return await work();
+  } catch (error) {
+    throw signal.aborted && !RuntsError.is(error) ? canceled(signal) : error;
+  }
+}
+
 const canceled = (signal: AbortSignal) =>
   new RuntsError('ERR_CANCELED', 'canceled while waiting', { cause: signal.reason });
 

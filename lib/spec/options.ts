@@ -33,27 +33,39 @@ export type Source =
 
 /** The options that do not depend on the source. */
 export interface CommonOptions {
+  /** Of one container of a runtime at a time: ERR_EXISTS. Default: the first 12 digits of the id. */
   readonly name?: string;
   /** Replaces the image's Entrypoint, and with it its Cmd. */
   readonly entrypoint?: readonly string[];
   /** Replaces the image's Cmd. */
   readonly command?: readonly string[];
+  /** Over the image's Env, `PATH`, `HOSTNAME` and `HOME`; nothing of this process's environment. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Absolute; made where it is missing. Default: the image's WorkingDir, or `/`. */
   readonly cwd?: string;
+  /** `user`, `1000`, `user:group` or `1000:1000`; names are those of the root file system. Default: the image's User, or root. */
   readonly user?: string;
+  /** Default: the first 12 digits of the id. */
   readonly hostname?: string;
+  /** Default: none. */
   readonly labels?: Labels;
+  /** Default: none but those that every container has. */
   readonly mounts?: readonly MountOption[];
+  /** Refused until there are networks: ERR_UNSUPPORTED. */
   readonly ports?: readonly Port[];
+  /** Default `none`: loopback only. `private` and named ones are refused until there are networks: ERR_UNSUPPORTED. */
   readonly network?: 'none' | 'host' | 'private' | Named;
+  /** Default: none. One that this host cannot enforce is ERR_UNSUPPORTED, never left out. */
   readonly limits?: Limits;
   /** How much the container may write to its root file system. */
   readonly storage?: { readonly size: Bytes };
+  /** Default: Docker's fourteen. `ALL` is dropped before anything is added. */
   readonly capabilities?: { readonly add?: readonly Capability[]; readonly drop?: readonly Capability[] };
+  /** Default `default`: Docker's profile, for the capabilities that the container has. */
   readonly seccomp?: 'default' | 'unconfined' | SeccompProfile;
   /** Default `true`: no program gains by its set-user-id bit or file capabilities. */
   readonly noNewPrivileges?: boolean;
-  /** The root file system cannot be written to. */
+  /** The root file system cannot be written to. Default `false`. */
   readonly readonly?: boolean;
   /** Default `auto`: as many ids as this user may map. With `host`, root inside is root outside. */
   readonly userns?: 'auto' | 'host' | { readonly uids: readonly IdMap[]; readonly gids: readonly IdMap[] };
@@ -70,33 +82,43 @@ export interface CommonOptions {
   readonly detached?: boolean;
   /** How much is kept of what a detached container writes: so many files of such a size. Default 3 of 4 MiB. */
   readonly log?: LogLimits;
-  /** Whether a detached container is started again when it ends. Default `no`. */
+  /** Whether it is started again when it ends. Default `no`. */
   readonly restart?: RestartPolicyName | RestartPolicy;
+  /** A terminal; then `stdout` has both streams. Default `false`. */
   readonly tty?: boolean | { readonly columns: number; readonly rows: number };
+  /** Default `ignore`. */
   readonly stdin?: Stdio;
+  /** Default `pipe`. */
   readonly stdout?: Stdio;
+  /** Default `pipe`. */
   readonly stderr?: Stdio;
+  /** Default: the image's StopSignal, or SIGTERM. */
   readonly stopSignal?: string;
+  /** What `start()` waits for: `ready.log(…)` and the like, or a function of one's own. Default: nothing. */
   // biome-ignore lint/suspicious/noExplicitAny: the container it is called with belongs to a layer above.
   readonly ready?: (container: any, signal: any) => Promise<void>;
   /** Edits the OCI spec after everything above; for what has no option of its own. */
   // biome-ignore lint/suspicious/noConfusingVoidType: an edit in place returns nothing.
   readonly spec?: (spec: Draft<Spec>) => Spec | Draft<Spec> | void;
+  /** An AbortSignal; it ends and removes the container whenever it comes. */
   readonly signal?: Abortable;
 }
 
 /** Whose processors, memory and time a container sees. */
 export type SystemView = 'host' | 'limits';
 
+/** How much of its log a detached container keeps. */
 export interface LogLimits {
-  /** Of one file; at least 64 KiB. */
+  /** Of one file; at least 64 KiB. Default 4 MiB. */
   readonly maxSize?: Bytes;
-  /** From 1 to 16. */
+  /** From 1 to 16. Default 3. */
   readonly maxFiles?: number;
 }
 
+/** After which ends a container is started again: none; other exit codes than 0; all but a `stop()`; the same, and not by `restore()` after one. */
 export type RestartPolicyName = 'no' | 'on-failure' | 'always' | 'unless-stopped';
 
+/** A restart policy with its particulars. */
 export interface RestartPolicy {
   readonly policy: RestartPolicyName;
   /** With `on-failure`: how often at most. Without, there is no limit. */
@@ -105,10 +127,13 @@ export interface RestartPolicy {
 
 /** What `run` takes beside a container's options. */
 export interface RunOptions {
+  /** For standard input. Default: none. */
   readonly input?: string | Uint8Array;
-  /** In milliseconds. */
+  /** In milliseconds; then the command gets its stop signal, and SIGKILL a second later. Default: none. */
   readonly timeout?: number;
+  /** Default `true`: a failure rejects with ExitError; else it is a result like another. */
   readonly reject?: boolean;
+  /** Of each stream; the rest is read, and thrown away. Default `100m`. */
   readonly maxOutput?: Bytes;
 }
 
@@ -128,14 +153,17 @@ export type MountOption =
 
 /** What the container may use at most. */
 export interface Limits {
+  /** In bytes, or as `512m`. */
   readonly memory?: Bytes;
   /** Swap beyond `memory`; 0 for none. */
   readonly swap?: Bytes;
   /** How many processors' worth of time: 0.5 is half of one. */
   readonly cpus?: number;
+  /** Processes and threads. */
   readonly pids?: number;
   /** Which processors: `0-3,7`. */
   readonly cpuset?: string;
+  /** By device. */
   readonly io?: readonly IoLimit[];
 }
 
@@ -155,8 +183,11 @@ export interface IdMap {
 
 /** Words of the caller's own, kept with the container. */
 export type Labels = Readonly<Record<string, string>>;
+/** A port of the container, and of the host. */
 export type Port = number | { readonly container: number; readonly host?: number; readonly protocol?: 'tcp' | 'udp' };
+/** A capability by its name of capabilities(7), or all of them. */
 export type Capability = `CAP_${string}` | 'ALL';
+/** Where a stream of the command leads: nowhere, to a stream of the container, to this process's own, or to a descriptor. */
 export type Stdio = 'ignore' | 'pipe' | 'inherit' | number;
 
 /** A volume or network: an object of the product, of which the core knows the name only. */

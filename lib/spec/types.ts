@@ -10,6 +10,7 @@ export type Int64 = number | bigint;
 type Texts = readonly string[];
 type TextMap = Readonly<Record<string, string>>;
 
+/** A container in the words of the OCI runtime specification: what `config.json` of a bundle holds. */
 export interface Spec {
   readonly ociVersion: string;
   /** Optional to create; nothing can be started without. */

@@ -3,11 +3,13 @@ import type { Scope } from './record.ts';
 /** A volume: what containers have in common, and what is left of them. Leaving its scope (`await using`) removes it. */
 export interface Volume extends AsyncDisposable {
   readonly name: string;
+  /** By its name; `local` is ours. */
   readonly driver: string;
   /** Where its files are on the host; empty where that is its driver's to say, or there is no such place. */
   readonly mountpoint: string;
   readonly options: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
+  /** Whether it is of this machine, or seen by several. */
   readonly scope: Scope;
   /** Undefined where its driver does not say. */
   readonly created: Date | undefined;
@@ -29,6 +31,7 @@ export interface VolumeOptions<Driver> {
   readonly labels?: Readonly<Record<string, string>> | undefined;
 }
 
+/** What `volumes.prune` has removed. */
 export interface VolumesPruned {
   /** Names. */
   readonly removed: readonly string[];

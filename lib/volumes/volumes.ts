@@ -45,8 +45,10 @@ export interface VolumeEvent {
   readonly at: Date;
 }
 
+/** What `volumes.create` makes. */
 export interface CreateVolume extends VolumeOptions<VolumeDriver> {}
 
+/** How `volumes.remove` takes a volume away. */
 export interface RemoveVolume extends WaitOptions {
   /** One that is not there is no error, and one whose driver fails is forgotten. Default `false`. */
   readonly force?: boolean | undefined;
@@ -61,6 +63,7 @@ export interface PruneVolumes extends VolumeFilter, WaitOptions {
 /** Everything that is there, and why not everything could be seen. */
 export interface VolumeSurvey {
   readonly volumes: readonly Volume[];
+  /** A line for each plugin that could not be asked. */
   readonly warnings: readonly string[];
 }
 

@@ -1,7 +1,7 @@
 // The log of a container that outlives its host, in the format of the CRI: a line is
 // `<time, RFC 3339 with nanoseconds, UTC> stdout|stderr F|P <text>`; P where the text goes on in the stream's next line.
 // The files were opened by the host: there is no directory to reach from here. When one is full the next is emptied and
-// taken. A disk that is full costs lines, which are counted, and never holds the command back.
+// taken. That, and a disk that is full, costs lines, which are counted; neither ever holds the command back.
 #include "log.h"
 
 #include <linux/time.h>
@@ -25,6 +25,8 @@ int segments[kSegmentsMax];
 uint32_t segment_count = 0, segment = 0;
 uint64_t segment_bytes = 0, segment_bytes_max = 0;
 int exit_file;
+// Lines of this run in each segment, and those that are in none: emptied, or not written.
+uint64_t segment_lines[kSegmentsMax];
 uint64_t dropped = 0;
 
 // Whole lines that wait to be written at once.
@@ -84,6 +86,8 @@ bool advance() {
   if (sys(__NR_ftruncate, segments[next], 0) < 0) return false;
   segment = next;
   segment_bytes = 0;
+  dropped += segment_lines[next];
+  segment_lines[next] = 0;
   return true;
 }
 
@@ -93,6 +97,7 @@ void flush() {
   long n = fits ? sys(__NR_write, segments[segment], text, text_length) : -1;
   if (n == static_cast<long>(text_length)) {
     segment_bytes += text_length;
+    segment_lines[segment] += text_lines;
   } else {
     // Half a line is none.
     if (n > 0) (void)sys(__NR_ftruncate, segments[segment], segment_bytes);

@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { testIf } from '../support/requires.ts';
 import { busyboxRoot, type TemporaryDirectory, temporaryDirectory } from '../support/rootfs.ts';
@@ -139,4 +139,17 @@ test('a name is one container’s at a time, and nothing is left of it', async (
 test('--trace says how long each op took', async () => {
   const { stderr } = await runts(['run', '--trace', '--host', 'true']);
   expect(stderr).toMatch(/^ +\d+ ns +\d+ pivot +; /m);
+});
+
+testIf('userns', '/dev/fuse')('with --system-view limits a command sees what it has, and not the machine', async () => {
+  const [, processor] = /^Cpus_allowed_list:\s*(\d+)/m.exec(readFileSync('/proc/self/status', 'utf8'))!;
+  const script = 'grep -c ^processor /proc/cpuinfo; cut -d. -f1 /proc/uptime';
+  const limited = `taskset -c ${processor} $RUNTS run --host --system-view limits`;
+  const { stdout, stderr } = await shell(`${limited} -- sh -c '${script}'`);
+  const [processors, uptime] = stdout.split('\n');
+  expect({ processors, stderr }).toEqual({ processors: '1', stderr: '' });
+  expect(Number(uptime)).toBeLessThan(30);
+  const { code, stderr: refusal } = await runts(['run', '--host', '--system-view', 'mine', 'true']);
+  expect(code).toBe(125);
+  expect(refusal).toContain('unknown system view "mine"; there are host, limits');
 });

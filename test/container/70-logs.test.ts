@@ -93,6 +93,35 @@ test('a line that never ends is cut, and a flood forgets the oldest', async () =
   expect(Math.max(...found.map((text) => text.length))).toBeLessThanOrEqual(16 * 1024);
 });
 
+test('a long line that comes at once is cut like one that comes in pieces', async () => {
+  await using container = await started("printf '%020000d\\n' 0 >/tmp/l; dd if=/tmp/l bs=64k status=none");
+  await container.wait();
+  expect((await texts(container)).map((text) => text.length)).toEqual([16_384, 3616]);
+});
+
+test('what a bounded log has forgotten is told', async () => {
+  await using container = await started('seq 1 50000');
+  await container.wait();
+  const { logs } = await container.inspect();
+  const found = await texts(container);
+  expect(logs.droppedLines).toBeGreaterThan(0);
+  expect(found.length + logs.droppedLines!).toBe(50_000);
+  expect(found[0]).toBe(String(logs.droppedLines! + 1));
+});
+
+test('reading what is there lets timers run', async () => {
+  await using container = await started('seq 1 9000');
+  await container.wait();
+  let turns = 0;
+  const timer = setInterval(() => turns++, 1);
+  for await (const _ of container.logs()) {
+    const busy = performance.now() + 0.01;
+    while (performance.now() < busy);
+  }
+  clearInterval(timer);
+  expect(turns).toBeGreaterThan(5);
+});
+
 test('characters that arrive in pieces are whole', async () => {
   await using container = await started("printf '\\303'; sleep 0.05; printf '\\244\\n'");
   await container.wait();

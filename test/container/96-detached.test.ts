@@ -195,6 +195,7 @@ test('a flood is bounded: the newest lines stay, whole and in order', async () =
   expect(found.at(-1)).toBe(count);
   expect(found.length).toBeGreaterThan(300);
   expect(found).toEqual(Array.from({ length: found.length }, (_, i) => count - found.length + 1 + i));
+  expect((await container.inspect()).logs).toEqual({ droppedLines: count - found.length });
   const directory = join(here.root, 'detached', container.id);
   const sizes = readdirSync(directory).filter((name) => name.startsWith('log.'));
   expect(sizes.length).toBe(3);
@@ -215,10 +216,33 @@ testIf('userns', 'root')('a disk that is full costs lines, and neither the comma
   expect(() => writeFileSync(join(detached, 'ballast'), Buffer.alloc(1024 * 1024))).toThrow('ENOSPC');
   writeFileSync(join(here.root, 'go', 'fifo'), 'go\n');
   expect(await container.wait()).toMatchObject({ exitCode: 5 });
-  expect((await texts(container)).length).toBeLessThan(200_000);
+  const found = await texts(container);
+  expect(found.length).toBeLessThan(200_000);
+  expect((await container.inspect()).logs.droppedLines).toBe(200_000 - found.length);
   rmSync(join(detached, 'ballast'));
   await container.remove();
 });
+
+test('a log of very many lines is read whole, and timers run meanwhile', async () => {
+  await using runtime = (await place()).runtime();
+  const log = { maxSize: 64 * 1024 * 1024, maxFiles: 2 };
+  const container = await runtime.createContainer(shell('seq 1 400000', { log }));
+  await container.start();
+  expect((await container.inspect()).logs).toEqual({ droppedLines: undefined });
+  await container.wait();
+  let turns = 0;
+  let count = 0;
+  let timer: NodeJS.Timeout | undefined;
+  for await (const _ of container.logs()) {
+    timer ??= setInterval(() => turns++, 1);
+    count++;
+  }
+  clearInterval(timer);
+  expect(count).toBe(400_000);
+  expect(turns).toBeGreaterThan(5);
+  expect((await container.inspect()).logs).toEqual({ droppedLines: 0 });
+  await container.remove();
+}, 60_000);
 
 test('the log is in the format of the CRI; long lines come in parts, and bytes as they are', async () => {
   const here = await place();

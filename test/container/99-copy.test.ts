@@ -1,13 +1,22 @@
+import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import { gzipSync } from 'node:zlib';
 import { expect, onTestFinished } from 'vitest';
-import { type CommonOptions, type Container, createContainer } from '../../lib/index.ts';
+import {
+  type CommonOptions,
+  type Container,
+  type ContainerOptions,
+  createContainer,
+  createRuntime,
+} from '../../lib/index.ts';
 import { type TarEvent, TarReader } from '../../lib/layers/tar.ts';
 import { written as archive } from '../support/archives.ts';
 import { testIf } from '../support/requires.ts';
+import { temporaryDirectory } from '../support/unpacked.ts';
 
 const test = testIf('userns');
 
@@ -173,4 +182,57 @@ test('a copy that waits for its source ends with a signal, and with the containe
   await container.remove({ force: true });
   await settled;
   await expect(unread.toArray()).rejects.toMatchObject({ code: 'ERR_CANCELED' });
+});
+
+/** The standard output of a process that has ended, which Node has not heard of yet. */
+function endedOutput(bytes: Buffer): Readable {
+  const directory = mkdtempSync(join(tmpdir(), 'runts-test-'));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  writeFileSync(join(directory, 'archive'), bytes);
+  const child = spawn('cat', [join(directory, 'archive')], { stdio: ['ignore', 'pipe', 'ignore'] });
+  while (!readFileSync(`/proc/${child.pid}/stat`, 'latin1').includes(') Z '));
+  return child.stdout;
+}
+
+const packed = async () => Buffer.concat(await archive({ name: 'file', text: 'whole' }).toArray());
+
+test('the output of a process that has ended is not lost', async () => {
+  const bytes = await packed();
+  await using runtime = createRuntime({ root: await temporaryDirectory() });
+  for (const detached of [false, true]) {
+    const options = { host: true, detached, command: ['sleep', '1000'] } as const;
+    const container = await runtime.createContainer(options as ContainerOptions);
+    await container.start();
+    await container.copyIn(endedOutput(bytes), '/tmp');
+    expect(await shell(container, 'cat /tmp/file'), `detached: ${detached}`).toBe('whole');
+    await container.remove({ force: true });
+  }
+  const { images } = runtime;
+  expect((await images.import(endedOutput(bytes))).size).toBeGreaterThan(512);
+  await images.import(Readable.from([bytes]), { reference: 'one' });
+  const saved = Buffer.concat(await (await images.save(['one'])).toArray());
+  // What one pipe holds.
+  expect(saved.length).toBeLessThan(65_536);
+  expect((await images.load(endedOutput(saved)))[0]?.references).toEqual(['docker.io/library/one:latest']);
+});
+
+test('a stream whose content is gone is refused, and not taken for an empty archive', async () => {
+  await using container = await box();
+  const gone = endedOutput(await packed());
+  await finished(gone.resume());
+  await expect(container.copyIn(gone, '/tmp')).rejects.toMatchObject({
+    code: 'ERR_SPEC',
+    hint: expect.stringContaining('before anything is awaited'),
+  });
+  const broken = new Readable({ read: () => undefined });
+  broken.on('error', () => undefined).destroy(new Error('of the source'));
+  await expect(container.copyIn(broken, '/tmp')).rejects.toThrow('of the source');
+});
+
+test('a source that fails before it is read fails the copy, and not the process', async () => {
+  await using container = await box();
+  const source = new Readable({ read: () => undefined });
+  const copying = container.copyIn(source, '/tmp');
+  source.destroy(new Error('of the source'));
+  await expect(copying).rejects.toThrow('of the source');
 });

@@ -194,6 +194,7 @@ const testedElsewhere: readonly (readonly [start: string, folder: string, why: s
   ['lib/plan/keeper.ts', 'test/lifetime', 'it is for owners that were killed'],
   ['lib/host/prepare.ts', 'test/container', 'what it prepares is a whole container'],
   ['lib/node/aborted.ts', 'test/container', 'what is given up goes on in a container'],
+  ['lib/node/held.ts', 'test/container', 'what is held is copied into a container'],
   ['lib/host/plan-again.ts', 'test/container', 'what it is for is a container that is started again'],
   ['lib/host/oci/', 'test/cli', 'what a verb does is told by the command line: test/oci has more'],
   ['lib/host/bundle.ts', 'test/container', 'a bundle is a source like another'],

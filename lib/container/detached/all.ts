@@ -35,10 +35,11 @@ export class DetachedContainers {
   }
 
   /** Looks after all that there are: those that their policy wants to run are started, and from now on again. */
-  async restore(): Promise<void> {
+  async restore(signal: AbortSignal | undefined): Promise<void> {
     const errors: unknown[] = [];
     await sweepDetached(this.#home);
     for (const container of await this.list()) {
+      if (signal?.aborted) break;
       try {
         const { record, state, exit } = await container.ending();
         if (exit === undefined) {

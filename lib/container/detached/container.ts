@@ -4,6 +4,7 @@ import { openCgroup } from '../../host/cgroups/open.ts';
 import type { Handle, Host } from '../../host/host.ts';
 import { unlessAborted, untilAborted, type WaitOptions } from '../../node/aborted.ts';
 import { lookOn } from '../../node/ended.ts';
+import { whileHeld } from '../../node/held.ts';
 import type { ExecOptions } from '../../spec/exec-options.ts';
 import type { ContainerOptions, Limits, RunOptions } from '../../spec/options.ts';
 import { sentSignal } from '../../spec/signals.ts';
@@ -203,8 +204,10 @@ export class DetachedContainer implements Container {
   }
 
   async copyIn(tar: AsyncIterable<Uint8Array>, target: string, options: CopyOptions = {}): Promise<void> {
-    const { living, close } = await this.#living('copy to it');
-    await copyTo(living, tar, target, options).finally(close);
+    await whileHeld(tar, async (bytes) => {
+      const { living, close } = await this.#living('copy to it');
+      await copyTo(living, bytes, target, options).finally(close);
+    });
   }
 
   async copyOut(source: string, options: CopyOptions = {}): Promise<Readable> {
@@ -271,6 +274,7 @@ export class DetachedContainer implements Container {
       exit: found.exit,
       detached: true,
       restarts: state.restarts,
+      logs: { droppedLines: found.droppedLines },
     };
   }
 

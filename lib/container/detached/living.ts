@@ -13,6 +13,8 @@ export interface Found {
   readonly status: Status;
   readonly process: Handle | undefined;
   readonly exit: Exit | undefined;
+  /** Lines that are not in its log any more; known once it has ended. */
+  readonly droppedLines?: number | undefined;
 }
 
 const bootId = async (host: Host): Promise<string> => (await host.files.read('/proc/sys/kernel/random/boot_id')).trim();
@@ -32,7 +34,7 @@ export async function findLiving(host: Host, { process }: DetachedState): Promis
 export async function look(host: Host, place: Place, state: DetachedState): Promise<Found> {
   if (state.process === undefined) return { status: 'created', process: undefined, exit: undefined };
   const process = await findLiving(host, state);
-  if (process === undefined) return { status: 'stopped', process, exit: await exitIn(host, place, state) };
+  if (process === undefined) return { status: 'stopped', process, ...(await exitIn(host, place, state)) };
   const { cgroup } = state;
   const frozen =
     cgroup !== undefined &&
@@ -46,23 +48,21 @@ export async function look(host: Host, place: Place, state: DetachedState): Prom
 const exitLine = /^(\d{1,10}) (\S{20,40}) (\d{1,20})$/;
 
 /** What process 1 wrote at the end of the command. Nothing: it was killed, or the machine was. */
-async function exitIn(host: Host, place: Place, { cgroup }: DetachedState): Promise<Exit> {
+async function exitIn(
+  host: Host,
+  place: Place,
+  { cgroup }: DetachedState,
+): Promise<{ readonly exit: Exit; readonly droppedLines: number | undefined }> {
   const text = await host.files.read(`${place.directory}/exit`).catch(() => '');
-  const [, word] = exitLine.exec(text.trim()) ?? [];
+  const [, word, , dropped] = exitLine.exec(text.trim()) ?? [];
   const oomKilled = await ranOutOfMemory(host, cgroup);
-  if (word === undefined) return { exitCode: undefined, signal: undefined, oomKilled };
+  if (word === undefined) {
+    return { exit: { exitCode: undefined, signal: undefined, oomKilled }, droppedLines: undefined };
+  }
   const status = Number(word);
   const signal = status & 0x7f;
-  return exitOf(
-    signal === 0 ? { code: (status >> 8) & 0xff, signal: undefined } : { code: undefined, signal },
-    oomKilled,
-  );
-}
-
-/** How many lines could not be written to the log; known when it has ended. */
-export async function droppedLines(host: Host, place: Place): Promise<number> {
-  const text = await host.files.read(`${place.directory}/exit`).catch(() => '');
-  return Number(exitLine.exec(text.trim())?.[3] ?? 0);
+  const ended = signal === 0 ? { code: (status >> 8) & 0xff, signal: undefined } : { code: undefined, signal };
+  return { exit: exitOf(ended, oomKilled), droppedLines: Number(dropped) };
 }
 
 /** Process 1 passes signals on; killed, it takes everything along, and the cgroup what has left its PID namespace. */

@@ -1,5 +1,6 @@
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import type { Host, Watch } from '../../host/host.ts';
+import { Pace } from '../../layers/pace.ts';
 import { isPast, type LogLine, type LogOptions, msTo } from '../logs.ts';
 import { CriReader, headBytes, timeOf } from './cri.ts';
 import type { Place } from './record.ts';
@@ -76,6 +77,7 @@ export async function* readLog(log: LogFiles, options: LogOptions): AsyncGenerat
   const { follow = false, since, until, tail, signal } = options;
   const reader = new CriReader();
   const position: Position = { segment: 0, head: undefined, offset: 0 };
+  const pace = new Pace(signal);
   const news = follow ? new News(log, signal, until) : undefined;
   try {
     // Asked before the first look, so that nothing that is written in between is missed.
@@ -88,6 +90,7 @@ export async function* readLog(log: LogFiles, options: LogOptions): AsyncGenerat
         if (until !== undefined && line.at >= until) return;
         if (since === undefined || line.at >= since) yield line;
         signal?.throwIfAborted();
+        if (pace.due) await pace.turn();
       }
       if (news === undefined || end === undefined || isPast(until)) return;
       if (await news.wait(end)) end = undefined;
@@ -105,7 +108,7 @@ async function whole({ place, count }: LogFiles, reader: CriReader, position: Po
   for (const i of await orderOf(place, count)) {
     const bytes = await readFrom(segmentPath(place, i), 0);
     const read = reader.read(bytes);
-    lines.push(...read.lines);
+    for (const line of read.lines) lines.push(line);
     Object.assign(position, { segment: i, head: timeOf(bytes), offset: read.taken });
   }
   return lines;
@@ -116,7 +119,7 @@ async function more({ place, count }: LogFiles, reader: CriReader, position: Pos
   const lines: LogLine[] = [];
   const take = async (): Promise<void> => {
     const read = reader.read(await readFrom(segmentPath(place, position.segment), position.offset));
-    lines.push(...read.lines);
+    for (const line of read.lines) lines.push(line);
     position.offset += read.taken;
   };
   for (let turns = 0; turns <= count; turns++) {

@@ -17,7 +17,9 @@ export interface Problem {
 
 /** What a store was found to be when all of it was read. */
 export interface Verified {
+  /** How many were read. */
   readonly blobs: number;
+  /** How much was read. */
   readonly bytes: number;
   /** Blobs that are here and are not what their name says. */
   readonly damaged: readonly Problem[];

@@ -18,6 +18,7 @@ export interface Progress {
   readonly phase: Phase;
   /** Bytes, as stored. */
   readonly done: number;
+  /** Of the blob. */
   readonly total: number;
   /** With `retrying`: why, and after how many milliseconds. */
   readonly reason?: string | undefined;

@@ -29,6 +29,7 @@ export interface PullOptions {
   readonly unpack?: UnpackLayers | undefined;
 }
 
+/** What `images.pull` has brought. */
 export interface Pulled {
   /** In full. */
   readonly reference: string;

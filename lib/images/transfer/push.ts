@@ -23,8 +23,11 @@ export interface PushOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What `images.push` and `images.copy` have sent. */
 export interface Pushed {
+  /** In full. */
   readonly reference: string;
+  /** What the name leads to at the registry now. */
   readonly descriptor: Descriptor;
 }
 

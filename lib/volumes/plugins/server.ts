@@ -6,6 +6,7 @@ import { RuntsError } from '../../errors.ts';
 import type { DriverVolume, VolumeDriver } from '../driver.ts';
 import { pluginMediaType } from './client.ts';
 
+/** Where `serveVolumeDriver` listens. */
 export interface ServeOptions {
   /** Path of a unix socket: `/run/docker/plugins/NAME.sock` is where Docker looks for the driver NAME. */
   readonly socket: string;
@@ -15,6 +16,7 @@ export interface ServeOptions {
   readonly onCall?: ((call: ServedCall) => void) | undefined;
 }
 
+/** A call of the volume plugin protocol, and what was answered. */
 export interface ServedCall {
   /** `VolumeDriver.Mount`. */
   readonly method: string;
@@ -24,7 +26,9 @@ export interface ServedCall {
 
 /** A driver that is being served. */
 export interface ServedDriver extends AsyncDisposable {
+  /** Its path. */
   readonly socket: string;
+  /** Answers nothing more, and removes the socket. */
   close(): Promise<void>;
 }
 

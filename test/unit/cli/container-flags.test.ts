@@ -66,6 +66,7 @@ const table: [keyof typeof containerFlags, string[], object][] = [
   ['readonly', ['--host', '--read-only'], { host: true, readonly: true }],
   ['network', ['--host', '--network', 'host'], { host: true, network: 'host' }],
   ['seccomp', ['--host', '--seccomp', 'unconfined'], { host: true, seccomp: 'unconfined' }],
+  ['systemView', ['--host', '--system-view', 'limits'], { host: true, systemView: 'limits' }],
   ['noInit', ['--host', '--no-init'], { host: true, init: false }],
 ];
 
