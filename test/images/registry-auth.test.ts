@@ -68,6 +68,25 @@ needsTls(
   },
 );
 
+needsTls(
+  'the authorities of NODE_EXTRA_CA_CERTS count as they do for all of Node, and a file that is not there for nothing',
+  async () => {
+    const { host, config, identity } = await privateRegistry();
+    const app = (NODE_EXTRA_CA_CERTS: string) => {
+      const environment = { ...config.environment, NODE_EXTRA_CA_CERTS };
+      return newStore().then((store) =>
+        pullTo(store, `${host}/app`, { ...config, certificates: [], environment }, { auth: me }),
+      );
+    };
+    // Trusted: that there is no such image is what the registry says.
+    await expect(app(identity.ca)).rejects.toMatchObject({ code: 'ERR_NOT_FOUND' });
+    await expect(app('/nonexistent/ca.crt')).rejects.toMatchObject({
+      code: 'ERR_REGISTRY',
+      hint: expect.stringContaining('is by nobody whom this machine trusts'),
+    });
+  },
+);
+
 /** docker-credential-test keeps what it is given in a file, and says in which environment it was run. */
 function installHelper(home: string): string {
   const directory = join(home, 'helpers');

@@ -261,3 +261,31 @@ testIf(
   }
   expect(spawnSync('ls', [at('runts/containers')], { encoding: 'utf8' }).stdout).toBe('');
 });
+
+testIf(
+  'userns',
+  'busybox',
+  'buildah',
+  'root',
+)(
+  'an image by buildah runs by the name that its archive has, and by its id where it has none',
+  { timeout: 60_000 },
+  async () => {
+    const store = ['--root', at('buildah'), '--runroot', at('buildah-run'), '--storage-driver', 'vfs'];
+    const buildah = (verb: string, ...args: string[]) =>
+      execFileSync('buildah', [...store, verb, ...args], { stdio: 'pipe', encoding: 'utf8' }).trim();
+    const container = buildah('from', 'scratch');
+    buildah('copy', container, '/bin/busybox', '/bin/busybox');
+    buildah('config', '--cmd', '["/bin/busybox","echo","made by buildah"]', container);
+    buildah('commit', '-q', container, 'made/here:1');
+    const load = async (archive: string, name: string) => {
+      buildah('push', '-q', 'made/here:1', `oci-archive:${at(archive)}${name}`);
+      return (await runts(['load', '-i', at(archive)], { env: env() })).stdout;
+    };
+    const made = { code: 0, stdout: 'made by buildah\n', stderr: '' };
+    const id = /^Loaded image ID: (sha256:[0-9a-f]{64})\n$/.exec(await load('unnamed.tar', ''))?.[1];
+    expect(await run(id!)).toMatchObject(made);
+    expect(await load('named.tar', ':made/here:1')).toBe('Loaded image: made/here:1\n');
+    expect(await run('made/here:1')).toMatchObject(made);
+  },
+);

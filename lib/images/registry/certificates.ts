@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { accessSync, constants, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { rootCertificates } from 'node:tls';
 import { RuntsError } from '../../errors.ts';
@@ -22,7 +22,7 @@ const systemFiles = [
 ];
 
 /**
- * The certificates for a host: what the machine trusts and, from the first of the directories that has one named as the
+ * The certificates for a host: what the machine and Node's environment trust and, from the first of the directories that has one named as the
  * host (`certs.d/localhost:5000`), every `*.crt` as an authority and a pair `*.cert` and `*.key` as our own.
  */
 export function certificatesFor(
@@ -30,17 +30,17 @@ export function certificatesFor(
   directories: readonly string[],
   environment: Readonly<Record<string, string | undefined>>,
 ): HostCertificates {
-  const system = systemAuthorities(environment);
+  const trusted = [...systemAuthorities(environment), ...extraAuthorities(environment)];
   for (const directory of directories) {
     const own = join(directory, host);
     const names = list(own);
     if (names === undefined) continue;
     const read = (name: string) => readCertificate(join(own, name));
-    const ca = [...system, ...names.filter((name) => name.endsWith('.crt')).map(read)];
+    const ca = [...trusted, ...names.filter((name) => name.endsWith('.crt')).map(read)];
     const cert = names.find((name) => name.endsWith('.cert') && names.includes(name.replace(/cert$/, 'key')));
     return cert === undefined ? { ca } : { ca, cert: read(cert), key: read(cert.replace(/cert$/, 'key')) };
   }
-  return { ca: system };
+  return { ca: trusted };
 }
 
 function list(directory: string): readonly string[] | undefined {
@@ -62,6 +62,20 @@ function systemAuthorities(environment: Readonly<Record<string, string | undefin
     }
   }
   return [...rootCertificates];
+}
+
+/** Those that Node adds for every program. Like Node, we go on without a file that is not there. */
+function extraAuthorities({ NODE_EXTRA_CA_CERTS: named }: Readonly<Record<string, string | undefined>>): string[] {
+  return named && isReadable(named) ? [readCertificate(named)] : [];
+}
+
+function isReadable(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function readCertificate(path: string): string {
