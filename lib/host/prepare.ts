@@ -35,6 +35,7 @@ import { Undo, withReleaseErrors } from './undo.ts';
 import { checkView, withOwnTime } from './view.ts';
 import {
   holdVolumes,
+  type MountedVolume,
   standVolume,
   type VolumePort,
   type VolumeWanted,
@@ -91,6 +92,8 @@ export interface Prepared {
   /** What the plan was made from, but for what was looked up on the host. */
   readonly request: Omit<ContainerRequest, 'lookups'>;
   readonly volumes: readonly VolumeWanted[];
+  /** What drivers have mounted for one that is detached, by the name of the volume. */
+  readonly mounted: Readonly<Record<string, MountedVolume>>;
   /** Its time since boot begins with it, at each start. */
   readonly ownTime: boolean;
   /** Removes what was unpacked. The container must have ended. */
@@ -140,6 +143,7 @@ export async function prepare(host: Host, facts: Facts, request: PrepareRequest)
       plan,
       request: made,
       volumes: wantedVolumes(options),
+      mounted: held?.mounted ?? {},
       ownTime: spec !== asSaid,
       command: spec.process?.args ?? [],
       stopSignal: stopSignal(request.options, source.image),

@@ -15,6 +15,27 @@ export interface VolumePort {
   open(request: VolumesRequest): Promise<OpenVolumes>;
   /** Of a container that was detached, and whose record is gone: drivers hear of it, and what nobody has named is removed. */
   forget(names: readonly ForgottenVolume[]): Promise<void>;
+  /**
+   * Before a detached container is started: what drivers had mounted for it and have not any more, after a reboot or an end of
+   * theirs, they are to mount once more. Gives what was mounted.
+   */
+  mountAgain(request: MountAgain): Promise<Readonly<Record<string, MountedVolume>>>;
+}
+
+/** Where a driver has mounted a volume, and by what it is seen that it still has. */
+export interface MountedVolume {
+  readonly path: string;
+  /** The number of its file system. */
+  readonly device: string;
+  readonly boot: string;
+}
+
+export interface MountAgain {
+  /** What people call it. */
+  readonly container: string;
+  /** What its uses are noted with. */
+  readonly record: string;
+  readonly mounted: Readonly<Record<string, MountedVolume>>;
 }
 
 export interface ForgottenVolume {
@@ -49,6 +70,8 @@ export interface VolumeWanted {
 export interface OpenVolumes {
   /** What is to be mounted, by the name of the volume. */
   readonly mounts: Readonly<Record<string, VolumeMount>>;
+  /** What drivers have mounted for a container that is detached, by the name of the volume. */
+  readonly mounted: Readonly<Record<string, MountedVolume>>;
   /** Lets go of them. Those that nobody has named are removed, unless they are to be kept. The container must have ended. */
   release(options: { readonly keep: boolean }): Promise<void>;
   /** Lets go of them: they stay the container's, as long as its record is there. */
@@ -68,10 +91,12 @@ export const volumesToCome = ({ environment }: Host): VolumePort => ({
         { ...standVolume, source: `${environment.dataDirectory}/volumes/${name}/_data` },
       ]),
     ),
+    mounted: {},
     release: async () => undefined,
     settle: async () => undefined,
   }),
   forget: async () => undefined,
+  mountAgain: async () => ({}),
 });
 
 /** Marks names that we gave: a Volume of the caller may be one that nobody named, and is theirs all the same. */

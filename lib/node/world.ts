@@ -76,6 +76,10 @@ const volumesOf = (world: () => World): VolumePort => ({
     const { commandLinePort } = await import('../volumes/verbs.ts');
     await commandLinePort(world().host).forget(names);
   },
+  async mountAgain(request) {
+    const { commandLinePort } = await import('../volumes/verbs.ts');
+    return commandLinePort(world().host).mountAgain(request);
+  },
 });
 
 /** Of a checkout; a package that was installed has none. */

@@ -61,7 +61,8 @@ export function fuseProgram({ layers, server, mapped, shared, attributes: set }:
   if (user !== undefined) p.op('join', { namespaces: [], user }, origin);
   p.op('unshare', { flags: namespaceFlags.mount | namespaceFlags.pid }, origin);
   if (user !== undefined) p.op('become_root', {}, origin);
-  p.op('propagation', { flags: propagations.private }, origin);
+  // What the host unmounts is to go from here too: a copy of its mounts would keep their file systems.
+  p.op('propagation', { flags: propagations.slave }, origin);
   p.op('fork', {}, origin);
   p.op('new_session', {}, origin);
   const data = p.register('data');

@@ -1,4 +1,4 @@
-import { open, rename, unlink } from 'node:fs/promises';
+import { open, rename, stat, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { RuntsError } from '../errors.ts';
 
@@ -46,3 +46,10 @@ export function systemError(cause: unknown, doing: string): unknown {
   const hint = Object.hasOwn(hints, code) ? hints[code] : undefined;
   return new RuntsError('ERR_SETUP', `cannot ${doing}: ${code}${at}`, { cause, hint });
 }
+
+/** The file system at a path: what was mounted there, or what is below it. Undefined where nothing can be seen. */
+export const deviceAt = (path: string): Promise<string | undefined> =>
+  stat(path, { bigint: true }).then(
+    ({ dev }) => String(dev),
+    () => undefined,
+  );

@@ -4,13 +4,14 @@ import type { Host } from '../host/host.ts';
 import { type Keeper, startKeeper } from '../host/keeper.ts';
 import { frameDeadlineMs } from '../host/session.ts';
 import { Undo, withReleaseErrors } from '../host/undo.ts';
-import type { OpenVolumes, VolumePort, VolumesRequest, VolumeWanted } from '../host/volumes.ts';
+import type { MountedVolume, OpenVolumes, VolumePort, VolumesRequest, VolumeWanted } from '../host/volumes.ts';
 import { copyDirectory, isEmptyDirectory } from '../layers/copy-directory.ts';
 import { containerMaps, ownerMaps } from '../plan/keeper.ts';
 import type { VolumeMount } from '../spec/mounts-from-options.ts';
 import { namespaceFlags } from '../spec/names.ts';
 import { clearFill, fill } from './fill.ts';
 import { localSource } from './local.ts';
+import { mountAgain, mountedAt } from './mounted.ts';
 import { newVolumeName } from './names.ts';
 import type { Held } from './store.ts';
 import { forgetEnded, type Volumes } from './volumes.ts';
@@ -23,6 +24,7 @@ export function volumePort(volumes: Volumes, host: Host): VolumePort {
     async forget(names) {
       for (const { name, remove } of names) await forget(volumes, name, remove);
     },
+    mountAgain: (request) => mountAgain(volumes, host, request),
   };
 }
 
@@ -44,6 +46,7 @@ interface Opening {
   readonly request: VolumesRequest;
   readonly undo: Undo;
   readonly signal: AbortSignal;
+  readonly mounted: Record<string, MountedVolume>;
 }
 
 async function openVolumes(volumes: Volumes, host: Host, request: VolumesRequest): Promise<OpenVolumes> {
@@ -53,7 +56,8 @@ async function openVolumes(volumes: Volumes, host: Host, request: VolumesRequest
   request.cancel?.addEventListener('abort', abort);
   if (request.cancel?.aborted) abort();
   const leaving = new Undo();
-  const opening: Opening = { leaving, volumes, host, request, undo, signal: controller.signal };
+  const mounted: Opening['mounted'] = {};
+  const opening: Opening = { leaving, volumes, host, request, undo, signal: controller.signal, mounted };
   try {
     const anonymous = request.volumes.filter((each) => each.anonymous).map(({ name }) => name);
     const keep = anonymous.length === 0 ? undefined : await keepAnonymous(opening, anonymous);
@@ -63,6 +67,7 @@ async function openVolumes(volumes: Volumes, host: Host, request: VolumesRequest
     }
     return {
       mounts,
+      mounted,
       async release(options) {
         if (keep !== undefined) keep.value = options.keep;
         leaving.dismiss();
@@ -155,7 +160,7 @@ async function openLocal(
 }
 
 async function openOther(
-  { volumes, host, request, undo, leaving, signal }: Opening,
+  { volumes, host, request, undo, leaving, signal, mounted }: Opening,
   wanted: VolumeWanted,
   held: Held,
 ): Promise<VolumeMount> {
@@ -169,6 +174,7 @@ async function openOther(
   await forgetEnded(driver, held);
   const mountpoint = await driver.mount({ name, options, id: use.id });
   undo.add(() => driver.unmount({ name, options, id: use.id }));
+  if (request.record !== undefined) mounted[name] = await mountedAt(host, mountpoint);
   const maps = ownerMaps(request.userns, request.facts);
   if (request.ofImage && wanted.copy && (await isEmptyDirectory(host, mountpoint, maps))) {
     await copyDirectory(host, { container: request.id, path: wanted.target, target: mountpoint, maps, signal });

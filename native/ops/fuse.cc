@@ -21,7 +21,8 @@ namespace {
 
 enum : uint64_t {
   kFirstNode = FUSE_ROOT_ID + 1,
-  kForHours = 10000,  // seconds that names and attributes hold: they never change
+  kForHours = 10000,  // seconds that names and a directory's attributes hold: they never change
+  kMoreBytes = 64,    // numbers that grow before they are read
 };
 enum : uint32_t {
   kRequestBytes = FUSE_MIN_READ_BUFFER,  // the kernel asks for this much room, and no request of ours is longer
@@ -48,6 +49,7 @@ struct ViewServer {
   uint8_t request[kRequestBytes];
   char scratch[kViewScratch];
   char text[kKept][kViewBytesMax];
+  char measured[kViewBytesMax];
 };
 
 namespace {
@@ -108,19 +110,27 @@ void look_up(const ViewServer& server, const Request& request) {
     if (same < length) continue;
     struct fuse_entry_out out = {};
     out.nodeid = kFirstNode + i;
-    out.entry_valid = out.attr_valid = kForHours;
+    out.entry_valid = kForHours;
     set_attributes(&out.attr, out.nodeid);
     return reply_with(server, request, out);
   }
   reply(server, request, -ENOENT);
 }
 
-void get_attributes(const ViewServer& server, const Request& request) {
+// read(2) does not ask for a size, but sendfile(2) gives nothing of a file that has none, and nothing beyond it: `cat` and
+// `cp` of busybox. The kernel asks before each open, since the attributes of a file do not last, and with FUSE a text that
+// is shorter than that ends where it ends.
+void get_attributes(ViewServer& server, const Request& request) {
   uint64_t node = request.header.nodeid;
   if (node != FUSE_ROOT_ID && !is_file(node)) return reply(server, request, -ESTALE);
   struct fuse_attr_out out = {};
-  out.attr_valid = kForHours;
   set_attributes(&out.attr, node);
+  if (is_file(node)) {
+    auto file = static_cast<ViewFile>(node - kFirstNode);
+    out.attr.size = write_view(server.sources, file, server.measured, server.scratch) + kMoreBytes;
+  } else {
+    out.attr_valid = kForHours;
+  }
   reply_with(server, request, out);
 }
 

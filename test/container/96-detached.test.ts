@@ -346,7 +346,11 @@ test('a command that is not there fails the start, and the container stays as it
   const container = await runtime.createContainer({ ...rest, network: 'host', command: ['/no/such'] });
   await expect(container.start()).rejects.toMatchObject({ code: 'ERR_EXEC' });
   expect(container.address(80)).toEqual({ host: '127.0.0.1', port: 80 });
-  await expect(container.snapshot()).rejects.toMatchObject({ code: 'ERR_UNSUPPORTED' });
+  await expect(container.snapshot()).rejects.toMatchObject({
+    code: 'ERR_UNSUPPORTED',
+    message: expect.stringContaining('detached'),
+    hint: expect.stringContaining('images.commit'),
+  });
   expect((await container.inspect()).status).toBe('created');
   await container.remove();
 });

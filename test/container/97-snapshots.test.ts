@@ -163,6 +163,26 @@ test('when this process is killed its snapshots go, too', { timeout: 120_000 }, 
   expect(await until(() => left().every((id) => !ids.includes(id)), patienceMs)).toBe(true);
 });
 
+test('what is in a volume of the container is not in its snapshot, and a volume with a name is mounted again', async () => {
+  const runtime = runtimeWith();
+  onTestFinished(() => runtime.volumes.remove('kept', { force: true }));
+  const at = (name: string, target: string) => ({ type: 'volume', source: name, target }) as const;
+  const anonymous = { type: 'volume', target: '/lower' } as const;
+  const first = await runtime.createContainer({ image, mounts: [at('kept', '/volume'), anonymous] });
+  await first.start();
+  await shell(first, 'echo kept > /volume/file; echo lost > /lower/file; echo own > /own');
+  await using snapshot = await first.snapshot();
+  expect(snapshot.size).toBe('own\n'.length);
+  await using bare = await runtime.createContainer({ from: snapshot, mounts: [] });
+  await bare.start();
+  expect(await shell(bare, 'cat /own /lower/file; ls /volume')).toBe('own\nof the image');
+  await using same = await runtime.createContainer({ from: snapshot });
+  await same.start();
+  // The volume without a name is a new one, which begins with what the image has there.
+  expect(await shell(same, 'cat /own /lower/file /volume/file')).toBe('own\nof the imagekept\n');
+  await Promise.all([first, bare, same].map((each) => each.remove({ force: true })));
+});
+
 test('a container that is not made of an image has none: it is said why', async () => {
   const runtime = runtimeWith();
   const container = await runtime.createContainer({ host: true, command: ['true'] });

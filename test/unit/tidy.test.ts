@@ -207,6 +207,7 @@ const testedElsewhere: readonly (readonly [start: string, folder: string, why: s
   ['lib/images/verbs.ts', 'test/cli', 'it joins images to the command line'],
   ['lib/host/volumes.ts', 'test/volumes', 'volumes become mounts of a container'],
   ['lib/volumes/port.ts', 'test/volumes', 'volumes become mounts of a container'],
+  ['lib/volumes/mounted.ts', 'test/volumes', 'what is mounted again is a volume of a container'],
   ['lib/volumes/verbs.ts', 'test/cli', 'it joins volumes to the command line'],
   ['lib/layers/copy-directory.ts', 'test/volumes', 'what is copied is the first content of a volume'],
   ['lib/host/exec.ts', 'test/container', 'a command needs a container to join'],

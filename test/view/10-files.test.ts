@@ -74,6 +74,27 @@ test('what is read in pieces is what is read at once', async () => {
   for (const i of [0, 2, 4]) expect(sums[i + 1]).toBe(sums[i]);
 });
 
+testIf(
+  'userns',
+  '/dev/fuse',
+  'busybox',
+)('what is copied by sendfile(2), and what is looked for at the end, is the same', async () => {
+  const files = ['/proc/cpuinfo', '/proc/meminfo', '/proc/stat', '/proc/uptime', '/proc/loadavg', '/proc/swaps'];
+  const shape = `tr -d '0-9 ' | md5sum`;
+  const script = files.map(
+    (path) => `for by in 'dd bs=1M' '/bin/busybox cat'; do $by <${path} 2>/dev/null | ${shape}; done`,
+  );
+  const sums = lines(await inside(script.join('\n'), view));
+  expect(sums).toHaveLength(2 * files.length);
+  for (const [i, path] of files.entries()) expect(sums[2 * i + 1], path).toBe(sums[2 * i]);
+  const twice =
+    'for i in 1 2; do /bin/busybox cat /proc/uptime; sleep 0.1; done; tail -n 1 /proc/meminfo; busybox tail -n 1 /proc/meminfo';
+  const [first, again, ...last] = lines(await inside(twice, view));
+  expect(Number(again?.split(' ')[0])).toBeGreaterThan(Number(first?.split(' ')[0]));
+  const lastRow = readFileSync('/proc/meminfo', 'utf8').trimEnd().split('\n').pop()?.split(':')[0];
+  expect(last.map((line) => line.split(':')[0])).toEqual([lastRow, lastRow]);
+});
+
 test('rows that are none of a cgroup are the kernel’s own, all of them and in their order', async () => {
   const rows = (text: string) => lines(text).map((line) => line.split(':')[0]);
   expect(rows(await inside('cat /proc/meminfo', view))).toEqual(rows(readFileSync('/proc/meminfo', 'utf8')));

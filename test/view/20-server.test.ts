@@ -28,12 +28,17 @@ test('the server has no capabilities, no way to get any, a filter, and hardly an
 });
 
 test('it ends with the container, and nothing of it is left', async () => {
+  const once = async (): Promise<void> => {
+    const container = await createContainer(sleeping);
+    await container.start();
+    const { Pid } = theServer();
+    await container.remove({ force: true });
+    expect(statusOf(Pid!)).toBe('');
+  };
+  // With the second container comes the zygote of its ids, where there is one, which stays.
+  for (const _ of [1, 2]) await once();
   const before = look();
-  const container = await createContainer(sleeping);
-  await container.start();
-  const { Pid } = theServer();
-  await container.remove({ force: true });
-  expect(statusOf(Pid!)).toBe('');
+  await once();
   await expectUnchanged(before);
 });
 

@@ -67,7 +67,10 @@ export async function createDetached(
       stopSignal: prepared.stopSignal,
       labels: { ...prepared.image?.config.Labels, ...options.labels },
       image: containerImage(prepared.image),
-      volumes: prepared.volumes.map(({ name: volume, anonymous }) => ({ name: volume, anonymous })),
+      volumes: prepared.volumes.map(({ name: volume, anonymous }) => ({
+        ...{ name: volume, anonymous },
+        mounted: prepared.mounted[volume],
+      })),
       unpacked: prepared.image && (ownerMaps(options.userns, facts) ?? 'none'),
       restart: restartPolicy(options.restart),
       ...(prepared.ownTime && { ownTime: true }),

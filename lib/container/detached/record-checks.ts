@@ -34,6 +34,8 @@ const request = object({
   outlive: required(object({ segments: required(integer(1, 16)), bytesMax: required(count) })),
 });
 
+const mounted = object({ path: required(someText), device: required(anyText), boot: required(anyText) });
+
 const container = object({
   id: required(containerId),
   name: required(someText),
@@ -48,6 +50,7 @@ const container = object({
       object({
         name: required(text(/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/, 'must be the name of a volume')),
         anonymous: required(boolean),
+        mounted,
       }),
     ),
   ),
@@ -71,6 +74,7 @@ const state = object({
     manager: oneOf(['system', 'user'], 'manager'),
   }),
   maps,
+  mounted: record(mounted),
   wanted: required(boolean),
   restarts: required(count),
 });

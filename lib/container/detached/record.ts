@@ -6,6 +6,7 @@ import { errnoOf } from '../../host/failure.ts';
 import type { Handle, Host } from '../../host/host.ts';
 import { privateDirectory } from '../../host/image.ts';
 import type { Prepared } from '../../host/prepare.ts';
+import type { MountedVolume } from '../../host/volumes.ts';
 import type { Maps } from '../../plan/plan.ts';
 import type { Labels, RestartPolicy } from '../../spec/options.ts';
 import { isObject, issuesOf, show } from '../../spec/shape.ts';
@@ -24,7 +25,12 @@ export interface DetachedRecord {
   readonly stopSignal: number;
   readonly labels: Labels;
   readonly image?: ContainerImage | undefined;
-  readonly volumes: readonly { readonly name: string; readonly anonymous: boolean }[];
+  readonly volumes: readonly {
+    readonly name: string;
+    readonly anonymous: boolean;
+    /** As it was made, where that was by a driver. */
+    readonly mounted?: MountedVolume | undefined;
+  }[];
   /** It has a directory in `containers/`, which the ids of these maps own; `none` where they are the host's. */
   readonly unpacked?: Maps | 'none' | undefined;
   readonly restart: RestartPolicy;
@@ -40,6 +46,8 @@ export interface DetachedState {
   readonly cgroup?: CgroupRecord | undefined;
   /** Of its user namespace, where it has one. */
   readonly maps?: Maps | undefined;
+  /** Volumes that drivers have mounted once more since it was made, by name. */
+  readonly mounted?: Readonly<Record<string, MountedVolume>> | undefined;
   /** Whether it is to run: it was started, and not stopped by anybody. */
   readonly wanted: boolean;
   /** How often its policy has started it since somebody else did. */

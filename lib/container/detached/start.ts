@@ -7,6 +7,7 @@ import type { Outliving } from '../../host/inputs.ts';
 import { planAgain } from '../../host/plan-again.ts';
 import { start } from '../../host/start.ts';
 import { Undo, withReleaseErrors } from '../../host/undo.ts';
+import type { MountedVolume } from '../../host/volumes.ts';
 import { openFile } from '../../node/handle.ts';
 import { openForOthers } from '../../node/stdio.ts';
 import type { Home } from '../home.ts';
@@ -32,7 +33,8 @@ export async function startDetached(starting: Starting): Promise<DetachedState> 
   const { host } = home;
   const facts = await home.facts();
   const { request } = record;
-  const plan = await planAgain(host, facts, record);
+  const mounted = await mountedVolumes(starting);
+  const plan = await planAgain(host, facts, withVolumes(record, mounted));
   if (state.cgroup !== undefined) await openCgroup(host, state.cgroup).remove();
   const undo = new Undo();
   let created: Created | undefined;
@@ -49,6 +51,7 @@ export async function startDetached(starting: Starting): Promise<DetachedState> 
       process: await identified(host, created.session.pid),
       cgroup: created.cgroup?.record,
       maps: plan.maps,
+      mounted,
       wanted: true,
       restarts: again === true ? state.restarts + 1 : 0,
     };
@@ -60,9 +63,35 @@ export async function startDetached(starting: Starting): Promise<DetachedState> 
   } catch (error) {
     const errors = [...((await created?.undo.run()) ?? []), ...(await undo.run())];
     // It has not run: what was known before of an earlier run is gone with its exit file.
-    await writeState(host, place, { version: 1, wanted: false, restarts: 0 }).catch((e: unknown) => errors.push(e));
+    await writeState(host, place, { version: 1, mounted, wanted: false, restarts: 0 }).catch((e: unknown) =>
+      errors.push(e),
+    );
     throw withReleaseErrors(error, errors);
   }
+}
+
+/** Where drivers have its volumes now: they mount what they have not any more. */
+async function mountedVolumes({ home, place, record, state }: Starting): Promise<DetachedState['mounted']> {
+  const made = record.volumes.flatMap(({ name, mounted }) => (mounted === undefined ? [] : [[name, mounted] as const]));
+  if (made.length === 0) return undefined;
+  const before = { ...Object.fromEntries(made), ...state.mounted };
+  const request = { container: record.name, record: place.record, mounted: before };
+  return { ...state.mounted, ...(await home.volumes.mountAgain(request)) };
+}
+
+/** A driver may have it somewhere else now than what is on record says. */
+function withVolumes(record: DetachedRecord, mounted: DetachedState['mounted'] = {}): DetachedRecord {
+  const { request, volumes } = record;
+  const places = new Map<string, string>();
+  for (const { name, mounted: made } of volumes) {
+    const now: MountedVolume | undefined = mounted[name];
+    if (made !== undefined && now !== undefined) places.set(made.path, now.path);
+  }
+  const mounts = request.spec.mounts?.map((mount) => {
+    const source = mount.type === 'bind' && mount.source !== undefined ? places.get(mount.source) : undefined;
+    return source === undefined ? mount : { ...mount, source };
+  });
+  return { ...record, request: { ...request, spec: { ...request.spec, mounts } } };
 }
 
 const appended = constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW;

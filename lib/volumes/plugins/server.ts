@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import { RuntsError } from '../../errors.ts';
 import type { DriverVolume, VolumeDriver } from '../driver.ts';
+import { deviceAt } from '../files.ts';
 import { pluginMediaType } from './client.ts';
 
 /** Where `serveVolumeDriver` listens. */
@@ -144,6 +145,8 @@ interface Served {
   options: Readonly<Record<string, string>>;
   created: string;
   mountpoint: string | undefined;
+  /** The file system that is there while it is mounted. */
+  device: string | undefined;
   readonly ids: Set<string>;
   /** One thing at a time: a mount that comes while another is being made waits for it. */
   turn: Promise<unknown>;
@@ -215,12 +218,16 @@ class ServedVolumes {
   }
 
   async #mount(name: string, served: Served, id: string): Promise<string> {
-    if (served.mountpoint === undefined) {
-      served.mountpoint = await this.#driver.mount({ name, options: served.options, id });
-      served.known = true;
+    const { mountpoint: before, device } = served;
+    // What served the mount may have ended, or somebody may have unmounted it.
+    if (before !== undefined && device === (await deviceAt(before))) {
+      served.ids.add(id);
+      return before;
     }
+    const mountpoint = await this.#driver.mount({ name, options: served.options, id });
+    Object.assign(served, { known: true, mountpoint, device: await deviceAt(mountpoint) });
     served.ids.add(id);
-    return served.mountpoint;
+    return mountpoint;
   }
 
   /** An id that is not known, or was unmounted before, changes nothing. */
@@ -236,7 +243,14 @@ class ServedVolumes {
   #served(name: string): Served {
     const known = this.#volumes.get(name);
     if (known !== undefined) return known;
-    const fresh = { known: false, options: {}, created: '', mountpoint: undefined, ids: new Set<string>() };
+    const fresh = {
+      known: false,
+      options: {},
+      created: '',
+      mountpoint: undefined,
+      device: undefined,
+      ids: new Set<string>(),
+    };
     const served: Served = { ...fresh, turn: Promise.resolve() };
     this.#volumes.set(name, served);
     return served;
