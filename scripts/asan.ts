@@ -39,8 +39,10 @@ const env = {
 };
 const given = process.argv.slice(2);
 const tests = given.length > 0 ? given : ['test/addon', 'test/ops', 'test/lifetime'];
-// They look at the build of the product, or run a Node without what is preloaded here.
-const others = ['hardening', 'denied'].map((name) => `--exclude=test/addon/${name}.test.ts`);
+// They look at the build of the product, or have a Node of the product's own at work, without what is preloaded here.
+const others = ['addon/hardening', 'addon/denied', 'lifetime/kills', 'lifetime/ephemeral'].map(
+  (name) => `--exclude=test/${name}.test.ts`,
+);
 const vitest = [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--testTimeout=300000', ...others];
 const { status } = spawnSync(process.execPath, [...vitest, ...tests], { cwd: copy, env, stdio: 'inherit' });
 const told = existsSync(copy) ? readdirSync(copy).filter((name) => name.startsWith('report')) : [];

@@ -2,10 +2,12 @@
 // a map (newuidmap and newgidmap, two processes with rights of their own) is paid once, and not for each container: whoever
 // is root over a map may write any part of it for a namespace below.
 #include <linux/fcntl.h>
+#include <linux/openat2.h>
 #include <linux/sched.h>
 #include <string.h>
 
 #include "../ops/identity.h"
+#include "../ops/path.h"
 #include "../program/commands.h"
 #include "../program/link.h"
 #include "bare.h"
@@ -33,7 +35,8 @@ void name_of(char* to, int pid, const char* file) {
 int write_map(int proc, int pid, const char* file, const char* map) {
   char path[32];
   name_of(path, pid, file);
-  Fd fd(static_cast<int>(sys(__NR_openat, proc, path, O_WRONLY | O_CLOEXEC)));
+  Where at;  // the host is told the errno alone
+  Fd fd(open_below(at, proc, path, O_WRONLY, 0, RESOLVE_NO_SYMLINKS));
   if (!fd.ok()) return fd.get();
   size_t size = strlen(map);
   long written = sys(__NR_write, fd.get(), map, size);
