@@ -50,7 +50,6 @@
         'native/init/log.cc',
         'native/init/main.cc',
         'native/init/reap.cc',
-        'native/init/zygote.cc',
       ],
       # Nothing that Node's own flags say is meant for a program without a libc: a trailing "=" replaces a list.
       'include_dirs=': [],

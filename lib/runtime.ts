@@ -16,7 +16,6 @@ import { type Check, examine } from './host/doctor.ts';
 import type { Host } from './host/host.ts';
 import { usualMaps } from './host/image.ts';
 import { probeFacts } from './host/probe.ts';
-import { Zygotes } from './host/zygotes.ts';
 import type { ImageEvent } from './images/events.ts';
 import { Images } from './images/images.ts';
 import { imagePort } from './images/port.ts';
@@ -77,7 +76,6 @@ export class Runtime implements AsyncDisposable {
   /** The volumes that are stored here, and those of plugins. */
   readonly volumes: Volumes;
   readonly #host: Host;
-  readonly #zygotes: Zygotes;
   readonly #containers = new Set<OwnContainer>();
   readonly #detached: DetachedContainers;
   /** Those of containers that are there, or are being made. */
@@ -94,7 +92,7 @@ export class Runtime implements AsyncDisposable {
   #cleaning: Promise<void> | undefined;
 
   constructor(
-    given: Host,
+    host: Host,
     {
       driver,
       registries,
@@ -102,8 +100,6 @@ export class Runtime implements AsyncDisposable {
       ephemeral = false,
     }: Pick<RuntimeOptions, 'driver' | 'registries' | 'volumes' | 'ephemeral'> = {},
   ) {
-    this.#zygotes = new Zygotes(given);
-    const { host } = this.#zygotes;
     this.#host = host;
     const { dataDirectory: root, stateDirectory: state } = host.environment;
     const newId = () => Buffer.from(host.random(32)).toString('hex');
@@ -232,7 +228,6 @@ export class Runtime implements AsyncDisposable {
       await this.#cleaning;
       await this.#reap();
     } finally {
-      await this.#zygotes.close();
       this.#events.end();
     }
   }

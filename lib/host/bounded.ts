@@ -75,7 +75,6 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
           session.process.close();
         },
       ),
-    spawnBy: (zygote, request) => processes.spawnBy(zygote, request),
     run: (file, args, options) => run(file, args, options),
     signal: (process, signal) => processes.signal(process, signal),
     find: (pid) =>

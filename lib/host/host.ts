@@ -1,4 +1,3 @@
-import type { Maps } from '../plan/plan.ts';
 import type { Cancel } from './cancel.ts';
 
 /** What the core needs of the world. No system calls here: those are ops of a program for the init. */
@@ -92,11 +91,6 @@ export interface Watch extends Handle {
 export interface Processes {
   /** Clones a new init: it waits on its channel for a program. */
   spawn(request: SpawnRequest): Promise<Session>;
-  /**
-   * The same by a zygote (op `clone_inits`), which writes the id maps, too. Requests are answered in their order. Rejects
-   * where the zygote has ended, or says no.
-   */
-  spawnBy(zygote: Session, request: SpawnRequest): Promise<Session>;
   /** Runs a program of the host to its end: newuidmap, hooks. Output is bounded to 64 KiB. */
   run(file: string, args: readonly string[], options?: RunOptions): Promise<RunResult>;
   /** By pidfd, never by number. False when the process is gone. */
@@ -163,8 +157,6 @@ export interface SpawnRequest {
   readonly flags: number;
   /** A cgroup v2 directory: CLONE_INTO_CGROUP. */
   readonly cgroup?: Handle | undefined;
-  /** What the maps of its user namespace are to be. Whoever can write them at once does, and the session says so. */
-  readonly maps?: Maps | undefined;
   /**
    * It is to outlive us, and whoever gets our children then (a subreaper such as conmon) waits for its status: how it ended
    * is looked at, and it is not collected.
@@ -198,8 +190,6 @@ export interface RunResult {
 export interface Session {
   readonly pid: number;
   readonly process: Handle;
-  /** The id maps of the request are written. */
-  readonly mapped?: boolean | undefined;
   /** One message, at most limits.messageBytesMax + 8 bytes, with handles (which stay ours to close). */
   send(message: Uint8Array, handles?: readonly Handle[]): Promise<void>;
   /** The next message from the init; undefined when the channel has ended: the command was exec'd, or the init died. */

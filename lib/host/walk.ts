@@ -7,7 +7,7 @@ import type { Cancel } from './cancel.ts';
 import { errnoOf, refused } from './failure.ts';
 import type { Handle, Host, Session, SpawnRequest } from './host.ts';
 import { type InputSources, openInputs } from './inputs.ts';
-import { completeMaps, writeMaps } from './maps.ts';
+import { writeMaps } from './maps.ts';
 import { deliver, died, lastWords, nextMilestone, type Progress, unexpected } from './progress.ts';
 import { Channel, endSession } from './session.ts';
 import { Undo } from './undo.ts';
@@ -77,8 +77,8 @@ export async function beginWalk(host: Host, request: WalkRequest, undo: Undo): P
 
   const channel = new Channel(host, session, { deadlineMs, cancel, trace });
   const progress = { segment: plan.segment, inputs: plan.inputs, facts, handles, arrived: request.arrived };
-  if (!hasMapsSync(plan)) {
-    await completeMaps(ports, session, plan.maps).catch(async (error: unknown) => {
+  if (plan.maps !== undefined && !hasMapsSync(plan)) {
+    await writeMaps(ports, session.pid, plan.maps).catch(async (error: unknown) => {
       // It has no maps any more where it has ended, and may have said why.
       if (RuntsError.is(error) && isGone(error.cause)) await lastWords(host, channel, progress);
       throw error;
@@ -149,14 +149,16 @@ const aboutTheCgroup = ['EACCES', 'EBUSY', 'EOPNOTSUPP', 'ENOENT', 'ENODEV'];
 const notByClone = ['EAGAIN', 'EOPNOTSUPP', 'EACCES', 'EINVAL', 'E2BIG', 'ENOSYS'];
 
 async function spawn(ports: Host, { plan, cgroup, options, detached }: WalkRequest): Promise<Session> {
+  const { flags } = plan;
   const { facts } = options;
-  const request = { flags: plan.flags, maps: hasMapsSync(plan) ? undefined : plan.maps, detached };
-  if (cgroup?.enter !== undefined && cgroup.handle === undefined) return moved(ports, request, cgroup.enter, facts);
+  if (cgroup?.enter !== undefined && cgroup.handle === undefined)
+    return moved(ports, { flags, detached }, cgroup.enter, facts);
   try {
-    return await ports.processes.spawn({ ...request, cgroup: cgroup?.handle });
+    return await ports.processes.spawn({ flags, cgroup: cgroup?.handle, detached });
   } catch (error) {
     const errno = errnoOf(error) ?? '';
-    if (cgroup?.enter !== undefined && notByClone.includes(errno)) return moved(ports, request, cgroup.enter, facts);
+    if (cgroup?.enter !== undefined && notByClone.includes(errno))
+      return moved(ports, { flags, detached }, cgroup.enter, facts);
     const at = cgroup !== undefined && aboutTheCgroup.includes(errno) ? 'cgroup' : 'spawn';
     const doing =
       at === 'cgroup' ? `start a process in the cgroup ${cgroup?.path}` : 'start a process in new namespaces';

@@ -133,7 +133,7 @@ export interface Native {
    */
   socketConnect(packets: boolean, address: string): NativeHandle | Failure;
   /** Two connected sockets (SOCK_STREAM); only our end is non-blocking. */
-  socketPair(packets: boolean): { readonly ours: NativeHandle; readonly theirs: NativeHandle } | Failure;
+  socketPair(): { readonly ours: NativeHandle; readonly theirs: NativeHandle } | Failure;
   /** How many bytes the socket took, at once; the handles, which stay the caller's, go with the first. */
   socketSend(socket: NativeHandle, bytes: Uint8Array, handles: readonly NativeHandle[]): number | Failure;
   /** A file of this content without a path, at its beginning, that nobody can change (a sealed memfd). */

@@ -1,12 +1,11 @@
 import { RuntsError } from '../errors.ts';
-import type { Handle, Message, Processes, Session, SpawnRequest } from '../host/host.ts';
+import type { Handle, Processes, Session, SpawnRequest } from '../host/host.ts';
 import { errnoNumber } from '../program/errno.ts';
-import { cloneMessage, decodeFrame } from '../program/frames.ts';
 import { ended } from './ended.ts';
-import { isFailure, orThrow, systemError } from './failure.ts';
+import { isFailure, orThrow } from './failure.ts';
 import { openHandle } from './handle.ts';
 import { inherited } from './inherited.ts';
-import { type Failure, type NativeHandle, native } from './native.ts';
+import { type Failure, native } from './native.ts';
 import { run } from './run.ts';
 import { NodeSession } from './session.ts';
 import { connectTo } from './sockets.ts';
@@ -38,7 +37,6 @@ export async function spawnInit({ flags, cgroup, detached }: SpawnRequest): Prom
 /** The port `Processes` over the addon. A refusal of the kernel rejects as a SystemError: the core knows the hints. */
 export const processes: Processes = {
   spawn: async (request) => orThrow(await spawnInit(request)),
-  spawnBy,
   run,
   signal(process: Handle, signal: number): boolean {
     const handle = openHandle(process, 'process');
@@ -55,40 +53,6 @@ export const processes: Processes = {
   connect,
   inherited,
 };
-
-async function spawnBy(zygote: Session, { flags, cgroup, detached }: SpawnRequest): Promise<Session> {
-  const { ours: channel, theirs } = orThrow(native.socketPair(true), undefined, 'socketpair');
-  try {
-    try {
-      await zygote.send(cloneMessage(flags), cgroup === undefined ? [theirs] : [theirs, cgroup]);
-    } finally {
-      theirs.close();
-    }
-    const answer = await zygote.receive();
-    if (answer === undefined) throw systemError(errnoNumber('EPIPE'), 'recvmsg');
-    return sessionOf(answer, channel, detached);
-  } catch (error) {
-    channel.close(); // an init that is there after all, and that we cannot know of, ends by that
-    throw error;
-  }
-}
-
-/** The init that a zygote says it has cloned. */
-function sessionOf({ bytes, handles }: Message, channel: NativeHandle, detached: boolean | undefined): Session {
-  const [process, ...others] = handles;
-  try {
-    const frame = decodeFrame(bytes);
-    if (frame.kind === 'error') throw systemError(frame.errno, frame.step);
-    if (frame.kind !== 'forked' || process === undefined || others.length > 0) {
-      throw new RuntsError('ERR_INTERNAL', `a zygote answered with ${frame.kind} and ${handles.length} handles`);
-    }
-    const { pid, errno } = frame;
-    return new NodeSession({ pid, process, channel, ours: true, detached, mapped: errno === 0 });
-  } catch (error) {
-    for (const handle of handles) handle.close();
-    throw error;
-  }
-}
 
 async function find(pid: number): Promise<Handle | undefined> {
   if (!Number.isInteger(pid) || pid < 1 || pid > pidMax) {

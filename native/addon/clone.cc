@@ -2,12 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/prctl.h>
 #include <linux/sched.h>
 #include <linux/wait.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
-#include "../ops/identity.h"
 #include "../program/format.h"
 
 #ifndef CLONE_INTO_CGROUP
@@ -107,6 +108,21 @@ long clone_onto_stack(long number, long a, long b, long c, void (*child)(void*),
 #endif
 }
 
+// Our uid has no mapping yet in the new user namespace, so the exec would drop every capability but the ambient ones.
+long make_capabilities_ambient() {
+  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2] = {};
+  long r = sys(__NR_capget, &header, data);
+  if (r < 0) return r;
+  for (auto& half : data) half.inheritable = half.permitted;
+  r = sys(__NR_capset, &header, data);
+  uint64_t permitted = data[0].permitted | static_cast<uint64_t>(data[1].permitted) << 32;
+  for (int c = 0; c < 64 && r >= 0; c++) {
+    if (permitted >> c & 1) r = sys(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, c, 0, 0);
+  }
+  return r;
+}
+
 // "/proc/self/fd/N", without the libc.
 const char* name_of_descriptor(char* to, size_t size, int fd) {
   char* at = to + size;
@@ -128,9 +144,8 @@ void child_main(void* argument) {
     for (;;) (void)sys(__NR_exit_group, 127);
   };
   if (child->keep_capabilities) {
-    Where at;
-    int r = keep_over_exec(at);
-    if (r < 0) fail(at.step, r);
+    long r = make_capabilities_ambient();
+    if (r < 0) fail(kStepCapset, r);
   }
   for (int to = 0; to < kChannelFd; to++) {
     long r = sys(__NR_dup3, child->null, to, 0);

@@ -4,7 +4,6 @@
 #include "../init/channel.cc"
 #include "../init/log.cc"
 #include "../init/reap.cc"
-#include "../init/zygote.cc"
 #include "../program/operands.h"
 #include "kernel.h"
 

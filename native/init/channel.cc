@@ -129,28 +129,6 @@ int wait_for_go(uint32_t tag, int* handle) {
   return 0;
 }
 
-int receive_clone(CloneRequest* request) {
-  MessageHeader header;
-  uint8_t body[8];
-  int fds[kHandlesMax];
-  uint32_t fd_count;
-  long n;
-  do n = receive(&header, body, sizeof body, fds, &fd_count);
-  while (n == -EINTR);
-  if (n != 0 || header.kind != kMessageClone || fd_count < 1 || fd_count > 2) {
-    close_all(fds, fd_count);
-    return n < 0 ? static_cast<int>(n) : -EBADMSG;
-  }
-  *request = {header.value, fds[0], fd_count == 2 ? fds[1] : -1};
-  return 0;
-}
-
-int take_channel(Where& at, int fd) {
-  int r = check(at, kStepDup3, sys(__NR_dup3, fd, kFirstChannel, O_CLOEXEC));
-  if (r >= 0) channel = r;
-  return r;
-}
-
 int await_start(Where& at, int listener, uint32_t tag) {
   // Whoever connects is not asked who they are (SO_PEERCRED): a caller that our user namespace does not map, root above
   // all, would be nobody here. The directory of the socket and its mode, 0700 and 0600, are what keeps others away.

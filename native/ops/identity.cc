@@ -47,16 +47,6 @@ int set_capabilities(Where& at, const Capabilities& sets) {
   return r < 0 ? r : set_ambient(at, sets.ambient);
 }
 
-int keep_over_exec(Where& at) {
-  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-  __user_cap_data_struct data[2] = {};
-  int r = check(at, kStepCapset, sys(__NR_capget, &header, data));
-  for (auto& half : data) half.inheritable = half.permitted;
-  if (r >= 0) r = check(at, kStepCapset, sys(__NR_capset, &header, data));
-  uint64_t permitted = data[0].permitted | static_cast<uint64_t>(data[1].permitted) << 32;
-  return r < 0 ? r : set_ambient(at, permitted);
-}
-
 int nothing_inheritable(Where& at) {
   __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct data[2] = {};

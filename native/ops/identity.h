@@ -12,8 +12,6 @@ int drop_bounding(Where& at, uint64_t keep);
 // groups may be null: they stay as they are.
 int set_ids(Where& at, uint32_t uid, uint32_t gid, const uint32_t* groups, uint32_t count);
 int set_capabilities(Where& at, const Capabilities& sets);
-// What is permitted becomes ambient: an exec by a uid that has no mapping yet drops every other capability.
-int keep_over_exec(Where& at);
 // Empties the inheritable set, and with it the ambient one.
 int nothing_inheritable(Where& at);
 int no_new_privs(Where& at);

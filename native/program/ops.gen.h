@@ -5,7 +5,7 @@
 namespace runts {
 
 // A hash of this table: a program that was encoded with another one is refused.
-constexpr uint64_t kSchema = 0x068df9f2216db324ull;
+constexpr uint64_t kSchema = 0xa9c7dd3454bd895cull;
 
 enum Kind : uint8_t { kKindNone, kKindInt, kKindFlags, kKindIn, kKindMaybe, kKindOut, kKindText, kKindTexts, kKindBytes, kKindIns };
 
@@ -92,8 +92,7 @@ enum Opcode : uint16_t {
   kOpFuseMount = 79,
   kOpServeView = 80,
   kOpOutlive = 81,
-  kOpCloneInits = 82,
-  kOpCount = 83,
+  kOpCount = 82,
 };
 
 // Which system call of an op failed.
@@ -397,9 +396,6 @@ struct slots_serve_view {
 struct slots_outlive {
   enum : int { stdout_ = 0, stderr_ = 1, exit_ = 2, segments_ = 3, bytes_max_ = 4 };
 };
-struct slots_clone_inits {
-  enum : int { proc_ = 0, uids_ = 1, gids_ = 2 };
-};
 
 // Few values are shared by many operands, so that an operand is two bytes in the init.
 inline constexpr uint64_t kMaxima[] = {
@@ -521,7 +517,6 @@ inline constexpr OpInfo kOps[kOpCount] = {
     {1, 0, 0, {{kKindOut, 0}, {kKindOut, 0}}},  // fuse_mount
     {0, 0, 0, {{kKindIn, 0}, {kKindIn, 0}, {kKindIn, 0}, {kKindMaybe, 0}, {kKindInt, 4}}},  // serve_view
     {0, 1, 0, {{kKindIn, 0}, {kKindIn, 0}, {kKindIn, 0}, {kKindIns, 0}, {kKindInt, 20}}},  // outlive
-    {0, 1, 0, {{kKindIn, 0}, {kKindText, 0}, {kKindText, 0}}},  // clone_inits
 };
 
 // For tests and tools; the init sends numbers.
@@ -609,7 +604,6 @@ inline constexpr const char* kOpNames[kOpCount] = {
     "fuse_mount",
     "serve_view",
     "outlive",
-    "clone_inits",
 };
 inline constexpr const char* kStepNames[kStepCount] = {
     "op",

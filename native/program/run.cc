@@ -263,10 +263,6 @@ int run_op(Where& at, const Op& op, const uint8_t* data) {
       return r == -EPIPE ? 0 : check(at, kStepRecvmsg, r);
     }
     case kOpReceive: return run_receive(at, o);
-    case kOpCloneInits: {
-      using s = slots_clone_inits;
-      return clone_inits(at, o.fd(s::proc_), o.text(s::uids_), o.text(s::gids_));
-    }
     case kOpAwaitStart: {
       using s = slots_await_start;
       return o.set(s::dst_, await_start(at, o.fd(s::listener_), o.small(s::tag_)));

@@ -444,8 +444,6 @@ export class Sim {
   #processPort(): Processes {
     return {
       spawn: (request) => this.#call('spawn', () => this.#spawn(request)),
-      // No zygote ever answers in the model: the core is to do without.
-      spawnBy: () => this.#call('spawnBy', () => Promise.reject(errno('EPIPE', 'spawnBy'))),
       run: (file, args, options) =>
         this.#call(`run ${file}`, () => {
           const good = { code: 0, timedOut: false, stdout: '', stderr: '' };
