@@ -50,6 +50,7 @@
         'native/init/log.cc',
         'native/init/main.cc',
         'native/init/reap.cc',
+        'native/init/zygote.cc',
       ],
       # Nothing that Node's own flags say is meant for a program without a libc: a trailing "=" replaces a list.
       'include_dirs=': [],
@@ -85,6 +86,7 @@
         'native/addon/cgroups.cc',
         'native/addon/channel.cc',
         'native/addon/clone.cc',
+        'native/addon/device_filter.cc',
         'native/addon/devices.cc',
         'native/addon/exit.cc',
         'native/addon/handle.cc',
@@ -92,6 +94,7 @@
         'native/addon/opening.cc',
         'native/addon/primitives.cc',
         'native/addon/quota.cc',
+        'native/addon/reading.cc',
         'native/addon/sockets.cc',
         'native/addon/spawn.cc',
         'native/addon/state.cc',

@@ -12,6 +12,12 @@ export function buildLimit(directory: string): string {
   return program;
 }
 
+/** Builds the program that tells when it was started. */
+export function buildNow(program: string): void {
+  const source = join(packageRoot, 'bench/limit/now.c');
+  execFileSync('cc', ['-O2', '-static', '-nostdlib', '-o', program, source], { stdio: 'inherit' });
+}
+
 /** The program, waiting for orders. */
 export class Limit {
   readonly program: string;

@@ -100,6 +100,16 @@ const rows: readonly Row[] = [
         : 'Entering a namespace takes CAP_SYS_ADMIN in the user namespace that owns it; a user namespace that we are in already cannot be entered again.',
   },
   {
+    at: ['join_process'],
+    errno: ['ESRCH'],
+    hint: 'The container has ended meanwhile.',
+  },
+  {
+    at: ['join_process'],
+    errno: ['EPERM'],
+    hint: 'Entering the namespaces of a container takes the rights of whoever made it.',
+  },
+  {
     at: ['join', 'expect_namespace'],
     errno: ['EINVAL', 'ENOTTY', 'EBADF'],
     hint: 'A path of linux.namespaces leads to a namespace of another type, or to none at all: `readlink` on it says which.',
@@ -555,7 +565,7 @@ const rows: readonly Row[] = [
     hint: 'The namespace belongs to a user namespace in which we have no privileges: join its user namespace as well, or be root.',
   },
   {
-    at: ['join', 'unshare'],
+    at: ['join', 'join_process', 'unshare'],
     errno: ['EINVAL'],
     hint: 'It is not a namespace of that kind, or cannot be entered from here (a user namespace is entered once).',
   },

@@ -27,6 +27,7 @@ export type { HttpRequest } from './container/ready-network.ts';
 export type { Stats } from './container/resources.ts';
 export { type Exit, ExitError, type Result } from './container/result.ts';
 export type { Snapshot, SnapshotOptions } from './container/snapshot.ts';
+export type { WarmContainers } from './container/warm-options.ts';
 export type { ErrorCode } from './error-codes.ts';
 export { type Issue, type OpFailure, RuntsError } from './errors.ts';
 export type { Check } from './host/doctor.ts';
@@ -108,11 +109,7 @@ export type {
   VolumesPruned,
 } from './volumes/volumes.ts';
 
-try {
-  warmUp();
-} catch {
-  // What is wrong with this host is told by the call that meets it.
-}
+warmUp();
 
 let shared: Runtime | undefined;
 

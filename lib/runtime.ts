@@ -1,4 +1,3 @@
-import { isAbsolute } from 'node:path';
 import type { Container, ContainerInfo, Status } from './container/container.ts';
 import { DetachedContainers } from './container/detached/all.ts';
 import { EventLog, type EventsOptions } from './container/event-log.ts';
@@ -6,6 +5,7 @@ import type { ContainerEvent } from './container/events.ts';
 import type { Home } from './container/home.ts';
 import { Names } from './container/names.ts';
 import { OwnContainer } from './container/own.ts';
+import { Pool } from './container/pool.ts';
 import type { Result } from './container/result.ts';
 import { runContainer } from './container/run.ts';
 import { Snapshots } from './container/snapshots.ts';
@@ -16,42 +16,26 @@ import { type Check, examine } from './host/doctor.ts';
 import type { Host } from './host/host.ts';
 import { usualMaps } from './host/image.ts';
 import { probeFacts } from './host/probe.ts';
+import { Reserve } from './host/reserve.ts';
+import { Zygotes } from './host/zygotes.ts';
 import type { ImageEvent } from './images/events.ts';
 import { Images } from './images/images.ts';
 import { imagePort } from './images/port.ts';
-import { checkRegistries, type Registries } from './images/registry/config.ts';
-import { type GraphDriver, graphDrivers, UnpackedLayers } from './images/unpacked.ts';
+import { checkRegistries } from './images/registry/config.ts';
+import { UnpackedLayers } from './images/unpacked.ts';
 import { unlessAborted, type WaitOptions } from './node/aborted.ts';
 import { createHost } from './node/host.ts';
 import type { Facts } from './plan/facts.ts';
+import { mustBeRight, type RuntimeOptions } from './runtime/options.ts';
 import { optionChecks, runOptionChecks } from './spec/check-options.ts';
 import type { ContainerOptions, Labels, RunOptions } from './spec/options.ts';
 import { hasOwn } from './spec/own.ts';
 import { plainCopy, shallowCopy } from './spec/plain.ts';
 import { isObject, show } from './spec/shape.ts';
-import { checkLimits, type VolumeLimits } from './volumes/limits.ts';
 import { volumePort } from './volumes/port.ts';
 import { type VolumeEvent, Volumes } from './volumes/volumes.ts';
 
-/** What `createRuntime` takes; each has a default. */
-export interface RuntimeOptions {
-  /** Where images, layers and root file systems are kept. Default `$XDG_DATA_HOME/runts`, as root `/var/lib/runts`. */
-  readonly root?: string;
-  /** Where state is kept. Default `$XDG_RUNTIME_DIR/runts`, as root `/run/runts`. */
-  readonly state?: string;
-  /** How layers become a root file system. Default: the best that works here, found out by trying. */
-  readonly driver?: GraphDriver | undefined;
-  /** Mirrors and insecure registries, by the registry's name; over those of the configuration files. */
-  readonly registries?: Registries | undefined;
-  /** How many there may be, and where plugins are. Default: as many as the store allows, and Docker's directories. */
-  readonly volumes?: VolumesSettings | undefined;
-  /**
-   * Everything that is made by way of it goes when it is disposed, or when this process ends, by whatever means: volumes and
-   * images too, unless others use them; it makes no detached containers. Default `false`: its containers go but those that
-   * are detached, volumes with a name and images stay.
-   */
-  readonly ephemeral?: boolean | undefined;
-}
+export type { RuntimeOptions, VolumesSettings } from './runtime/options.ts';
 
 /** What became of a container, an image or a volume, by way of this runtime. */
 export type RuntimeEvent = ContainerEvent | ImageEvent | VolumeEvent;
@@ -63,12 +47,6 @@ export interface ContainerFilter {
   readonly status?: Status | undefined;
 }
 
-/** How many volumes may be made through a runtime, and where plugins are. */
-export interface VolumesSettings extends VolumeLimits {
-  /** Directories with `.sock`, `.spec` and `.json` files of volume plugins, looked into before Docker's. */
-  readonly plugins?: readonly string[] | undefined;
-}
-
 /** Owns containers: all of them but the detached go when it is disposed, and when this process ends by whatever means. */
 export class Runtime implements AsyncDisposable {
   /** The images that are stored here, and registries. */
@@ -76,6 +54,7 @@ export class Runtime implements AsyncDisposable {
   /** The volumes that are stored here, and those of plugins. */
   readonly volumes: Volumes;
   readonly #host: Host;
+  readonly #zygotes: Zygotes;
   readonly #containers = new Set<OwnContainer>();
   readonly #detached: DetachedContainers;
   /** Those of containers that are there, or are being made. */
@@ -92,14 +71,11 @@ export class Runtime implements AsyncDisposable {
   #cleaning: Promise<void> | undefined;
 
   constructor(
-    host: Host,
-    {
-      driver,
-      registries,
-      volumes = {},
-      ephemeral = false,
-    }: Pick<RuntimeOptions, 'driver' | 'registries' | 'volumes' | 'ephemeral'> = {},
+    given: Host,
+    { driver, registries, volumes = {}, ephemeral = false, warm = [] }: Omit<RuntimeOptions, 'root' | 'state'> = {},
   ) {
+    this.#zygotes = new Zygotes(given);
+    const { host } = this.#zygotes;
     this.#host = host;
     const { dataDirectory: root, stateDirectory: state } = host.environment;
     const newId = () => Buffer.from(host.random(32)).toString('hex');
@@ -115,7 +91,10 @@ export class Runtime implements AsyncDisposable {
     };
     const tell = (event: RuntimeEvent): void => this.#events.tell(event);
     const unpacked = new UnpackedLayers({ host, facts, driver });
-    this.images = new Images({ directory: root, registries, unpacked, tell, lifetime });
+    const begin = async (): Promise<void> => lifetime?.begin();
+    const pool = new Pool({ warm, begin, home: () => this.#home });
+    const isNobodys = (id: string) => pool.has(id);
+    this.images = new Images({ directory: root, registries, unpacked, tell, lifetime, isNobodys });
     const maps = async () => usualMaps(await facts()).stored;
     this.volumes = new Volumes({ host, maps, limits, plugins, tell, lifetime });
     this.#unpacked = unpacked;
@@ -130,6 +109,8 @@ export class Runtime implements AsyncDisposable {
       images: imagePort(this.images, { driver }),
       volumes: volumePort(this.volumes, host),
       snapshots: new Snapshots({ host, newId: newContainerId, nameOf: (id) => this.#nameOf(id) }),
+      reserve: new Reserve({ host, facts, newId: newContainerId }),
+      pool,
       newId: newContainerId,
       adopt: (container) => {
         this.#mustExist();
@@ -143,6 +124,7 @@ export class Runtime implements AsyncDisposable {
       tell,
     };
     this.#detached = new DetachedContainers(this.#home);
+    pool.fillSoon();
   }
 
   /** Makes a container, which waits for its `start()`. */
@@ -204,6 +186,14 @@ export class Runtime implements AsyncDisposable {
     return unlessAborted(signal, () => this.#follow(() => this.#detached.restore(signal)));
   }
 
+  /**
+   * Makes what the option `warm` asks for and is not there: fulfilled when no more is being made, with how many containers
+   * stand ready.
+   */
+  warmed({ signal }: WaitOptions = {}): Promise<number> {
+    return unlessAborted(signal, () => this.#follow(() => this.#home.pool.filled()));
+  }
+
   /** What becomes of its containers, images and volumes from the call on, until the signal or until it is disposed. */
   events(options: EventsOptions = {}): AsyncIterableIterator<RuntimeEvent> {
     return this.#events.listen(options);
@@ -223,11 +213,14 @@ export class Runtime implements AsyncDisposable {
     try {
       await Promise.all([...this.#containers].map((container) => container.remove({ force: true })));
       await Promise.allSettled(this.#work);
+      await this.#home.pool.close();
+      await this.#home.reserve.close();
       await this.#detached.leave();
       await this.#home.snapshots.close();
       await this.#cleaning;
       await this.#reap();
     } finally {
+      await this.#zygotes.close();
       this.#events.end();
     }
   }
@@ -317,17 +310,11 @@ export function createRuntime(options: RuntimeOptions = {}): Runtime {
 }
 
 function runtimeOf(options: RuntimeOptions): Runtime {
-  const issues = Object.entries(options).flatMap(([name, value]) => {
-    const check = hasOwn(runtimeChecks, name) ? runtimeChecks[name as keyof RuntimeOptions] : undefined;
-    const message = check === undefined ? `unknown option; there are ${optionNames.join(', ')}` : check(value);
-    return value === undefined || message === undefined ? [] : [{ path: `/${name}`, message }];
-  });
-  if (issues.length > 0) throw specError(noRuntime, issues);
+  mustBeRight(options, noRuntime);
   const host = createHost();
-  const { root = host.environment.dataDirectory, state = host.environment.stateDirectory } = options;
-  const { driver, registries = {}, volumes, ephemeral } = options;
+  const { root = host.environment.dataDirectory, state = host.environment.stateDirectory, registries = {} } = options;
   const environment = { ...host.environment, dataDirectory: root, stateDirectory: state };
-  return new Runtime({ ...host, environment }, { driver, registries: checkRegistries(registries), volumes, ephemeral });
+  return new Runtime({ ...host, environment }, { ...options, registries: checkRegistries(registries) });
 }
 
 const noRuntime = 'cannot make a runtime of these options';
@@ -343,37 +330,3 @@ const given = <T extends object>(options: T): T =>
   shallowCopy(anObject(options, noContainer), containerOptions, noContainer);
 
 const containerOptions = Object.keys({ ...optionChecks, ...runOptionChecks });
-
-const path = (value: unknown): string | undefined =>
-  typeof value === 'string' && isAbsolute(value) ? undefined : `must be an absolute path, not ${show(value)}`;
-
-const runtimeChecks: Readonly<Record<keyof RuntimeOptions, (value: unknown) => string | undefined>> = {
-  root: path,
-  state: path,
-  driver: (value) =>
-    graphDrivers.some((driver) => driver === value)
-      ? undefined
-      : `must be one of ${graphDrivers.join(', ')}, not ${show(value)}`,
-  // All that is wrong with them is told by checkRegistries.
-  registries: () => undefined,
-  volumes: volumesFault,
-  ephemeral: (value) => (typeof value === 'boolean' ? undefined : `must be true or false, not ${show(value)}`),
-};
-
-function volumesFault(value: unknown): string | undefined {
-  if (!isObject(value)) return `must be an object, not ${show(value)}`;
-  const { plugins = [], ...limits } = value;
-  const stranger = Object.keys(limits).find((name) => !['max', 'maxByDriver'].includes(name));
-  if (stranger !== undefined) return `has no ${stranger}; there are max, maxByDriver, plugins`;
-  if (!Array.isArray(plugins) || plugins.some((each) => path(each) !== undefined)) {
-    return 'plugins must be a list of absolute paths';
-  }
-  try {
-    checkLimits(limits);
-    return undefined;
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  }
-}
-
-const optionNames = Object.keys(runtimeChecks);

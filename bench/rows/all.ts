@@ -10,6 +10,7 @@ import { memory } from './memory.ts';
 import { seccomp } from './seccomp.ts';
 import { surroundings } from './surroundings.ts';
 import { blocked, busy } from './thread.ts';
+import { warm } from './warm.ts';
 
 /** Everything that is measured, in order. To add a row is to add it here. */
 export const rows: readonly Row[] = [
@@ -17,6 +18,7 @@ export const rows: readonly Row[] = [
   commandLines,
   commandLineMemory,
   exec,
+  warm,
   manyAtOnce,
   busy,
   blocked,

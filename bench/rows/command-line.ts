@@ -1,7 +1,29 @@
-import { commandLine } from '../paths.ts';
+import { existsSync } from 'node:fs';
+import { commandLine, staticCommandLine } from '../paths.ts';
 import { newId } from '../peers.ts';
 import type { Row } from '../row.ts';
+import type { World } from '../world.ts';
 import { limit } from './limit.ts';
+
+interface CommandLine {
+  readonly name: string;
+  readonly missing: string | undefined;
+  readonly words: readonly string[];
+}
+
+const ours: readonly CommandLine[] = [
+  { name: 'runts (Node)', missing: undefined, words: [process.execPath, commandLine] },
+  {
+    name: 'runts (static)',
+    missing: existsSync(staticCommandLine) ? undefined : 'not built: npm run build:tiny',
+    words: [staticCommandLine],
+  },
+];
+
+const runBundle = ({ words }: CommandLine, { bundle }: World): string[] => [
+  ...[...words, '--cgroup-manager=disabled', 'run', '-b', bundle.directory],
+  newId(),
+];
 
 /** What a shell waits for, or an engine that calls an OCI runtime. */
 export const commandLines: Row = {
@@ -9,17 +31,13 @@ export const commandLines: Row = {
   title: '`run` of the bundle, from a small program',
   subjects: (world) => {
     const timed = async (command: readonly string[]) => (await world.limit.spawn(command)).ms;
-    const ours = () => [
-      process.execPath,
-      commandLine,
-      '--cgroup-manager=disabled',
-      'run',
-      '-b',
-      world.bundle.directory,
-    ];
     return [
       limit(world),
-      { name: 'runts (Node)', once: () => timed([...ours(), newId()]) },
+      ...ours.map((each) => ({
+        name: each.name,
+        missing: each.missing,
+        once: () => timed(runBundle(each, world)),
+      })),
       ...world.peers.map(({ name, missing, every, command }) => ({
         name,
         missing,
@@ -38,16 +56,12 @@ export const commandLineMemory: Row = {
   rounds: () => 1,
   subjects: (world) => {
     const resident = async (command: readonly string[]) => (await world.limit.spawn(command)).residentKiB;
-    const ours = () => [
-      process.execPath,
-      commandLine,
-      '--cgroup-manager=disabled',
-      'run',
-      '-b',
-      world.bundle.directory,
-    ];
     return [
-      { name: 'runts (Node)', once: () => resident([...ours(), newId()]) },
+      ...ours.map((each) => ({
+        name: each.name,
+        missing: each.missing,
+        once: () => resident(runBundle(each, world)),
+      })),
       ...world.peers.map(({ name, missing, command }) => ({ name, missing, once: () => resident(command()) })),
     ];
   },

@@ -21,7 +21,7 @@ export const load: Row = {
   },
 };
 
-const built = ['runts-init', 'runts.node'] as const;
+const built = ['Release/runts-init', 'Release/runts.node', 'tiny/runts'] as const;
 
 /** What there is to be shipped. */
 export const sizes: Row = {
@@ -31,7 +31,11 @@ export const sizes: Row = {
   rounds: () => 1,
   subjects: () =>
     built.map((name) => {
-      const path = join(packageRoot, 'build/Release', name);
-      return { name, missing: existsSync(path) ? undefined : 'not built', once: async () => statSync(path).size };
+      const path = join(packageRoot, 'build', name);
+      return {
+        name: name.replace('Release/', ''),
+        missing: existsSync(path) ? undefined : 'not built',
+        once: async () => statSync(path).size,
+      };
     }),
 };

@@ -64,6 +64,8 @@ function describe(input: Input): string {
       return `clone of ${input.source}${input.recursive ? ', recursively' : ''}${input.idmap ? ', owners mapped' : ''}`;
     case 'namespace':
       return `namespace ${input.path}`;
+    case 'process':
+      return 'the first process of the container';
     case 'listener':
       return 'where it is started';
     case 'outlive':

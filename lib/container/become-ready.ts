@@ -48,7 +48,7 @@ export async function inTime<T>(
   const limit = timeout === undefined ? undefined : AbortSignal.timeout(timeout);
   const signals = [signal, limit].filter((each) => each !== undefined);
   try {
-    return await starting(signals.length === 0 ? undefined : AbortSignal.any(signals));
+    return await starting(signals.length < 2 ? signals[0] : AbortSignal.any(signals));
   } catch (error) {
     if (!limit?.aborted) throw error;
     throw new RuntsError('ERR_TIMEOUT', `the container was not ready after ${timeout} ms`, { cause: error });

@@ -17,7 +17,8 @@ export class Deadline {
   readonly #timeout: number | undefined;
   readonly #timer: NodeJS.Timeout | undefined;
   readonly #cancel: AbortSignal | undefined;
-  readonly #making = new AbortController();
+  /** Undefined where nothing can cancel the making: most commands have neither. */
+  readonly #making: AbortController | undefined;
   readonly #reached: Promise<void>;
   #reach!: () => void;
   #isMade = false;
@@ -27,6 +28,7 @@ export class Deadline {
       this.#reach = resolve;
     });
     this.#timeout = timeout;
+    this.#making = timeout === undefined && cancel === undefined ? undefined : new AbortController();
     this.#timer = timeout === undefined ? undefined : setTimeout(() => this.#end('timedOut'), timeout);
     this.#cancel = cancel;
     cancel?.addEventListener('abort', this.#aborted, { once: true });
@@ -34,8 +36,13 @@ export class Deadline {
 
   readonly #aborted = (): void => this.#end('canceled');
 
-  get signal(): AbortSignal {
-    return this.#making.signal;
+  get signal(): AbortSignal | undefined {
+    return this.#making?.signal;
+  }
+
+  /** The same as an option. */
+  get abortable(): { readonly signal?: AbortSignal } {
+    return this.#making === undefined ? {} : { signal: this.#making.signal };
   }
 
   async making<T>(work: () => Promise<T>): Promise<T> {
@@ -62,6 +69,6 @@ export class Deadline {
     if (this.timedOut || this.canceled) return;
     this[why] = true;
     this.#reach();
-    if (!this.#isMade) this.#making.abort(this.#cancel?.reason);
+    if (!this.#isMade) this.#making?.abort(this.#cancel?.reason);
   }
 }

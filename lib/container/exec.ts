@@ -1,10 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RuntsError, specError } from '../errors.ts';
-import { type Executed, exec as execInHost } from '../host/exec.ts';
+import { type Executed, exec as execInHost, type ExecRequest as HostRequest } from '../host/exec.ts';
 import type { Session } from '../host/host.ts';
 import type { Prepared } from '../host/prepare.ts';
 import type { Birthplace } from '../host/walk.ts';
 import { openStdio, type Stdio } from '../node/stdio.ts';
+import { ownNamespaces } from '../plan/exec.ts';
+import type { Facts } from '../plan/facts.ts';
 import { isMapped } from '../plan/keeper.ts';
 import { parseBytes } from '../spec/bytes.ts';
 import { runOptionChecks } from '../spec/check-options.ts';
@@ -136,6 +138,7 @@ async function start(
       spec: prepared.spec,
       process,
       pid: created.session.pid,
+      first: firstOf(running, facts),
       cgroup: created.cgroup,
       stdio: stdio?.handles,
       ownStdio: true,
@@ -150,6 +153,12 @@ async function start(
   } finally {
     for (const handle of stdio?.handles ?? []) handle.close();
   }
+}
+
+/** How its namespaces are entered at once. Those of a container that somebody else may have made are looked at instead. */
+function firstOf({ prepared, created, outlives }: Running, facts: Facts): HostRequest['first'] {
+  const namespaces = outlives === true ? undefined : ownNamespaces(prepared.spec, facts);
+  return namespaces && { process: created.session.process, namespaces };
 }
 
 /** A number of a process that has ended may be another's by now, and the namespaces that it led to, too. */

@@ -1,10 +1,12 @@
 import type { Host } from '../host/host.ts';
 import type { ImagePort } from '../host/image.ts';
+import type { Reserve } from '../host/reserve.ts';
 import type { VolumePort } from '../host/volumes.ts';
 import type { Facts } from '../plan/facts.ts';
 import type { DetachedContainer } from './detached/container.ts';
 import type { ContainerEvent } from './events.ts';
 import type { OwnContainer } from './own.ts';
+import type { Pool } from './pool.ts';
 import type { Snapshots } from './snapshots.ts';
 
 /** Where a container lives: what it needs of the runtime that owns it. */
@@ -13,6 +15,10 @@ export interface Home {
   readonly images: ImagePort;
   readonly volumes: VolumePort;
   readonly snapshots: Snapshots;
+  /** What is made ahead for containers of images. */
+  readonly reserve: Reserve;
+  /** Containers that were made ahead. */
+  readonly pool: Pool;
   /** What this host can do; found out once. */
   facts(): Promise<Facts>;
   newId(): string;

@@ -20,6 +20,8 @@ export interface RunRequest {
   /** Of this time: that of `prepared`, or a newer one. */
   readonly plan: Plan;
   readonly cancel: AbortSignal | undefined;
+  /** It is started at once. */
+  readonly ahead?: boolean | undefined;
 }
 
 /** What there is of a container for one run of its command: processes, and our ends of their streams. */
@@ -38,7 +40,7 @@ export class OwnRun {
   }
 
   /** Ready to start. */
-  static async make({ id, home, options, prepared, plan, cancel }: RunRequest): Promise<OwnRun> {
+  static async make({ id, home, options, prepared, plan, cancel, ahead }: RunRequest): Promise<OwnRun> {
     const undo = new Undo();
     try {
       const { host } = home;
@@ -50,6 +52,7 @@ export class OwnRun {
         stdio: stdio?.handles,
         signal: cancel,
         facts,
+        ahead,
         ...traced(id, plan.segment),
       });
       for (const handle of stdio?.handles ?? []) handle.close();

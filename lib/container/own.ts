@@ -2,8 +2,8 @@ import type { Readable, Writable } from 'node:stream';
 import { RuntsError } from '../errors.ts';
 import type { Created } from '../host/create.ts';
 import { kill, stop } from '../host/kill.ts';
-import { type Prepared, prepare } from '../host/prepare.ts';
-import { Undo, withReleaseErrors } from '../host/undo.ts';
+import type { Prepared } from '../host/prepare.ts';
+import { withReleaseErrors } from '../host/undo.ts';
 import { unlessAborted, untilAborted, type WaitOptions } from '../node/aborted.ts';
 import { whileHeld } from '../node/held.ts';
 import type { ExecOptions } from '../spec/exec-options.ts';
@@ -19,9 +19,9 @@ import type { Home } from './home.ts';
 import { containerImage } from './image.ts';
 import type { ContainerInfo, Status } from './info.ts';
 import type { LogLine, LogOptions } from './logs.ts';
+import { type Made, type MakeOptions, make, mayBeReserved } from './made.ts';
 import type { RemoveOptions, StartOptions, StopOptions } from './options.ts';
 import { OwnCourse } from './own-course.ts';
-import { OwnRun } from './own-run.ts';
 import type { Process } from './process.ts';
 import { changeLimits, needCgroup, type Stats, statsOf } from './resources.ts';
 import type { Exit, Result } from './result.ts';
@@ -34,7 +34,7 @@ export class OwnContainer implements Container {
   readonly #options: ContainerOptions;
   readonly #home: Home;
   readonly #prepared: Prepared;
-  readonly #undo: Undo;
+  readonly #made: Made;
   readonly #course: OwnCourse;
   readonly #createdAt = new Date();
   #removed = false;
@@ -42,45 +42,37 @@ export class OwnContainer implements Container {
   #leaving: AbortController | undefined;
   /** What was made for it is gone, too. */
   #gone = false;
-  #keepsVolumes = false;
 
-  private constructor({ id, home, options, prepared, run, undo }: Parts) {
+  private constructor(home: Home, options: ContainerOptions, made: Made) {
+    const { id, prepared, run } = made;
     this.id = id;
     this.name = options.name ?? id.slice(0, 12);
     this.#options = options;
     this.#home = home;
     this.#prepared = prepared;
-    this.#undo = undo;
+    this.#made = made;
     this.#course = new OwnCourse({ home, options, prepared, run, tell: (action, exit) => this.#tell(action, exit) });
+    made.end.of = this.#course;
   }
 
-  /**
-   * Makes a container that is ready to start: everything that can be wrong with it is found here. `counted`: with a cgroup
-   * where there can be one, also where nothing is limited.
-   */
-  static async create(home: Home, options: ContainerOptions, { counted = true } = {}): Promise<OwnContainer> {
-    const undo = new Undo();
-    const cancel = options.signal as AbortSignal | undefined;
+  /** A container that is ready to start: one that was made ahead, or one that is made now. */
+  static async create(
+    home: Home,
+    options: ContainerOptions,
+    how: Pick<MakeOptions, 'counted' | 'ahead'> = {},
+  ): Promise<OwnContainer> {
+    const made = (await home.pool.take(options)) ?? (await make(home, options, how));
     let container: OwnContainer | undefined;
     try {
-      const { host, images, snapshots, volumes } = home;
-      const facts = await home.facts();
-      const id = home.newId();
-      const ownStdio = [options.stdout ?? 'pipe', options.stderr ?? 'pipe'].every((target) => target === 'pipe');
-      const ports = { images, snapshots, volumes };
-      const prepared = await prepare(host, facts, { ...ports, options, id, ownStdio, counted, cancel });
-      undo.add(() => prepared.release({ keepVolumes: container === undefined ? false : container.#keepsVolumes }));
-      const run = await OwnRun.make({ id, home, options, prepared, plan: prepared.plan, cancel });
-      undo.add(() => (container === undefined ? run : container.#course).end());
-      container = new OwnContainer({ id, home, options, prepared, run, undo });
+      container = new OwnContainer(home, options, made);
       home.adopt(container);
       const adopted = container;
-      undo.add(() => home.forget(adopted));
+      made.undo.add(() => home.forget(adopted));
       container.#tell('create');
-      container.#obey(cancel);
+      container.#obey(options.signal as AbortSignal | undefined);
       return container;
     } catch (error) {
-      throw withReleaseErrors(error, await (container === undefined ? undo.run() : container.#release()));
+      throw withReleaseErrors(error, await (container === undefined ? made.undo.run() : container.#release()));
     }
   }
 
@@ -112,12 +104,20 @@ export class OwnContainer implements Container {
     try {
       await inTime(options, async (cancel) => {
         await this.#course.start(cancel);
+        this.#makeNext();
         await becomeReady(this, { ready: this.#options.ready, ended: this.#course.ended!, cancel });
       });
       return this;
     } catch (error) {
       throw withReleaseErrors(error, await this.#release());
     }
+  }
+
+  /** While this one runs, and nobody waits: what the next one, or the next one of its image, would have to wait for. */
+  #makeNext(): void {
+    this.#home.pool.fillSoon();
+    const standing = mayBeReserved(this.#options) ? this.#prepared.image?.root.standing : undefined;
+    if (standing !== undefined) setImmediate(() => this.#home.reserve.fill(standing));
   }
 
   async wait({ signal }: WaitOptions = {}): Promise<Exit> {
@@ -251,7 +251,7 @@ export class OwnContainer implements Container {
         hint: 'Stop it first, or remove it with force: true.',
       });
     }
-    this.#keepsVolumes = !volumes;
+    this.#made.end.keepsVolumes = !volumes;
     const [first, ...others] = await this.#release();
     if (first !== undefined) throw withReleaseErrors(first, others);
   }
@@ -264,9 +264,15 @@ export class OwnContainer implements Container {
     this.#removed = true;
     this.#leaving?.abort();
     await this.#course.leave();
-    const errors = await this.#undo.run();
+    // Nothing of it runs any more: its files go while its processes are collected. Whether they have is told below.
+    if (this.#course.exit !== undefined && this.#prepared.image?.root.overlay?.server === undefined)
+      this.#prepared.release({ keepVolumes: this.#made.end.keepsVolumes }).catch(() => undefined);
+    const errors = await this.#made.undo.run();
     await this.#course.ended;
-    if (!this.#gone) this.#tell('remove');
+    if (!this.#gone) {
+      this.#tell('remove');
+      this.#home.pool.fillSoon();
+    }
     this.#gone = true;
     this.#course.close();
     return errors;
@@ -278,7 +284,7 @@ export class OwnContainer implements Container {
     // Whoever gave the signal does not wait: what goes wrong is told to who waits for the container.
     const abort = (): void => void this.#release().catch(() => {});
     signal.addEventListener('abort', abort, { once: true });
-    this.#undo.add(() => signal.removeEventListener('abort', abort));
+    this.#made.undo.add(() => signal.removeEventListener('abort', abort));
     if (signal.aborted) abort();
   }
 
@@ -318,13 +324,4 @@ export class OwnContainer implements Container {
     const state = this.#removed ? 'has been removed' : `is ${this.status}`;
     return new RuntsError('ERR_STATE', `cannot ${what}: container ${this.name} ${state}`);
   }
-}
-
-interface Parts {
-  readonly id: string;
-  readonly home: Home;
-  readonly options: ContainerOptions;
-  readonly prepared: Prepared;
-  readonly run: OwnRun;
-  readonly undo: Undo;
 }

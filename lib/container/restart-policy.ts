@@ -45,7 +45,9 @@ export class Pauses {
 export class Restarts {
   readonly #policy: RestartPolicy;
   readonly #pauses = new Pauses();
-  readonly #leaving = new AbortController();
+  #left = false;
+  /** Made for whoever waits: to abort one costs a stack trace, and most containers are never started again. */
+  #leaving: AbortController | undefined;
   /** How often it has been. */
   count = 0;
 
@@ -59,18 +61,21 @@ export class Restarts {
 
   /** Aborted when it is not to be started any more. */
   get signal(): AbortSignal {
+    this.#leaving ??= new AbortController();
+    if (this.#left) this.#leaving.abort();
     return this.#leaving.signal;
   }
 
   /** It was stopped, or removed. */
   leave(): void {
-    this.#leaving.abort();
+    this.#left = true;
+    this.#leaving?.abort();
   }
 
   /** Whether it is to run again after such an end: told when it is time. The program stays for it. */
   async due(exit: Exit, ranMs: number): Promise<boolean> {
+    if (!isDue(this.#policy, { wanted: !this.#left, restarts: this.count }, exit, 'ended')) return false;
     const { signal } = this;
-    if (!isDue(this.#policy, { wanted: !signal.aborted, restarts: this.count }, exit, 'ended')) return false;
     await sleep(this.#pauses.after(ranMs), undefined, { signal }).catch(() => undefined);
     return !signal.aborted;
   }

@@ -9,8 +9,9 @@ import { Collector, feed } from './output.ts';
 import { OwnContainer } from './own.ts';
 import { ExitError, type Result, resultOf } from './result.ts';
 
-/** Nobody asks what it uses, and it ends soon: what a cgroup costs is saved. */
-const make = (home: Home, options: ContainerOptions) => OwnContainer.create(home, options, { counted: false });
+/** Nobody asks what it uses, and it ends soon: what a cgroup costs is saved. Nor does anybody see it before it is started. */
+const make = (home: Home, options: ContainerOptions) =>
+  OwnContainer.create(home, options, { counted: false, ahead: true });
 
 /** Runs a command in a container of its own and collects what it writes; the container is gone when this settles. */
 export async function runContainer(home: Home, given: ContainerOptions & RunOptions): Promise<Result> {
@@ -29,12 +30,12 @@ export async function runContainer(home: Home, given: ContainerOptions & RunOpti
   const began = performance.now();
   const deadline = new Deadline(timeout, cancel);
   try {
-    const container = await deadline.making(() => make(home, { ...options, signal: deadline.signal }));
+    const container = await deadline.making(() => make(home, { ...options, ...deadline.abortable }));
     try {
       const bytesMax = parseBytes(maxOutput);
       const [stdout, stderr] = [container.stdout, container.stderr].map((s) => s && new Collector(s, bytesMax));
       feed(container.stdin, input);
-      await deadline.making(() => container.start({ signal: deadline.signal }));
+      await deadline.making(() => container.start(deadline.abortable));
       const exit = await deadline.untilExit(container);
       await Promise.all([stdout?.ended, stderr?.ended]);
       const { command } = await container.inspect();

@@ -1,6 +1,7 @@
 import { RuntsError } from '../errors.ts';
 import { type Cancel, throwIfCanceled, within } from './cancel.ts';
 import type { CgroupFiles, Files, Host, Kernel, Processes, Sockets } from './host.ts';
+import { abandon, endErrand } from './session.ts';
 
 export interface Patience {
   /** Of each single call. */
@@ -41,18 +42,21 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
     setOwner: (path, uid, gid) => wait(`giving ${path} away`, () => of.setOwner(path, uid, gid)),
     watch: (path) => wait(`watching ${path}`, () => of.watch(path), close),
   });
-  const boundedFiles: Files = {
-    ...common(files),
-    readBelow: (root, path, max) => wait(`reading ${path} below ${root}`, () => files.readBelow(root, path, max)),
-    readLink: (path) => wait(`reading the link ${path}`, () => files.readLink(path)),
-    replace: (path, text, mode) => wait(`replacing ${path}`, () => files.replace(path, text, mode)),
-    canWrite: (path) => wait(`looking at ${path}`, () => files.canWrite(path)),
-    isPrivate: (path) => wait(`looking at ${path}`, () => files.isPrivate(path)),
-    removeFile: (path) => wait(`removing ${path}`, () => files.removeFile(path)),
-    lock: (path) => wait(`locking ${path}`, () => files.lock(path), close),
-    append: (path, text) => wait(`writing ${path}`, () => files.append(path, text)),
-    device: (path) => wait(`looking at ${path}`, () => files.device(path)),
-  };
+  const boundedFiles = once(
+    (): Files => ({
+      ...common(files),
+      readBelow: (root, path, max) => wait(`reading ${path} below ${root}`, () => files.readBelow(root, path, max)),
+      isStraight: (path) => wait(`looking at ${path}`, () => files.isStraight(path)),
+      readLink: (path) => wait(`reading the link ${path}`, () => files.readLink(path)),
+      replace: (path, text, mode) => wait(`replacing ${path}`, () => files.replace(path, text, mode)),
+      canWrite: (path) => wait(`looking at ${path}`, () => files.canWrite(path)),
+      isPrivate: (path) => wait(`looking at ${path}`, () => files.isPrivate(path)),
+      removeFile: (path) => wait(`removing ${path}`, () => files.removeFile(path)),
+      lock: (path) => wait(`locking ${path}`, () => files.lock(path), close),
+      append: (path, text) => wait(`writing ${path}`, () => files.append(path, text)),
+      device: (path) => wait(`looking at ${path}`, () => files.device(path)),
+    }),
+  );
   /** A program has the time that it was promised, and is killed at the end of it and at a cancellation. */
   const run: Processes['run'] = async (file, args, options = {}) => {
     const timeoutMs = options.timeoutMs ?? deadlineMs;
@@ -63,67 +67,90 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
     if (!result.timedOut || options.timeoutMs !== undefined) return result;
     throw new RuntsError('ERR_TIMEOUT', `no end after ${deadlineMs} ms of ${doing}`);
   };
-  const boundedProcesses: Processes = {
-    spawn: (request) =>
-      wait(
-        'cloning the init',
-        () => processes.spawn(request),
-        async (session) => {
-          processes.signal(session.process, 9);
-          session.close();
-          await session.exit;
-          session.process.close();
-        },
-      ),
-    run: (file, args, options) => run(file, args, options),
-    signal: (process, signal) => processes.signal(process, signal),
-    find: (pid) =>
-      wait(
-        `looking for process ${pid}`,
-        () => processes.find(pid),
-        (handle) => handle?.close(),
-      ),
-    ended: (process) => wait('waiting for a process to end', () => processes.ended(process)),
-    connect: (path, pid, process) =>
-      wait(
-        `connecting to ${path}`,
-        () => processes.connect(path, pid, process),
-        (session) => session.close(),
-      ),
-    inherited: (fd) => processes.inherited(fd),
-  };
-  const boundedSockets: Sockets = {
-    listen: (path) => wait(`listening at ${path}`, () => sockets.listen(path), close),
-    deliver: (path, message, handles) => wait(`sending to ${path}`, () => sockets.deliver(path, message, handles)),
-    pair: () =>
-      wait(
-        'making a pair of sockets',
-        () => sockets.pair(),
-        ({ ours, theirs }) => [ours, theirs].forEach(close),
-      ),
-    connect: async (path) => {
-      const stream = await wait(`connecting to ${path}`, () => sockets.connect(path), close);
-      return {
-        close: () => stream.close(),
-        write: (bytes) => wait(`writing to ${path}`, () => stream.write(bytes)),
-        read: () => wait(`waiting for an answer from ${path}`, () => stream.read()),
-      };
-    },
-  };
-  const boundedKernel: Kernel = {
-    blob: (content) => kernel.blob(content),
-    filterDevices: (cgroup, program) => wait('attaching a device filter', () => kernel.filterDevices(cgroup, program)),
-    projectQuota: (directory, project) => wait('asking for a quota', () => kernel.projectQuota(directory, project)),
-    limitProject: (directory, project, bytes) =>
-      wait('setting a quota', () => kernel.limitProject(directory, project, bytes)),
-    setProject: (directory, project) => wait('setting a project', () => kernel.setProject(directory, project)),
-  };
+  const boundedProcesses = once(
+    (): Processes => ({
+      spawn: (request) =>
+        wait(
+          'cloning the init',
+          () => processes.spawn(request),
+          (session) => (session.errand === true ? endErrand(host, session, deadlineMs) : abandon(host, session)),
+        ),
+      spawnBy: (zygote, request) => processes.spawnBy(zygote, request),
+      run: (file, args, options) => run(file, args, options),
+      signal: (process, signal) => processes.signal(process, signal),
+      find: (pid) =>
+        wait(
+          `looking for process ${pid}`,
+          () => processes.find(pid),
+          (handle) => handle?.close(),
+        ),
+      ended: (process) => wait('waiting for a process to end', () => processes.ended(process)),
+      connect: (path, pid, process) =>
+        wait(
+          `connecting to ${path}`,
+          () => processes.connect(path, pid, process),
+          (session) => session.close(),
+        ),
+      inherited: (fd) => processes.inherited(fd),
+    }),
+  );
+  const boundedSockets = once(
+    (): Sockets => ({
+      listen: (path) => wait(`listening at ${path}`, () => sockets.listen(path), close),
+      deliver: (path, message, handles) => wait(`sending to ${path}`, () => sockets.deliver(path, message, handles)),
+      pair: () =>
+        wait(
+          'making a pair of sockets',
+          () => sockets.pair(),
+          ({ ours, theirs }) => [ours, theirs].forEach(close),
+        ),
+      connect: async (path) => {
+        const stream = await wait(`connecting to ${path}`, () => sockets.connect(path), close);
+        return {
+          close: () => stream.close(),
+          write: (bytes) => wait(`writing to ${path}`, () => stream.write(bytes)),
+          read: () => wait(`waiting for an answer from ${path}`, () => stream.read()),
+        };
+      },
+    }),
+  );
+  const boundedKernel = once(
+    (): Kernel => ({
+      blob: (content) => kernel.blob(content),
+      filterDevices: (cgroup, program) =>
+        wait('attaching a device filter', () => kernel.filterDevices(cgroup, program)),
+      projectQuota: (directory, project) => wait('asking for a quota', () => kernel.projectQuota(directory, project)),
+      limitProject: (directory, project, bytes) =>
+        wait('setting a quota', () => kernel.limitProject(directory, project, bytes)),
+      setProject: (directory, project) => wait('setting a project', () => kernel.setProject(directory, project)),
+    }),
+  );
+  const boundedCgroups = once(() => common(cgroups));
   return {
     ...host,
-    files: boundedFiles,
-    cgroups: common(cgroups),
-    processes: boundedProcesses,
-    sockets: boundedSockets,
-    kernel: boundedKernel,
+    get files() {
+      return boundedFiles();
+    },
+    get cgroups() {
+      return boundedCgroups();
+    },
+    get processes() {
+      return boundedProcesses();
+    },
+    get sockets() {
+      return boundedSockets();
+    },
+    get kernel() {
+      return boundedKernel();
+    },
+  };
+}
+
+/** Made when it is asked for: most who have a host need one of its ports. */
+function once<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => {
+    made ??= make();
+    return made;
   };
 }

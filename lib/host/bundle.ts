@@ -1,6 +1,7 @@
 import { RuntsError, specError } from '../errors.ts';
-import { checkSpec } from '../spec/check.ts';
+import { type CheckedSpec, checkSpec } from '../spec/check.ts';
 import { parseJson, withoutNulls } from '../spec/json.ts';
+import { Recent } from '../spec/recent.ts';
 import type { Spec } from '../spec/types.ts';
 import { errnoOf } from './failure.ts';
 import type { Host } from './host.ts';
@@ -27,8 +28,19 @@ export async function readBundle(
       cause: error,
     });
   });
-  const checked = checkSpec(withoutNulls(parseJson(text, path)));
-  if (checked.issues !== undefined) throw specError(`${path} is not valid`, checked.issues);
-  for (const { path: at, message } of checked.warnings) warn?.(`${path}: ${at}: ${message}`);
-  return checked.spec;
+  const check = (): Valid => {
+    const checked = checkSpec(withoutNulls(parseJson(text, path)));
+    if (checked.issues !== undefined) throw specError(`${path} is not valid`, checked.issues);
+    return checked;
+  };
+  const { spec, warnings } = text.length > keptLengthMax ? check() : valid.get(text, check);
+  for (const { path: at, message } of warnings) warn?.(`${path}: ${at}: ${message}`);
+  return spec;
 }
+
+type Valid = Extract<CheckedSpec, { spec: Spec }>;
+
+/** By their text: the same bundle is used again and again. */
+const valid = new Recent<Valid>(16);
+/** Longer ones are not kept. */
+const keptLengthMax = 256 * 1024;

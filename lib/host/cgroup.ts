@@ -1,6 +1,6 @@
 import type { CgroupPlan } from '../plan/plan.ts';
 import type { CgroupRecord } from './cgroups/cgroup.ts';
-import { intendCgroup, makeCgroup } from './cgroups/make.ts';
+import { makeCgroup } from './cgroups/make.ts';
 import type { Handle, Host } from './host.ts';
 import { withReleaseErrors } from './undo.ts';
 
@@ -21,11 +21,17 @@ export interface AppliedCgroup {
 }
 
 /**
- * Makes the cgroup of a plan, with its limits. `steady` is the host for the release: it must not stop at a cancellation.
+ * Makes the cgroup of a plan as it is intended, with its limits. `steady` is the host for the release: it must not stop at a
+ * cancellation.
  * A directory that exists is used when nothing lives in it, and stays.
  */
-export async function applyCgroup(host: Host, plan: CgroupPlan, steady: Host = host): Promise<AppliedCgroup> {
-  const cgroup = await makeCgroup(host, plan, await intendCgroup(host, plan), steady);
+export async function applyCgroup(
+  host: Host,
+  plan: CgroupPlan,
+  intended: CgroupRecord,
+  steady: Host = host,
+): Promise<AppliedCgroup> {
+  const cgroup = await makeCgroup(host, plan, intended, steady);
   try {
     const handle = await cgroup.open();
     return {

@@ -3,7 +3,8 @@ import { type CgroupPlan, type Plan, tags } from '../plan/plan.ts';
 import { bounded, type Patience } from './bounded.ts';
 import { throwIfCanceled } from './cancel.ts';
 import { type AppliedCgroup, applyCgroup } from './cgroup.ts';
-import { attempted, stateOf } from './cgroups/files.ts';
+import { stateOf } from './cgroups/files.ts';
+import { intendCgroup } from './cgroups/make.ts';
 import { refused } from './failure.ts';
 import type { Handle, Host, Session } from './host.ts';
 import type { Outliving, Stdio } from './inputs.ts';
@@ -11,12 +12,14 @@ import { type Keeper, startKeeper } from './keeper.ts';
 import { closeHandles } from './program.ts';
 import { frameDeadlineMs } from './session.ts';
 import { Undo, withReleaseErrors } from './undo.ts';
-import { beginWalk, type WalkOptions, walkTo, writeLater } from './walk.ts';
+import { beginWalk, stopsOnlyToStart, type WalkOptions, walkTo, writeLater } from './walk.ts';
 
 export interface CreateOptions extends Partial<WalkOptions> {
   readonly stdio?: Stdio | undefined;
   /** For a plan whose process 1 outlives us. */
   readonly outliving?: Outliving | undefined;
+  /** It is started as soon as it can be: `start` follows, and nobody looks at the container before. */
+  readonly ahead?: boolean | undefined;
 }
 
 /** A container that waits at its last sync point for `start`. */
@@ -32,6 +35,8 @@ export interface Created {
   /** Of one that outlives us, and runs: nothing of it is ours to release any more. */
   readonly letGo: () => Promise<void>;
   readonly options: CreateOptions & { readonly deadlineMs: number };
+  /** It does not wait for `start` to let it go on. */
+  readonly goesOn: boolean;
   /** Ends and releases everything; `remove` runs it. */
   readonly undo: Undo;
 }
@@ -58,9 +63,11 @@ export async function createContainer(host: Host, plan: Plan, given: CreateOptio
   try {
     throwIfCanceled(cancel, 'making a container');
     const { cgroup, keeper } = plan.cgroup ? await makeKept(host, plan.cgroup, patience, cgroups) : nothing;
+    const goesOn = given.ahead === true && stopsOnlyToStart(plan);
     const request = {
       plan,
       options,
+      ahead: goesOn,
       sources: { stdio: given.stdio, outliving: given.outliving, servers, leaving },
       cgroup,
       handles,
@@ -83,7 +90,7 @@ export async function createContainer(host: Host, plan: Plan, given: CreateOptio
       await keeper?.dismiss();
       cgroup?.handle?.close();
     };
-    return { host, plan, session, handles, cgroup, dropCgroup, letGo, options, undo };
+    return { host, plan, session, handles, cgroup, dropCgroup, letGo, options, goesOn, undo };
   } catch (error) {
     throw withReleaseErrors(error, await undo.run());
   }
@@ -104,8 +111,15 @@ const nothing: Kept = {};
 
 /** The cgroup of a container, and who removes its directory when we are killed: where that can be, from before it is made. */
 async function makeKept(host: Host, plan: CgroupPlan, patience: Patience, undo: Undo): Promise<Kept> {
-  const early = await keptAhead(host, plan, patience);
-  const cgroup = await makeCgroup(host, plan, patience).catch(async (error: unknown) => {
+  const ports = bounded(host, patience);
+  const record = await unlessSpare(plan, intendCgroup(ports, plan));
+  if (record === undefined) return nothing;
+  const { made, path } = record;
+  // systemd has an eye on what it makes; and above what is not there yet, there is nothing that a keeper could hold.
+  const isAhead = plan.unit === undefined && made.length === 1;
+  const early = isAhead ? await keepCgroup(host, path, patience) : undefined;
+  const steady = bounded(host, { deadlineMs: patience.deadlineMs });
+  const cgroup = await unlessSpare(plan, applyCgroup(ports, plan, record, steady)).catch(async (error: unknown) => {
     // What was made is gone again, and what is there by now is of others.
     await early?.dismiss();
     throw error;
@@ -118,31 +132,6 @@ async function makeKept(host: Host, plan: CgroupPlan, patience: Patience, undo: 
   const keeper = early ?? (await keepCgroup(host, cgroup.path, patience));
   undo.add(() => keeper.release());
   return { cgroup, keeper };
-}
-
-/** Undefined where the directory is not the only one to be made, or is made by systemd, which has an eye on it itself. */
-async function keptAhead(host: Host, plan: CgroupPlan, patience: Patience): Promise<Keeper | undefined> {
-  if (plan.unit !== undefined) return undefined;
-  const path = `${plan.parent}/${plan.path}`;
-  const isMissing = await unlessSpare(plan, isMissingIn(bounded(host, patience), path));
-  return isMissing === true ? keepCgroup(host, path, patience) : undefined;
-}
-
-async function isMissingIn({ cgroups }: Host, path: string): Promise<boolean> {
-  for (const [each, kind] of [
-    [parentOf(path), 'directory'],
-    [path, undefined],
-  ] as const) {
-    if ((await attempted(cgroups.kind(each), `look at the cgroup ${each}`)) !== kind) return false;
-  }
-  return true;
-}
-
-const parentOf = (path: string) => path.slice(0, path.lastIndexOf('/'));
-
-function makeCgroup(host: Host, plan: CgroupPlan, patience: Patience): Promise<AppliedCgroup | undefined> {
-  const steady = bounded(host, { deadlineMs: patience.deadlineMs });
-  return unlessSpare(plan, applyCgroup(bounded(host, patience), plan, steady));
 }
 
 /** Undefined where it fails for a cgroup that nobody has asked for. */
@@ -160,7 +149,7 @@ const isOurs = (error: unknown) => RuntsError.is(error) && ['ERR_CANCELED', 'ERR
 
 /** The kernel ends the processes of a container whose owner was killed; the directory of its cgroup wants a keeper. */
 async function keepCgroup(host: Host, path: string, patience: Patience): Promise<Keeper> {
-  const above = parentOf(path);
+  const above = path.slice(0, path.lastIndexOf('/'));
   const parent = await bounded(host, patience)
     .cgroups.open(above, 'directory')
     .catch((error: unknown) => {

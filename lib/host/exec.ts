@@ -1,7 +1,10 @@
 import { type ExecRequest as Planned, planExec } from '../plan/exec.ts';
 import type { Facts } from '../plan/facts.ts';
-import { tags } from '../plan/plan.ts';
+import { type Plan, tags } from '../plan/plan.ts';
+import { encode } from '../program/encode.ts';
 import { type NamespaceType, namespaceFiles } from '../spec/names.ts';
+import { Recent } from '../spec/recent.ts';
+import type { Spec } from '../spec/types.ts';
 import type { Cancel } from './cancel.ts';
 import { refused } from './failure.ts';
 import type { Exit, Handle, Host, Session } from './host.ts';
@@ -13,7 +16,11 @@ import { Undo, withReleaseErrors } from './undo.ts';
 import { type Birthplace, beginWalk, type Walk, walkTo } from './walk.ts';
 
 /** One more command in a container that runs. */
-export interface ExecRequest extends Omit<Planned, 'namespaces' | 'stdio' | 'consoleSize'> {
+export interface ExecRequest extends Omit<Planned, 'namespaces' | 'stdio' | 'consoleSize' | 'pid'> {
+  /** Of the container's first process, in our PID namespace. */
+  readonly pid: number;
+  /** A pidfd of it, and its namespaces, where all of them were made for it. */
+  readonly first?: { readonly process: Handle; readonly namespaces: ReadonlySet<NamespaceType> } | undefined;
   /** The container's cgroup. */
   readonly cgroup?: Birthplace | undefined;
   readonly stdio?: Stdio | undefined;
@@ -55,9 +62,8 @@ export interface Entering extends Walk {
 export async function exec(host: Host, facts: Facts, request: ExecRequest): Promise<Executed> {
   const undo = new Undo();
   try {
-    const entering = await enter(host, facts, request, undo);
-    await untilReady(host, entering, request);
-    return await letGo(host, entering, undo);
+    const entering = await enter(host, facts, { ...request, atOnce: true }, undo);
+    return await untilExecuted(host, entering, undo);
   } catch (error) {
     throw withReleaseErrors(error, await undo.run());
   }
@@ -65,27 +71,76 @@ export async function exec(host: Host, facts: Facts, request: ExecRequest): Prom
 
 /** Clones an init and sends it into the container. */
 export async function enter(host: Host, facts: Facts, request: ExecRequest, undo: Undo): Promise<Entering> {
-  const { process, pid, stdio, deadlineMs = frameDeadlineMs, cancel, cgroup, detached } = request;
-  const { born, opened, arrived } = request;
-  const plan = planExec(
-    {
-      ...request,
-      namespaces: await differing(host, pid),
-      stdio: process.terminal === true ? 'terminal' : 'pipes',
-      consoleSize: process.consoleSize,
-    },
-    facts,
-  );
+  const { stdio, deadlineMs = frameDeadlineMs, cancel, cgroup, detached, first } = request;
+  const { born, arrived } = request;
+  const { plan, program } =
+    first === undefined ? { plan: await planFor(host, facts, request) } : planAtHand(facts, request, first.namespaces);
+  // Whoever enters by a pidfd does not come to the wrong place.
+  const opened = first === undefined ? request.opened : undefined;
   const handles = new Map<number, Handle>();
   undo.add(() => closeHandles(handles));
   const options = { deadlineMs, signal: cancel, facts };
   const walk = await beginWalk(
     host,
-    { plan, options, sources: { stdio }, cgroup, detached, handles, born, opened, arrived },
+    {
+      plan,
+      program,
+      options,
+      sources: { stdio, process: first?.process },
+      cgroup,
+      detached,
+      handles,
+      born,
+      opened,
+      arrived,
+    },
     undo,
   );
   return { ...walk, handles };
 }
+
+interface Compiled {
+  readonly plan: Plan;
+  readonly program?: Uint8Array | undefined;
+}
+
+const planned = (request: ExecRequest, pid: number | undefined, namespaces: ReadonlySet<NamespaceType>): Planned => {
+  const { process } = request;
+  const stdio = process.terminal === true ? 'terminal' : 'pipes';
+  return { ...request, pid, namespaces, stdio, consoleSize: process.consoleSize };
+};
+
+const planFor = async (host: Host, facts: Facts, request: ExecRequest): Promise<Plan> =>
+  planExec(planned(request, request.pid, await differing(host, request.pid)), facts);
+
+/** By their configuration: a program that asks a container often asks the same. */
+const known = new WeakMap<Spec, { readonly facts: Facts; readonly compiled: Recent<Compiled> }>();
+const knownMax = 8;
+/** Of a command and its environment. */
+const keyLengthMax = 16 * 1024;
+
+/** The plan of a command that is entered into the container by a pidfd: nothing of it depends on the process. */
+function planAtHand(facts: Facts, request: ExecRequest, namespaces: ReadonlySet<NamespaceType>): Compiled {
+  const compile = (): Compiled => {
+    const plan = planExec(planned(request, undefined, namespaces), facts);
+    return { plan, program: encode(plan.segment) };
+  };
+  const { id, spec, process, ownStdio, plainOutput, preserveFds, newKeyring, atOnce } = request;
+  const key = JSON.stringify(
+    [id, process, ownStdio, plainOutput, preserveFds, newKeyring, atOnce, [...namespaces]],
+    exact,
+  );
+  if (key.length > keyLengthMax) return compile();
+  let ofSpec = known.get(spec);
+  if (ofSpec?.facts !== facts) {
+    ofSpec = { facts, compiled: new Recent(knownMax) };
+    known.set(spec, ofSpec);
+  }
+  return ofSpec.compiled.get(key, compile);
+}
+
+/** JSON has no word for the large numbers. */
+const exact = (_: string, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value);
 
 /** Until all that can fail has been tried but the execution itself. */
 export function untilReady(
@@ -96,13 +151,18 @@ export function untilReady(
   return walkTo(host, entering, tags.start, new Map(), { deadlineMs, cancel });
 }
 
-/** The last word: the command is executed, and is nobody's to undo any more. */
-export async function letGo(
+/** The last word: the command is executed. */
+export async function letGo(host: Host, entering: Entering, undo: Undo): Promise<Executed> {
+  await entering.channel.go(tags.start);
+  return untilExecuted(host, entering, undo);
+}
+
+/** From here on the command is nobody's to undo any more. */
+async function untilExecuted(
   host: Host,
   { session, channel, progress, handles }: Entering,
   undo: Undo,
 ): Promise<Executed> {
-  await channel.go(tags.start);
   const frame = await nextMilestone(channel, progress);
   if (frame !== undefined) throw unexpected(frame, 'the execution of the command');
   undo.dismiss();

@@ -1,3 +1,4 @@
+import type { Maps } from '../plan/plan.ts';
 import type { Cancel } from './cancel.ts';
 
 /** What the core needs of the world. No system calls here: those are ops of a program for the init. */
@@ -42,11 +43,16 @@ export interface Files {
   read(path: string, how?: 'strict'): Promise<string>;
   /** A regular file below a root, resolved inside it (no link leads out); undefined where there is none. */
   readBelow(root: string, path: string, maxBytes: number): Promise<string | undefined>;
+  /** Whether a path leads to a directory without any link on the way; where that cannot be told, it does not. */
+  isStraight(path: string): Promise<boolean>;
   /** What a symbolic link holds; undefined where the path is not a link. */
   readLink(path: string): Promise<string | undefined>;
   /** One write(2) to a file that exists: cgroupfs and procfs need it so. */
   write(path: string, text: string): Promise<void>;
-  /** Temporary file with mode 0600, unless another is given, fsync, rename. */
+  /**
+   * By a temporary file, with mode 0600 unless another is given, and a rename: whole or not at all for whoever looks, and after
+   * our own end. After the machine's, too, on a host that keeps more than containers.
+   */
   replace(path: string, text: string, mode?: number): Promise<void>;
   list(path: string): Promise<string[]>;
   /** 'directory', 'file', 'other', or undefined where there is nothing. Follows links. */
@@ -91,6 +97,11 @@ export interface Watch extends Handle {
 export interface Processes {
   /** Clones a new init: it waits on its channel for a program. */
   spawn(request: SpawnRequest): Promise<Session>;
+  /**
+   * The same by a zygote (op `clone_inits`), which writes the id maps, too. Requests are answered in their order. Rejects
+   * where the zygote has ended, or says no.
+   */
+  spawnBy(zygote: Session, request: SpawnRequest): Promise<Session>;
   /** Runs a program of the host to its end: newuidmap, hooks. Output is bounded to 64 KiB. */
   run(file: string, args: readonly string[], options?: RunOptions): Promise<RunResult>;
   /** By pidfd, never by number. False when the process is gone. */
@@ -157,6 +168,10 @@ export interface SpawnRequest {
   readonly flags: number;
   /** A cgroup v2 directory: CLONE_INTO_CGROUP. */
   readonly cgroup?: Handle | undefined;
+  /** What it finds on its channel when it begins. Whoever can leave it there does, and the session says so. */
+  readonly errand?: { readonly message: Uint8Array; readonly handles: readonly Handle[] } | undefined;
+  /** What the maps of its user namespace are to be. Whoever can write them at once does, and the session says so. */
+  readonly maps?: Maps | undefined;
   /**
    * It is to outlive us, and whoever gets our children then (a subreaper such as conmon) waits for its status: how it ended
    * is looked at, and it is not collected.
@@ -190,6 +205,10 @@ export interface RunResult {
 export interface Session {
   readonly pid: number;
   readonly process: Handle;
+  /** It has the errand of the request. */
+  readonly errand?: boolean | undefined;
+  /** The id maps of the request are written. */
+  readonly mapped?: boolean | undefined;
   /** One message, at most limits.messageBytesMax + 8 bytes, with handles (which stay ours to close). */
   send(message: Uint8Array, handles?: readonly Handle[]): Promise<void>;
   /** The next message from the init; undefined when the channel has ended: the command was exec'd, or the init died. */

@@ -9,7 +9,7 @@ import type { CommonOptions } from '../spec/options.ts';
 import type { Cancel } from './cancel.ts';
 import { errnoOf } from './failure.ts';
 import type { Handle, Host } from './host.ts';
-import { startKeeper } from './keeper.ts';
+import { type Keeper, startKeeper } from './keeper.ts';
 import { mustBePrivate } from './private.ts';
 import { frameDeadlineMs } from './session.ts';
 import { Undo, withReleaseErrors } from './undo.ts';
@@ -66,6 +66,33 @@ export interface ContainerNote {
   readonly mountPoints: readonly string[];
 }
 
+/** What the root file systems of containers stand on: it can be made in a directory before there is a container. */
+export interface Standing {
+  /** Equal for those that are the same. */
+  readonly form: string;
+  /** Makes it beside the empty file that the note of the container will be in. */
+  make(directory: string): Promise<BlankNote>;
+}
+
+/** What a container's note is written to. */
+export interface BlankNote {
+  write(text: string): Promise<void>;
+  close(): void;
+}
+
+/** A directory for a container whose options say nothing of its ids, made ahead, and who removes it when we are killed. */
+export interface Reserved {
+  /** The container's, from now on. */
+  readonly id: string;
+  /** Where it is, until it is moved to its place among containers. */
+  readonly path: string;
+  /** Of what stands in it. */
+  readonly form: string;
+  readonly keeper: Keeper;
+  /** In it, and locked: somebody is there who has made it. Closed once it has been moved. */
+  readonly note: BlankNote;
+}
+
 /** Where a root file system is to be, and for whom. */
 export interface RootPlace {
   readonly host: Host;
@@ -78,6 +105,8 @@ export interface RootPlace {
   /** A program may serve its files: nothing in the container sees it. */
   readonly servable?: boolean | undefined;
   readonly note?: ContainerNote | undefined;
+  /** Its directory, where that is not in its place yet. */
+  readonly reserved?: Reserved | undefined;
   /** How many bytes there may be in its directory. */
   readonly bytesMax?: number | undefined;
   /** Called before something is unpacked; where it throws, nothing is. */
@@ -94,6 +123,8 @@ export interface ImageRoot {
   read(path: string, bytesMax: number): Promise<string | undefined>;
   /** Gives back what goes beyond its directory: a limit. */
   release?(): Promise<void>;
+  /** What another container of the same layers would want in its directory. */
+  readonly standing?: Standing | undefined;
 }
 
 export interface UnpackedImage {
@@ -110,6 +141,8 @@ export interface UnpackRequest {
   readonly open: () => Promise<OpenImage>;
   readonly id: string;
   readonly userns: CommonOptions['userns'];
+  /** A directory for it that is there; what it is kept by is the caller's to release, too. */
+  readonly reserved?: Reserved | undefined;
   readonly bytesMax?: number | undefined;
   /** It is to outlive us, and with us a program that would serve its files. */
   readonly detached?: boolean | undefined;
@@ -134,29 +167,18 @@ export interface Foreseen {
 export async function unpackImage(host: Host, facts: Facts, request: UnpackRequest): Promise<UnpackedImage> {
   const { id, cancel } = request;
   const undo = new Undo();
-  const patience = { deadlineMs: frameDeadlineMs, cancel };
   try {
     const parent = `${host.environment.dataDirectory}/containers`;
-    const opening = openPrivate(host, parent, 'a place for root file systems');
-    const close = async (): Promise<void> => (await opening.catch(() => undefined))?.close();
-    undo.add(close);
-    const cleanup = { trees: [{ directory: 0, name: id }], cgroups: [] };
-    const maps = ownerMaps(request.userns, facts);
-    const flags = maps === undefined ? 0 : namespaceFlags.user;
     // It starts while the image is opened, and it is found out whether it is needed.
-    const keeping = opening.then((directory) =>
-      startKeeper(host, { cleanup, directories: [directory], maps, flags }, patience),
-    );
+    const keeping = keepPlace(host, facts, request, parent);
     // It may fail while nobody waits for it yet.
     keeping.catch(() => undefined);
-    undo.add(async () => (await keeping.catch(() => undefined))?.release());
+    undo.add(async () => (await keeping.catch(() => undefined))?.keeper.release());
     const image = await request.open();
     undo.add(() => image.close());
-    await opening;
     const { flags: created, note, refuse } = request.foresee(image.config);
-    await keeping;
-    await close();
-    await host.files.makeDirectory(`${parent}/${id}`, 0o700);
+    const { keeper, reserved } = await keeping;
+    if (reserved === undefined) await host.files.makeDirectory(`${parent}/${id}`, 0o700);
     const containerIds = containerMaps(request.userns, facts);
     const mappable = !facts.privileged || containerIds === undefined || (created & namespaceFlags.user) !== 0;
     const owned = containerIds === undefined || (created & namespaceFlags.user) !== 0;
@@ -169,6 +191,7 @@ export async function unpackImage(host: Host, facts: Facts, request: UnpackReque
       mappable,
       servable,
       note,
+      reserved,
       bytesMax: request.bytesMax,
       refuse,
       cancel,
@@ -180,11 +203,43 @@ export async function unpackImage(host: Host, facts: Facts, request: UnpackReque
       const [first, ...others] = await undo.run();
       if (first !== undefined) throw withReleaseErrors(first, others);
     };
-    const settle = async (): Promise<void> => (await keeping).dismiss();
+    const settle = (): Promise<void> => keeper.dismiss();
     return { root, identity: image.identity, config: image.config, release, settle };
   } catch (error) {
     throw withReleaseErrors(error, await undo.run());
   }
+}
+
+/** Who removes the directory of a container, which is there only where it was made ahead. */
+interface KeptPlace {
+  readonly keeper: Keeper;
+  readonly reserved?: Reserved | undefined;
+}
+
+async function keepPlace(
+  host: Host,
+  facts: Facts,
+  { id, userns, reserved, cancel }: UnpackRequest,
+  parent: string,
+): Promise<KeptPlace> {
+  // Somebody may have removed all data since.
+  if (reserved !== undefined && (await areThere(host, [reserved.path, parent])))
+    return { keeper: reserved.keeper, reserved };
+  const directory = await openPrivate(host, parent, 'a place for root file systems');
+  try {
+    const cleanup = { trees: [{ directory: 0, name: id }], cgroups: [] };
+    const maps = ownerMaps(userns, facts);
+    const flags = maps === undefined ? 0 : namespaceFlags.user;
+    const patience = { deadlineMs: frameDeadlineMs, cancel };
+    return { keeper: await startKeeper(host, { cleanup, directories: [directory], maps, flags }, patience) };
+  } finally {
+    directory.close();
+  }
+}
+
+async function areThere(host: Host, directories: readonly string[]): Promise<boolean> {
+  const kinds = await Promise.all(directories.map((each) => host.files.kind(each).catch(() => undefined)));
+  return kinds.every((kind) => kind === 'directory');
 }
 
 async function openPrivate(host: Host, path: string, what: string): Promise<Handle> {

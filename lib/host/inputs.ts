@@ -1,7 +1,7 @@
 import { RuntsError } from '../errors.ts';
 import type { Facts } from '../plan/facts.ts';
 import { helperForMounts } from '../plan/helper.ts';
-import { type FuseInput, type Input, type Maps, type Plan, tags, type ViewInput } from '../plan/plan.ts';
+import { type FuseInput, type Input, type Maps, type Plan, type Segment, tags, type ViewInput } from '../plan/plan.ts';
 import { namespaceFlags } from '../spec/names.ts';
 import { bounded, type Patience } from './bounded.ts';
 import { refused } from './failure.ts';
@@ -32,6 +32,8 @@ export interface InputSources {
   /** The new init: mounts are mapped through its user namespace. */
   readonly pid: number;
   readonly facts?: Facts | undefined;
+  /** The first process of the container that is joined; it stays the caller's to close. */
+  readonly process?: Handle | undefined;
   /** The socket at which the container waits to be started; it stays the caller's to close. */
   readonly listener?: Handle | undefined;
   /** The directory of the container's cgroup. */
@@ -40,6 +42,20 @@ export interface InputSources {
   readonly servers?: Undo | undefined;
   /** Lets go of those that outlive us. */
   readonly leaving?: Undo | undefined;
+}
+
+/** What the init receives, where the caller has all of it. */
+export function givenInputs(
+  { inputs, segment }: Plan,
+  { stdio, process }: Pick<InputSources, 'stdio' | 'process'>,
+): Handle[] | undefined {
+  const given = new Map<string, Handle>();
+  for (const input of inputs) {
+    if (input.kind === 'stdio') given.set(input.register, stream(stdio, input.stream));
+    else if (input.kind === 'process') given.set(input.register, first({ process }));
+    else return undefined;
+  }
+  return inOrder(segment, given);
 }
 
 /** Opens what the init receives, in the order of the segment's inputs. What is opened here is released by `undo`. */
@@ -59,6 +75,7 @@ export async function openInputs(
     else if (input.kind === 'view') continue;
     else if (input.kind === 'stdio') opened.set(input.register, stream(sources.stdio, input.stream));
     else if (input.kind === 'outlive') opened.set(input.register, outliving(sources, input.part));
+    else if (input.kind === 'process') opened.set(input.register, first(sources));
     else if (input.kind === 'listener') opened.set(input.register, listener(sources));
     else if (input.kind === 'inherited') opened.set(input.register, inherited(host, input.fd, input.origin, undo));
     else opened.set(input.register, await openNamespace(ports, input.path, input.origin, undo));
@@ -68,8 +85,12 @@ export async function openInputs(
     if (input.kind !== 'fuse' && input.kind !== 'view') continue;
     opened.set(input.register, await serverOf(host, input, sources, patience, opened, undo));
   }
-  return plan.segment.inputs.map((register) => {
-    const handle = opened.get(register);
+  return inOrder(plan.segment, opened);
+}
+
+function inOrder({ inputs }: Segment, handles: ReadonlyMap<string, Handle>): Handle[] {
+  return inputs.map((register) => {
+    const handle = handles.get(register);
     if (handle === undefined) throw new RuntsError('ERR_INTERNAL', `the plan says nothing about its input ${register}`);
     return handle;
   });
@@ -117,6 +138,12 @@ function outliving({ outliving }: InputSources, part: 'stdout' | 'stderr' | 'exi
   const found = typeof part === 'number' ? outliving?.segments[part] : outliving?.[part];
   if (found === undefined) throw new RuntsError('ERR_INTERNAL', `the plan wants ${part} to be kept, and none is given`);
   return found;
+}
+
+function first({ process }: Pick<InputSources, 'process'>): Handle {
+  if (process === undefined)
+    throw new RuntsError('ERR_INTERNAL', 'the plan wants a process to join, and none is given');
+  return process;
 }
 
 function listener({ listener }: InputSources): Handle {

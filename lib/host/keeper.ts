@@ -5,7 +5,7 @@ import { encode } from '../program/encode.ts';
 import { bounded, type Patience } from './bounded.ts';
 import { refused } from './failure.ts';
 import type { Handle, Host } from './host.ts';
-import { writeMaps } from './maps.ts';
+import { completeMaps } from './maps.ts';
 import { deliver, died, nextMilestone, unexpected } from './progress.ts';
 import { Channel, endSession } from './session.ts';
 import { Undo, withReleaseErrors } from './undo.ts';
@@ -42,12 +42,14 @@ export async function startKeeper(host: Host, request: KeeperRequest, patience: 
   const ports = bounded(host, patience);
   const undo = new Undo();
   try {
-    const session = await ports.processes.spawn({ flags: request.flags }).catch((error: unknown) => {
-      throw refused(error, { at: 'spawn', doing: 'start a keeper' });
-    });
+    const session = await ports.processes
+      .spawn({ flags: request.flags, maps: request.maps })
+      .catch((error: unknown) => {
+        throw refused(error, { at: 'spawn', doing: 'start a keeper' });
+      });
     undo.add(() => endSession(host, session, patience.deadlineMs));
     session.hold(false);
-    if (request.maps !== undefined) await writeMaps(ports, session.pid, request.maps);
+    await completeMaps(ports, session, request.maps);
     const channel = new Channel(host, session, patience);
     const progress = { segment, facts: undefined, handles: new Map<number, Handle>() };
     await deliver(host, channel, progress, channel.sendProgram(bytes, request.directories));

@@ -6,14 +6,35 @@ import { textOf } from './probe.ts';
 
 /** Looks on this host for what a configuration asks about. Whatever cannot be read is taken for missing. */
 export async function lookUp(host: Host, spec: Spec, bundle: string | undefined): Promise<Lookups> {
-  const [devices, links, core, enforce, shared] = await Promise.all([
+  const [devices, links, kernel, shared] = await Promise.all([
     nodes(host, spec.linux.devices ?? []),
     linksOf(host, spec.mounts ?? [], bundle),
-    host.files.kind('/proc/kcore').catch(() => undefined),
-    host.files.kind('/sys/fs/selinux/enforce').catch(() => undefined),
+    kernelOf(host),
     sharedTypes(host, spec.linux.namespaces),
   ]);
-  return { devices, links, kcore: core !== undefined, selinux: enforce !== undefined, shared };
+  return { devices, links, ...kernel, shared };
+}
+
+type OfKernel = Pick<Lookups, 'kcore' | 'selinux'>;
+
+const kernels = new WeakMap<Host['files'], OfKernel>();
+
+/** What a kernel has it has as long as it runs: looked for once. */
+async function kernelOf({ files }: Host): Promise<OfKernel> {
+  const known = kernels.get(files);
+  if (known !== undefined) return known;
+  let isKnown = true;
+  const has = async (path: string): Promise<boolean> => {
+    const kind = await files.kind(path).catch(() => {
+      isKnown = false;
+      return undefined;
+    });
+    return kind !== undefined;
+  };
+  const [kcore, selinux] = await Promise.all([has('/proc/kcore'), has('/sys/fs/selinux/enforce')]);
+  const found = { kcore, selinux };
+  if (isKnown) kernels.set(files, found);
+  return found;
 }
 
 /** A path such as /proc/1/ns/net: to join what we are in already is to stay in it. */

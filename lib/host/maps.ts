@@ -2,7 +2,12 @@ import { RuntsError } from '../errors.ts';
 import { hintFor } from '../hints.ts';
 import type { IdMap, Maps } from '../plan/plan.ts';
 import { refused } from './failure.ts';
-import type { Host } from './host.ts';
+import type { Host, Session } from './host.ts';
+
+/** Writes the id maps that were asked for with a process, unless they came with it. */
+export async function completeMaps(host: Host, { mapped, pid }: Session, maps: Maps | undefined): Promise<void> {
+  if (maps !== undefined && mapped !== true) await writeMaps(host, pid, maps);
+}
 
 /** Writes the id maps of the user namespace of a new process, directly or by newuidmap and newgidmap. */
 export async function writeMaps(host: Host, pid: number, maps: Maps): Promise<void> {

@@ -1,5 +1,5 @@
 import { RuntsError, specError } from '../errors.ts';
-import { type ContainerRequest, planContainer, planFlags } from '../plan/container.ts';
+import { type ContainerRequest, planFlags } from '../plan/container.ts';
 import type { Facts } from '../plan/facts.ts';
 import { containerMaps, isMapped } from '../plan/keeper.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -15,10 +15,12 @@ import type { ImageConfig } from '../spec/image-config.ts';
 import { type Lookups, nothingFound } from '../spec/lookups.ts';
 import { refuseNotYet } from '../spec/not-yet.ts';
 import type { CommonOptions, ContainerOptions } from '../spec/options.ts';
+import { Recent } from '../spec/recent.ts';
 import type { IdMapping, SeccompProfile, Spec } from '../spec/types.ts';
 import { type ResolvedUser, resolveUser } from '../spec/users.ts';
 import { readBundle } from './bundle.ts';
 import type { Cancel } from './cancel.ts';
+import { compiledPlan, compiledSpec } from './compiled.ts';
 import { errnoOf, refused } from './failure.ts';
 import type { Host } from './host.ts';
 import {
@@ -26,6 +28,7 @@ import {
   type ImagePort,
   type ImageRoot,
   type OpenImage,
+  type Reserved,
   type SnapshotPort,
   unpackImage,
 } from './image.ts';
@@ -53,6 +56,10 @@ export interface PrepareRequest {
   readonly ownStdio: boolean;
   /** It gets a cgroup wherever there can be one. */
   readonly counted?: boolean | undefined;
+  /** It waits as far on as it can, for whoever starts it (ContainerRequest). */
+  readonly late?: boolean | undefined;
+  /** A directory of this id, made ahead. */
+  readonly reserved?: Reserved | undefined;
   readonly images: ImagePort;
   readonly snapshots?: SnapshotPort | undefined;
   readonly volumes?: VolumePort | undefined;
@@ -137,7 +144,7 @@ export async function prepare(host: Host, facts: Facts, request: PrepareRequest)
     const spec = begins ? await withOwnTime(host, asSaid) : asSaid;
     const lookups = await asked(lookUp(host, spec, source.directory));
     const { lookups: _, ...made } = requested(spec, request, source, lookups);
-    const plan = planContainer({ ...made, lookups }, facts);
+    const plan = compiledPlan({ ...made, lookups }, facts);
     return {
       spec,
       plan,
@@ -177,8 +184,21 @@ function specified(
   user: ResolvedUser | undefined,
 ): Spec {
   const { cwd } = host.environment;
-  return withHome(specFromOptions(options, { image, bundle, root, id, user, cwd, volumes, seccomp, devices }), user);
+  const { spec: edit, signal: _s, ready: _r, stdin: _i, stdout: _o, stderr: _e, name: _n, ...rest } = options;
+  // Where it comes from is in the other parts.
+  const { image: _1, from: _2, rootfs: _3, bundle: _4, host: _5, ...said } = rest as Partial<ContainerOptions>;
+  const make = (id: string, { options, user, ...context }: Described): Spec =>
+    withHome(specFromOptions(options, { ...context, bundle, seccomp, id, user }), user);
+  const parts: Described = { options: said, image, root, user, cwd, volumes, devices };
+  if (edit !== undefined) return make(id, { ...parts, options });
+  return compiledSpec(host, facts, { id, parts, constants: [bundle, seccomp] }, make);
 }
+
+/** What is said of a container, but for what is the same object each time. */
+type Described = Omit<SpecContext, 'user' | 'bundle' | 'seccomp' | 'id'> & {
+  readonly options: CommonOptions;
+  readonly user: ResolvedUser | undefined;
+};
 
 /** The numbers of the block devices whose rates are limited; what is none is told by path. */
 export async function limitedDevices(
@@ -195,7 +215,7 @@ export async function limitedDevices(
 
 function requested(
   spec: Spec,
-  { options, id, ownStdio, counted, detached }: PrepareRequest,
+  { options, id, ownStdio, counted, late, detached }: PrepareRequest,
   source: Source,
   lookups: Lookups,
 ): ContainerRequest {
@@ -211,6 +231,7 @@ function requested(
     ownStdio,
     deathSignal: !reap,
     counted,
+    ...(late === true && { start: 'late' as const }),
     systemView: options.systemView,
     lookups,
     ...(detached !== undefined && { outlive: detached.log }),
@@ -247,17 +268,23 @@ interface Source {
 }
 
 /** Of a plan that is only foreseen: hundreds of names are copied and checked for each. */
-const standSeccomp: SeccompProfile = { defaultAction: 'SCMP_ACT_ALLOW' };
+const standSeccomp: SeccompProfile = constant({ defaultAction: 'SCMP_ACT_ALLOW' });
 
 async function openSource(host: Host, facts: Facts, request: Asked, undo: Undo): Promise<Source> {
-  const { options, id, cancel } = request;
+  const { options, id, reserved, cancel } = request;
   if (options.host !== undefined) return { root: undefined };
   if (options.rootfs !== undefined) {
     return { root: await usableRoot(host, absolute(host, options.rootfs), 'root file system', '/rootfs') };
   }
   if (options.bundle !== undefined) {
-    const path = await usableDirectory(host, absolute(host, options.bundle), 'bundle', '/bundle');
-    const bundle = await readBundle(host, path);
+    const path = absolute(host, options.bundle);
+    const bundle = constant(
+      await readBundle(host, path).catch(async (error: unknown) => {
+        // That it is no directory is the better thing to say.
+        await usableDirectory(host, path, 'bundle', '/bundle');
+        throw error;
+      }),
+    );
     const root = bundle.root.path.startsWith('/') ? bundle.root.path : `${path}/${bundle.root.path}`;
     return { root: await usableRoot(host, root, 'root file system', '/root/path'), bundle, directory: path };
   }
@@ -276,13 +303,13 @@ async function openSource(host: Host, facts: Facts, request: Asked, undo: Undo):
     };
     const foreseen = requested(spec, request, stand, nothingFound);
     // Unpacking takes long, and no command, or a limit that cannot be set, can be told before: by a plan that is not used.
-    return { flags: planFlags(foreseen, facts), note, refuse: () => void planContainer(foreseen, facts) };
+    return { flags: planFlags(foreseen, facts), note, refuse: () => void compiledPlan(foreseen, facts) };
   };
   const open = () => openOrigin(host, request);
   const { userns, storage } = options;
   const bytesMax = parseBytes(storage?.size);
   const detached = request.detached !== undefined;
-  const unpacked = await unpackImage(host, facts, { open, id, userns, bytesMax, detached, cancel, foresee });
+  const unpacked = await unpackImage(host, facts, { open, id, userns, reserved, bytesMax, detached, cancel, foresee });
   undo.add(() => unpacked.release());
   return {
     root: unpacked.root.path,
@@ -350,16 +377,12 @@ function withHome(spec: Spec, user: ResolvedUser | undefined): Spec {
 /** Docker's profile for what the container may do: with CAP_SYS_ADMIN, say, mount(2) passes. */
 export function defaultSeccomp({ arch, kernel }: Facts, { capabilities }: CommonOptions): SeccompProfile {
   const bounding = boundingSet(defaultCapabilities, capabilities);
-  const key = [arch, kernel, ...bounding].join(' ');
-  const known = defaultProfiles.get(key);
-  if (known !== undefined) return known;
-  const [major = 0, minor = 0] = kernel.split('.').map((part) => Number.parseInt(part, 10));
-  const profile = constant(defaultProfile({ arch, kernel: [major, minor], capabilities: bounding }));
-  if (defaultProfiles.size >= defaultProfilesMax) defaultProfiles.delete([...defaultProfiles.keys()][0] as string);
-  defaultProfiles.set(key, profile as unknown as SeccompProfile);
-  return profile as unknown as SeccompProfile;
+  return defaultProfiles.get([arch, kernel, ...bounding].join(' '), () => {
+    const [major = 0, minor = 0] = kernel.split('.').map((part) => Number.parseInt(part, 10));
+    const profile = constant(defaultProfile({ arch, kernel: [major, minor], capabilities: bounding }));
+    return profile as unknown as SeccompProfile;
+  });
 }
 
 /** By what they are made from. */
-const defaultProfiles = new Map<string, SeccompProfile>();
-const defaultProfilesMax = 16;
+const defaultProfiles = new Recent<SeccompProfile>(16);

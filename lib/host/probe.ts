@@ -205,6 +205,10 @@ function hidingProc(mountinfo: string): string[] {
   return [...new Set(paths.filter((path) => path.startsWith('/proc/') && !mountPoints.includes(path)))];
 }
 
+/** Another one after each boot (random(4)): what is on record from before it holds no more. */
+export const bootId = async ({ files }: Host): Promise<string> =>
+  (await files.read('/proc/sys/kernel/random/boot_id')).trim();
+
 // ---- the host as a root ------------------------------------------------------------------------------------------------
 
 const topNames = [

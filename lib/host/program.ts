@@ -4,7 +4,7 @@ import { encode } from '../program/encode.ts';
 import { bounded, type Patience } from './bounded.ts';
 import { refused } from './failure.ts';
 import type { Handle, Host } from './host.ts';
-import { writeMaps } from './maps.ts';
+import { completeMaps } from './maps.ts';
 import { deliver, died, nextMilestone, unexpected } from './progress.ts';
 import { Channel, endSession } from './session.ts';
 import { Undo, withReleaseErrors } from './undo.ts';
@@ -30,11 +30,11 @@ export async function runProgram(host: Host, program: ShortProgram, patience: Pa
   const made = new Undo();
   made.add(() => closeHandles(handles));
   try {
-    const session = await ports.processes.spawn({ flags }).catch((error: unknown) => {
+    const session = await ports.processes.spawn({ flags, maps }).catch((error: unknown) => {
       throw refused(error, { at: 'spawn', doing: 'start an init', facts });
     });
     undo.add(() => endSession(host, session, deadlineMs));
-    if (maps !== undefined) await writeMaps(ports, session.pid, maps);
+    await completeMaps(ports, session, maps);
     const channel = new Channel(host, session, patience);
     const progress = { segment, facts, handles };
     await deliver(host, channel, progress, channel.sendProgram(bytes, inputs));

@@ -50,7 +50,7 @@ export class Channel {
    */
   async receive(moreMs = 0): Promise<Received | undefined> {
     for (;;) {
-      const message = await this.#wait(nextMessage(this.session), 'waiting for the init', closeAll, moreMs);
+      const message = await this.#wait(nextMessage(this.session), 'waiting for the init', this.#late, moreMs);
       if (message === undefined) return undefined;
       const { frame, handle } = open(message);
       this.#last = named(frame);
@@ -58,6 +58,11 @@ export class Channel {
       this.#options.trace?.(frame.op, frame.ns);
     }
   }
+
+  /** What comes when nobody waits any more: whoever ends the session is to end the child that it tells of. */
+  readonly #late = (message: Message | undefined): void => {
+    if (message !== undefined) follow(this.session, message);
+  };
 
   /** The whole program; the handles, which stay ours, go with the first message. */
   async sendProgram(program: Uint8Array, handles: readonly Handle[]): Promise<void> {
@@ -131,6 +136,45 @@ export function closeAll(message: Message | undefined): void {
 export function named(frame: Frame): string {
   if (frame.kind === 'sync' || frame.kind === 'handle') return `${frame.kind} ${frame.tag}`;
   return frame.kind === 'trace' ? `the end of op ${frame.op}` : frame.kind;
+}
+
+/** How long an init with an errand may take to do it before it is killed where it is. */
+const errandMs = 1000;
+
+/**
+ * Ends an init that had its errand from the beginning, and may be going on in a child by now. It is not killed before it has
+ * told of that: a child that nobody knows of is collected by nobody, and its PID namespace waits for that for ever.
+ */
+export async function endErrand(host: Host, session: Session, deadlineMs: number): Promise<void> {
+  const kill = () => host.processes.signal(session.process, 9);
+  const impatience = host.clock.after(errandMs);
+  void impatience.done.then(kill, () => {});
+  try {
+    for (;;) {
+      const message = await nextMessage(session);
+      if (message === undefined) break;
+      if (follow(session, message).kind !== 'handle') kill();
+    }
+  } finally {
+    impatience.cancel();
+    await endSession(host, session, deadlineMs);
+  }
+}
+
+/** Adopts the child that a message tells of; any other handle is closed. */
+function follow(session: Session, message: Message): Frame {
+  const { frame, handle } = open(message);
+  if (frame.kind === 'forked') session.adopt(frame.pid, handle as Handle);
+  else handle?.close();
+  return frame;
+}
+
+/** Ends an init that nobody waits for any more, for as long as the kernel takes. */
+export async function abandon({ processes }: Pick<Host, 'processes'>, session: Session): Promise<void> {
+  processes.signal(session.process, 9);
+  session.close();
+  await session.exit;
+  session.process.close();
 }
 
 /** Ends the process behind a session, whatever it is doing, and waits until the kernel says so. */

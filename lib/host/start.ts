@@ -41,7 +41,7 @@ export async function start(created: Created, { signal: cancel }: StartOptions =
     const channel = new Channel(host, session, { deadlineMs, cancel, trace, last: `sync ${tags.start}` });
     const progress = { segment: plan.segment, facts, handles: created.handles };
     const exited = observed(session.exit);
-    await deliver(host, channel, progress, channel.go(tags.start));
+    if (!created.goesOn) await deliver(host, channel, progress, channel.go(tags.start));
     if (plan.reaps) await untilStarted(created, channel, progress);
     else await untilExec(channel, progress, exited);
     if (undo.begun) throw new RuntsError('ERR_STATE', 'the container was removed while it started');

@@ -1,15 +1,16 @@
 import { RuntsError } from '../errors.ts';
 import type { Facts } from '../plan/facts.ts';
 import { type Plan, tags } from '../plan/plan.ts';
-import { encode } from '../program/encode.ts';
+import { encoded } from '../program/encoded.ts';
+import { segmentMessages } from '../program/frames.ts';
 import { bounded, type Patience } from './bounded.ts';
 import type { Cancel } from './cancel.ts';
 import { errnoOf, refused } from './failure.ts';
 import type { Handle, Host, Session, SpawnRequest } from './host.ts';
-import { type InputSources, openInputs } from './inputs.ts';
-import { writeMaps } from './maps.ts';
+import { givenInputs, type InputSources, openInputs } from './inputs.ts';
+import { completeMaps, writeMaps } from './maps.ts';
 import { deliver, died, lastWords, nextMilestone, type Progress, unexpected } from './progress.ts';
-import { Channel, endSession } from './session.ts';
+import { abandon, Channel, endErrand, endSession } from './session.ts';
 import { Undo } from './undo.ts';
 
 export interface WalkOptions {
@@ -48,12 +49,16 @@ export interface Birthplace {
 
 export interface WalkRequest {
   readonly plan: Plan;
+  /** The plan's segment, encoded, where that is known. */
+  readonly program?: Uint8Array | undefined;
   readonly options: WalkOptions;
   readonly sources: Omit<InputSources, 'pid' | 'facts' | 'cgroup'>;
   /** Where the init is to be born. */
   readonly cgroup?: Birthplace | undefined;
   /** Whether the process is left to others (SpawnRequest). */
   readonly detached?: boolean | undefined;
+  /** Nobody has to hear that the container is ready to start: it is let go on as soon as it has its program. */
+  readonly ahead?: boolean | undefined;
   /** Collects what the init sends, by tag; whoever owns the map closes them. */
   readonly handles: Map<number, Handle>;
   /** Hears of what the init sends, as it comes. */
@@ -68,17 +73,23 @@ export interface WalkRequest {
 export async function beginWalk(host: Host, request: WalkRequest, undo: Undo): Promise<Walk> {
   const { plan, options, sources, handles } = request;
   const { deadlineMs, signal: cancel, facts, trace } = options;
-  const program = encode(plan.segment, encoding(options));
+  const program = request.program ?? encoded(plan.segment, encoding(options));
   const patience = { deadlineMs, cancel };
   const ports = bounded(host, patience);
-  const session = await spawn(ports, request);
-  undo.add(() => endSession(host, session, deadlineMs));
+  const session = await spawn(ports, request, errandOf(request, program));
+  const end = session.errand === true && !waits(plan) ? endErrand : endSession;
+  undo.add(() => end(host, session, deadlineMs));
   await request.born?.(session);
 
   const channel = new Channel(host, session, { deadlineMs, cancel, trace });
   const progress = { segment: plan.segment, inputs: plan.inputs, facts, handles, arrived: request.arrived };
-  if (plan.maps !== undefined && !hasMapsSync(plan)) {
-    await writeMaps(ports, session.pid, plan.maps).catch(async (error: unknown) => {
+  const letGo = async () => request.ahead && deliver(host, channel, progress, channel.go(tags.start));
+  if (session.errand === true) {
+    await letGo();
+    return { session, channel, progress };
+  }
+  if (!hasMapsSync(plan)) {
+    await completeMaps(ports, session, plan.maps).catch(async (error: unknown) => {
       // It has no maps any more where it has ended, and may have said why.
       if (RuntsError.is(error) && isGone(error.cause)) await lastWords(host, channel, progress);
       throw error;
@@ -95,9 +106,21 @@ export async function beginWalk(host: Host, request: WalkRequest, undo: Undo): P
   );
   await request.opened?.();
   await deliver(host, channel, progress, channel.sendProgram(program, registers));
+  await letGo();
   await inputs.run();
   return { session, channel, progress };
 }
+
+/** All that an init is given before it begins: where nothing of it has to wait until there is one. */
+function errandOf({ plan, sources, born, opened }: WalkRequest, program: Uint8Array): SpawnRequest['errand'] {
+  if (plan.maps !== undefined || born !== undefined || opened !== undefined) return undefined;
+  const handles = givenInputs(plan, sources);
+  const [message, ...others] = segmentMessages(program);
+  if (handles === undefined || message === undefined || others.length > 0) return undefined;
+  return { message, handles };
+}
+
+const waits = ({ segment }: Plan) => segment.ops.some(({ op }) => op === 'sync');
 
 const isGone = (error: unknown) => ['ENOENT', 'ESRCH'].includes(errnoOf(error) ?? '');
 
@@ -112,6 +135,12 @@ export function writeLater(ports: Host, { maps }: Plan): (session: Session) => P
 /** The user namespace is made by the init itself, which asks for the maps then. */
 const hasMapsSync = ({ segment }: Plan) =>
   segment.ops.some(({ op, operands }) => op === 'sync' && operands.tag === tags.maps);
+
+/** Whether the init stops for nobody before it is ready to start: then the answer to that can wait for it. */
+export const stopsOnlyToStart = ({ segment }: Plan): boolean =>
+  segment.ops.every(
+    ({ op, operands }) => op !== 'receive' && op !== 'await_start' && (op !== 'sync' || operands.tag === tags.start),
+  );
 
 /** Answers sync points until the one with this tag is reached, which is left unanswered. */
 export async function walkTo(host: Host, walk: Walk, tag: number, answers: Answers, patience: Patience): Promise<void> {
@@ -148,17 +177,19 @@ const aboutTheCgroup = ['EACCES', 'EBUSY', 'EOPNOTSUPP', 'ENOENT', 'ENODEV'];
  */
 const notByClone = ['EAGAIN', 'EOPNOTSUPP', 'EACCES', 'EINVAL', 'E2BIG', 'ENOSYS'];
 
-async function spawn(ports: Host, { plan, cgroup, options, detached }: WalkRequest): Promise<Session> {
-  const { flags } = plan;
+async function spawn(
+  ports: Host,
+  { plan, cgroup, options, detached }: WalkRequest,
+  errand: SpawnRequest['errand'],
+): Promise<Session> {
   const { facts } = options;
-  if (cgroup?.enter !== undefined && cgroup.handle === undefined)
-    return moved(ports, { flags, detached }, cgroup.enter, facts);
+  const request = { flags: plan.flags, maps: hasMapsSync(plan) ? undefined : plan.maps, detached };
+  if (cgroup?.enter !== undefined && cgroup.handle === undefined) return moved(ports, request, cgroup.enter, facts);
   try {
-    return await ports.processes.spawn({ flags, cgroup: cgroup?.handle, detached });
+    return await ports.processes.spawn({ ...request, cgroup: cgroup?.handle, errand });
   } catch (error) {
     const errno = errnoOf(error) ?? '';
-    if (cgroup?.enter !== undefined && notByClone.includes(errno))
-      return moved(ports, { flags, detached }, cgroup.enter, facts);
+    if (cgroup?.enter !== undefined && notByClone.includes(errno)) return moved(ports, request, cgroup.enter, facts);
     const at = cgroup !== undefined && aboutTheCgroup.includes(errno) ? 'cgroup' : 'spawn';
     const doing =
       at === 'cgroup' ? `start a process in the cgroup ${cgroup?.path}` : 'start a process in new namespaces';
@@ -180,10 +211,7 @@ async function moved(
     await enter(session.pid);
     return session;
   } catch (error) {
-    ports.processes.signal(session.process, 9);
-    session.close();
-    await session.exit;
-    session.process.close();
+    await abandon(ports, session);
     throw error;
   }
 }

@@ -9,7 +9,7 @@ import type { ContainerName, FoundContainer } from './container.ts';
 import { Events, type ImageEvent } from './events.ts';
 import { type Image, type ImageFilter, isMeant, isOf, newestFirst, shown } from './image.ts';
 import type { ImportOptions } from './import.ts';
-import { imageUsers, usersOf } from './in-use.ts';
+import { type ImageUser, imageUsers, usersOf } from './in-use.ts';
 import { type HistoryStep, historyOf, type Inspected, inspectImage } from './inspect.ts';
 import type { JsonObject } from './json.ts';
 import type { LoadOptions } from './load.ts';
@@ -50,9 +50,11 @@ export class Images {
   readonly #events = new Events<ImageEvent>();
   readonly #listener: ImagesOptions['tell'];
   readonly #lifetime: Lifetime | undefined;
+  readonly #isNobodys: (container: string) => boolean;
   #store: Promise<ImageStore> | undefined;
 
-  constructor({ directory, registries, unpacked, tell, lifetime }: ImagesOptions) {
+  constructor({ directory, registries, unpacked, tell, lifetime, isNobodys = () => false }: ImagesOptions) {
+    this.#isNobodys = isNobodys;
     this.#lifetime = lifetime;
     this.#directory = directory;
     this.#registries = registries;
@@ -118,7 +120,7 @@ export class Images {
   }
 
   async #list(filter: ImageFilter): Promise<readonly Image[]> {
-    const users = await imageUsers(this.#containers);
+    const users = await this.#users();
     const found = (await (await this.store()).list()).filter((image) => isMeant(image, filter));
     const { reference } = filter;
     // Of an image with several names, those that were asked for.
@@ -171,7 +173,7 @@ export class Images {
 
   async #remove(reference: string, options: RemoveImage): Promise<readonly Removed[]> {
     const { removeImage } = await import('./remove.ts');
-    const users = await imageUsers(this.#containers);
+    const users = await this.#users();
     const removed = await removeImage(await this.store(), reference, { ...options, users });
     await this.#collectLayers();
     for (const each of removed) {
@@ -276,7 +278,7 @@ export class Images {
 
   async #prune(options: PruneImages): Promise<Pruned> {
     const { pruneImages } = await import('./prune.ts');
-    const pruned = await pruneImages(await this.store(), { ...options, users: await imageUsers(this.#containers) });
+    const pruned = await pruneImages(await this.store(), { ...options, users: await this.#users() });
     await this.#collectLayers();
     this.#emit('prune', '', undefined);
     return pruned;
@@ -328,8 +330,9 @@ export class Images {
     });
   }
 
-  get #containers(): string {
-    return join(this.#directory, 'containers');
+  async #users(): Promise<readonly ImageUser[]> {
+    const all = await imageUsers(join(this.#directory, 'containers'));
+    return all.filter(({ container }) => !this.#isNobodys(container));
   }
 
   async #find(reference: string): Promise<StoredImage> {
@@ -340,7 +343,7 @@ export class Images {
   }
 
   async #shown(image: StoredImage): Promise<Image> {
-    return shown(image, usersOf(image, await imageUsers(this.#containers)));
+    return shown(image, usersOf(image, await this.#users()));
   }
 
   /** A name brings itself, a repository all of its tags, an id no name: as `docker save` has it. */

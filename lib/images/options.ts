@@ -52,4 +52,6 @@ export interface ImagesOptions {
   readonly tell?: ((event: ImageEvent) => void) | undefined;
   /** What is made by way of this object goes with it; undefined: it stays. */
   readonly lifetime?: Lifetime | undefined;
+  /** Whether a container was made ahead, and nobody has it: no image is in use by one. */
+  readonly isNobodys?: ((container: string) => boolean) | undefined;
 }

@@ -3,7 +3,8 @@ import type { Host } from '../host/host.ts';
 import { privateDirectory, usualMaps } from '../host/image.ts';
 import { chooseDriver, type GraphDriver } from '../layers/drivers.ts';
 import type { LayerSource } from '../layers/extract.ts';
-import { type EnsureOptions, LayerStore, layersInUse } from '../layers/store.ts';
+import { layersInUse } from '../layers/in-use.ts';
+import { type EnsureOptions, LayerStore } from '../layers/store.ts';
 import type { Facts } from '../plan/facts.ts';
 
 export { type GraphDriver, graphDrivers } from '../layers/drivers.ts';

@@ -1,5 +1,6 @@
-import { writeFile } from 'node:fs/promises';
+import { rename, writeFile } from 'node:fs/promises';
 import { RuntsError } from '../errors.ts';
+import type { Reserved } from '../host/image.ts';
 import type { Maps } from '../plan/plan.ts';
 import type { GraphDriver } from './drivers.ts';
 import { recordOf } from './record-checks.ts';
@@ -38,6 +39,28 @@ export async function writeCopyDevices(directory: string, devices: readonly Unma
 
 export async function readCopyDevices(directory: string): Promise<readonly UnmadeDevice[]> {
   return ((await readRecord('devices', `${directory}/${copyDevicesName}`)) ?? []) as readonly UnmadeDevice[];
+}
+
+/**
+ * Writes it for a container, and gives what puts it in its place: with the directory itself where that was made ahead. Whole
+ * or not at all: a note that was cut short would hold up every collection of layers.
+ */
+export async function writeContainerFile(
+  place: string,
+  file: ContainerFile,
+  reserved?: Reserved,
+): Promise<() => Promise<void>> {
+  const text = JSON.stringify(file);
+  const path = `${place}/${containerFileName}`;
+  if (reserved === undefined) {
+    await writeFile(`${path}.new`, text, { flag: 'wx', mode: 0o600 });
+    return () => rename(`${path}.new`, path);
+  }
+  await reserved.note.write(text);
+  return async () => {
+    await rename(reserved.path, place);
+    reserved.note.close();
+  };
 }
 
 /** Undefined where there is no such container, or it is not of an image. */

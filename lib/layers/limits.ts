@@ -37,6 +37,9 @@ export const depthMax = 512;
 /** What one directory may have in it, in entries and in bytes of names, targets and attributes, to be listed: it is held whole. */
 export const listMax = { entries: 1_000_000, bytes: gibibyte / 8 } as const;
 
+/** Directories and symbolic links of a layer, those among them that are only part of a name: a short name can have many. */
+export const pathsMax = 4_000_000;
+
 /** Symbolic links followed for one path, as in the kernel. */
 export const symlinksMax = 40;
 

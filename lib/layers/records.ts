@@ -45,6 +45,7 @@ const batchBytes = 128 * 1024;
 const pendingBytesMax = 2 * 1024 * 1024;
 
 const noXattrs: ReadonlyMap<string, string> = new Map();
+const noBytes = Buffer.alloc(0);
 
 const newBatch = (bytes: number): Buffer => Buffer.allocUnsafeSlow(Math.max(batchBytes, bytes));
 
@@ -188,7 +189,7 @@ export class RecordStream {
 
 /** Rows of: length of the name with its NUL, length of the value, name, value. */
 function encodeXattrs(xattrs: ReadonlyMap<string, string>): Buffer {
-  if (xattrs.size === 0) return Buffer.alloc(0);
+  if (xattrs.size === 0) return noBytes;
   const rows = [...xattrs].map(([name, value]) => {
     const row = Buffer.alloc(8 + name.length + 1 + value.length);
     row.writeUInt32LE(name.length + 1, 0);

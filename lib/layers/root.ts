@@ -1,8 +1,14 @@
-import { chmod, mkdir, rename, symlink, writeFile } from 'node:fs/promises';
-import type { ImageRoot, RootPlace } from '../host/image.ts';
+import { chmod, mkdir, open, symlink } from 'node:fs/promises';
+import type { ImageRoot, RootPlace, Standing } from '../host/image.ts';
 import type { OverlayLayers } from '../host/layers.ts';
 import type { Maps } from '../plan/plan.ts';
-import { type ContainerFile, containerFileName, copyBaseName, writeCopyDevices } from './container-file.ts';
+import {
+  type ContainerFile,
+  containerFileName,
+  copyBaseName,
+  writeContainerFile,
+  writeCopyDevices,
+} from './container-file.ts';
 import { writeCopyBase } from './copy-base.ts';
 import { chooseDriver, type GraphDriver, serverOf, serverPlace } from './drivers.ts';
 import type { LayerSource } from './extract.ts';
@@ -75,13 +81,6 @@ export async function limited(place: Omit<RootPlace, 'cancel'>, make: () => Prom
   }
 }
 
-/** Whole or not at all: a note that was cut short would hold up every collection of layers. */
-async function writeNote(place: string, text: string): Promise<void> {
-  const path = `${place}/${containerFileName}`;
-  await writeFile(`${path}.new`, text, { flag: 'wx', mode: 0o600 });
-  await rename(`${path}.new`, path);
-}
-
 /** Its layers, where they are not here yet, and a place for what it changes. */
 async function build(request: RootRequest, options: EnsureOptions, memory: RootMemory): Promise<ImageRoot> {
   const { host, facts, id, maps, refuse } = request;
@@ -99,13 +98,18 @@ async function build(request: RootRequest, options: EnsureOptions, memory: RootM
   const names = driver !== 'copy' ? store.namesOf(image.layers.map(({ diffId }) => diffId)) : [];
   const place = `${host.environment.dataDirectory}/containers/${id}`;
   const note: ContainerFile = { ...request.note, image: image.digest, driver, layers: names, maps: stored };
-  const text = JSON.stringify(note);
-  const noted = store.exclusively(() => writeNote(place, text));
-  // The note comes before the layers are looked for: from there on they are not collected.
+  const writing = writeContainerFile(place, note, request.reserved);
+  writing.catch(() => undefined);
+  // From there on its layers are not collected; those that are there meanwhile are there to stay.
+  const noted = store.exclusively(async () => {
+    const put = await writing;
+    const [found] = await Promise.all([driver === 'copy' ? undefined : store.existing(image), put()]);
+    return found;
+  });
   if (driver !== 'copy')
     return stand(request, driver, {
       lowers: names.map((name) => `${name}/diff`),
-      view: noted.then(async () => store.view(await store.ensure(image, options))),
+      view: noted.then(async (found) => store.view(found ?? (await store.ensure(image, options)))),
     });
   await noted;
   const path = `${place}/rootfs`;
@@ -140,7 +144,7 @@ interface Lowers {
 
 /** Puts what a union mount wants into the directory of a container. */
 export async function stand(
-  { host, id }: Pick<RootPlace, 'host' | 'id'>,
+  { host, id, reserved }: Pick<RootPlace, 'host' | 'id' | 'reserved'>,
   driver: GraphDriver,
   { lowers, view: coming }: Lowers,
 ): Promise<ImageRoot> {
@@ -148,18 +152,42 @@ export async function stand(
   const place = `${data}/containers/${id}`;
   const server = serverOf(host, driver, `../${serverPlace}`);
   const direct = server === undefined ? directLayers(id, lowers) : undefined;
-  const directories = ['work', 'upper', ...(direct ? [] : ['lower']), ...(server ? [serverPlace] : [])];
-  await all([coming, ...directories.map((name) => mkdir(`${place}/${name}`, { mode: 0o755 }))]);
+  const own = reserved === undefined ? unionDirectories : [];
+  const directories = [...own, ...(direct ? [] : ['lower']), ...(server ? [serverPlace] : [])];
+  // One that was made ahead is in its place by the time that the view is known.
+  const placed = reserved === undefined ? undefined : coming;
+  const make = (name: string) => mkdir(`${place}/${name}`, { mode: 0o755 });
+  await all([
+    coming,
+    ...directories.map((name) => (placed === undefined ? make(name) : placed.then(() => make(name)))),
+  ]);
   const view = await coming;
   // The root directory is the uppermost one's, like every other.
-  await chmod(`${place}/upper`, (await view.entry(''))?.mode ?? 0o755);
+  const mode = await view.mode();
+  const standing = standingOf(mode);
+  if (reserved?.form !== standing.form) await chmod(`${place}/upper`, mode);
   const found = direct ?? (await linkedLayers(place, id, lowers));
   return {
     path: `${place}/upper`,
     overlay: { data, ...found, server },
     read: (file, bytesMax) => view.read(file, bytesMax),
+    standing,
   };
 }
+
+/** Each container has its own. */
+const unionDirectories = ['work', 'upper'];
+
+/** What a container has whose root directory has this mode. */
+const standingOf = (mode: number): Standing => ({
+  form: `union of mode ${mode.toString(8)}`,
+  async make(place) {
+    for (const name of unionDirectories) await mkdir(`${place}/${name}`, { mode: 0o755 });
+    await chmod(`${place}/upper`, mode);
+    const file = await open(`${place}/${containerFileName}`, 'r+');
+    return { write: (text) => file.writeFile(text), close: () => void file.close().catch(() => undefined) };
+  },
+});
 
 type Named = Pick<OverlayLayers, 'base' | 'lower' | 'upper' | 'work'>;
 

@@ -9,6 +9,7 @@ import {
   copyDevicesName,
   ownTree,
   readContainerFile,
+  writeContainerFile,
 } from './container-file.ts';
 import { copyBaseOwners } from './copy-base.ts';
 import { type Copied, copyWhole } from './copy-tree.ts';
@@ -88,7 +89,7 @@ async function build(
   const note: ContainerFile = { ...place.note, image, driver, layers, snapshots: ids, maps };
   const directory = directoryOf(host, id);
   // What the snapshot needs is in use as long as it is there: nothing has to be kept from being collected meanwhile.
-  await writeFile(`${directory}/${containerFileName}`, JSON.stringify(note), { flag: 'wx', mode: 0o600 });
+  await (await writeContainerFile(directory, note, place.reserved))();
   if (driver !== 'copy') {
     const lowers = [...layers.map((name) => `${name}/diff`), ...ids.map((each) => `../${ownTree(each, driver)}`)];
     return stand(place, driver, { lowers, view: viewOf(host, all, layers) });

@@ -6,12 +6,12 @@ import type { Handle, Host } from '../host/host.ts';
 import { removeTrees, startUnpacking } from '../host/layers.ts';
 import type { IdMap, Maps } from '../plan/plan.ts';
 import { chainIds } from './chain.ts';
-import { readContainerFile } from './container-file.ts';
 import { Budget, extractLayer, type LayerSource, removeHidden } from './extract.ts';
 import { damagedLayer, type LayerFile, layerFileName, readLayerFile, syncNames, writeLayerFile } from './layer-file.ts';
+import { LayerPaths } from './layer-paths.ts';
 import { type UnpackLimits, unpackLimits } from './limits.ts';
 import { Remembered } from './remembered.ts';
-import { givesOwners, type Inherited, type TranslatorOptions } from './translate.ts';
+import { type Below, givesOwners, type Inherited, type TranslatorOptions } from './translate.ts';
 import { Turns } from './turns.ts';
 import type { Owner } from './union.ts';
 import { type UnmadeDevice, UnmadeDevices } from './unmade.ts';
@@ -66,7 +66,6 @@ const idMax = 65535;
 /** Layers that are unpacked at once: more only wait for the disk. */
 const extractionsMax = 3;
 const lockPauseMsMax = 20;
-/** Of a layer that is being made. */
 const partialPrefix = '.partial-';
 /** How many layers are known without reading what they are; and how many images, by their layers, with what was read of them. */
 const layersMax = 512;
@@ -105,14 +104,18 @@ export class LayerStore {
     return chainIds(diffIds).map((id) => `${id.slice(id.indexOf(':') + 1)}${this.#suffix}`);
   }
 
+  /** The layers, the lowest first, where all of them are here. */
+  async existing(image: Layers): Promise<readonly StoredLayer[] | undefined> {
+    const here = await this.#allExisting(image, {});
+    return isWhole(here) ? here : undefined;
+  }
+
   /** Unpacks the layers that are not here yet, several at once; the lowest first. */
   async ensure(image: Layers, options: EnsureOptions = {}): Promise<readonly StoredLayer[]> {
     const diffIds = image.layers.map(({ diffId }) => diffId);
     const names = this.namesOf(diffIds);
-    const here = await Promise.all(
-      image.layers.map((layer, index) => this.#existing({ layer, index, name: names[index]! }, options)),
-    );
-    if (here.every((layer) => layer !== undefined)) return here;
+    const here = await this.#allExisting(image, options);
+    if (isWhole(here)) return here;
     await image.hold?.();
     const chain = chainIds(diffIds);
     const stop = new AbortController();
@@ -138,15 +141,14 @@ export class LayerStore {
    * Applies layers to one directory, from the lowest on: a root file system of its own, without a union mount. Gives
    * what was recorded: owners that were not given, and devices that were not made.
    */
-  async merge(image: Layers, directory: string, options: EnsureOptions = {}): Promise<Merged> {
-    const budget = new Budget({ ...unpackLimits, ...options.limits });
-    const { signal } = options;
+  async merge(image: Layers, directory: string, { signal, limits }: EnsureOptions = {}): Promise<Merged> {
+    const budget = new Budget({ ...unpackLimits, ...limits });
     await image.hold?.();
     // The directory itself has what lower layers have.
     const below = { inherited: async () => undefined, linked: async () => undefined, has: async () => false };
     const owned = new Map<string, Owner>();
     const unmade = new UnmadeDevices();
-    const translator = { ...this.#translator('merged'), directories: new Map(), owned, unmade };
+    const translator = { ...this.#translator('merged'), paths: new LayerPaths(), owned, unmade };
     for (const [index, layer] of image.layers.entries()) {
       const extraction = { layer, index, count: image.layers.length, translator, budget, signal, below };
       // First what a layer takes away from those below it: of its own, it takes nothing.
@@ -221,9 +223,13 @@ export class LayerStore {
 
   /** Whether it has owners that we may remove the files of. */
   #isOurs(name: string): boolean {
-    return (
-      name.endsWith(this.#suffix) && (this.#suffix !== '' || !name.replace(/^\.(removed|partial)-/, '').includes('-'))
-    );
+    if (this.#suffix !== '') return name.endsWith(this.#suffix);
+    return !name.replace(/^\.(removed|partial)-/, '').includes('-');
+  }
+
+  #allExisting({ layers }: Layers, options: EnsureOptions): Promise<readonly (StoredLayer | undefined)[]> {
+    const names = this.namesOf(layers.map(({ diffId }) => diffId));
+    return Promise.all(layers.map((layer, index) => this.#existing({ layer, index, name: names[index]! }, options)));
   }
 
   async #existing(
@@ -285,11 +291,7 @@ export class LayerStore {
       const translator = this.#translator('overlay');
       const extraction = {
         ...{ layer, index, count, translator, budget, signal, onBytes: tell },
-        below: {
-          inherited: (directory: string) => this.#inherited(directory, below),
-          linked: (directory: string) => linked(directory, below),
-          has: (path: string) => has(path, below),
-        },
+        below: this.#below(below),
       };
       const found = await extractLayer(extraction, await this.#unpacking(`${place}/diff`));
       const { opaque, attributes, skipped, owners, unmade } = found.translator;
@@ -327,9 +329,24 @@ export class LayerStore {
     };
   }
 
+  /** What is asked of the layers below one; they may not be there yet. */
+  #below(layers: readonly Promise<StoredLayer>[]): Below {
+    let view: Promise<LayerView> | undefined;
+    const viewed = () => (view ??= Promise.all(layers).then((stored) => new LayerView(stored, { remembered: 256 })));
+    return {
+      inherited: async (name) => this.#inherited(name, await viewed()),
+      // Layers may name a directory by a link that a lower one has: it is the link's directory that they mean.
+      linked: async (name) =>
+        layers.length > 0 && (await (await viewed()).entry(name))?.kind === 'link'
+          ? (await viewed()).directory(name)
+          : undefined,
+      has: async (name) => layers.length > 0 && (await (await viewed()).entry(name)) !== undefined,
+    };
+  }
+
   /** A directory that a layer only puts something into is as lower layers have it: a union mount shows the upper one's owner. */
-  async #inherited(name: string, below: readonly Promise<StoredLayer>[]): Promise<Inherited | undefined> {
-    const found = await new LayerView(await Promise.all(below)).entry(name);
+  async #inherited(name: string, view: LayerView): Promise<Inherited | undefined> {
+    const found = await view.entry(name);
     if (found?.kind !== 'directory') return undefined;
     const layer = found.layers[0] as StoredLayer;
     const xattrs = new Map(layer.file.attributes?.find(([path]) => path === name)?.[1]);
@@ -352,6 +369,9 @@ export class LayerStore {
   }
 }
 
+const isWhole = (layers: readonly (StoredLayer | undefined)[]): layers is readonly StoredLayer[] =>
+  layers.every((layer) => layer !== undefined);
+
 /** What was said of it last counts. */
 function recordedOwner({ owners }: LayerFile, name: string): Owner | undefined {
   const found = owners.filter(({ path }) => path === name).pop();
@@ -373,26 +393,8 @@ interface Job {
   readonly signal: AbortSignal;
 }
 
-/** Layers may name a directory by a link that a lower one has: it is the link's directory that they mean. */
-async function linked(name: string, below: readonly Promise<StoredLayer>[]): Promise<string | undefined> {
-  if (below.length === 0) return undefined;
-  const view = new LayerView(await Promise.all(below));
-  return (await view.entry(name))?.kind === 'link' ? view.directory(name) : undefined;
-}
-
-async function has(name: string, below: readonly Promise<StoredLayer>[]): Promise<boolean> {
-  return below.length > 0 && (await new LayerView(await Promise.all(below)).entry(name)) !== undefined;
-}
-
 const rowOf = (map: readonly IdMap[], id: number, side: 'container' | 'host') =>
   map.find((row) => id >= row[side] && id - row[side] < row.size);
 
 const keyOf = ({ uids, gids, setgroups }: Maps): string =>
   createHash('sha256').update(JSON.stringify({ uids, gids, setgroups })).digest('hex').slice(0, 12);
-
-/** The names of the layers that containers use, by what each has noted in its directory. */
-export async function layersInUse(containers: string): Promise<ReadonlySet<string>> {
-  const ids = await readdir(containers).catch(() => []);
-  const notes = await Promise.all(ids.map((id) => readContainerFile(`${containers}/${id}`)));
-  return new Set(notes.flatMap((note) => note?.layers ?? []));
-}

@@ -1,6 +1,7 @@
 import type { Maps } from '../plan/plan.ts';
 import { checkPlace, pathComponents, readEntryName } from './entry-name.ts';
 import type { Ownership, Skipped } from './layer-file.ts';
+import { LayerPaths } from './layer-paths.ts';
 import { pathBytesMax } from './limits.ts';
 import type { Xattrs } from './pax.ts';
 import type { LayerRecord, RecordStream } from './records.ts';
@@ -26,21 +27,13 @@ export interface TranslatorOptions {
   readonly isMapped: (kind: 'uids' | 'gids', id: number) => boolean;
   /** Device nodes can be made: by root of the host. */
   readonly devices: boolean;
-  /** Of layers that are merged, the directories of all so far: what a later one does in them changes their times. */
-  readonly directories?: DirectoryEntries | undefined;
+  /** Of layers that are merged, the paths of all so far: what a later one does in a directory changes its time. */
+  readonly paths?: LayerPaths | undefined;
   /** Of layers that are merged, the owners that are recorded, by path. */
   readonly owned?: Map<string, Pick<Ownership, 'uid' | 'gid'>> | undefined;
   /** Of layers that are merged, the devices that are recorded. */
   readonly unmade?: UnmadeDevices | undefined;
 }
-
-export type DirectoryEntries = Map<string, DirectoryEntry>;
-
-/**
- * What a directory gets in the end, when nothing more is put into it: each entry changes its time, and a mode may keep us
- * out. It is all that is remembered of a directory, since a layer may have a great many.
- */
-type DirectoryEntry = Attributes & { readonly xattrs: Xattrs };
 
 type Attributes = Required<Pick<LayerRecord, 'uid' | 'gid' | 'mode' | 'mtime' | 'nanoseconds'>>;
 
@@ -74,11 +67,7 @@ export class LayerTranslator {
   readonly #out: RecordStream;
   readonly #options: TranslatorOptions;
   readonly #layer: number;
-  readonly #directories: DirectoryEntries;
-  readonly #links = new Set<string>();
-  readonly #parents = new Set<string>();
-  /** Where directories are that are named by way of links of lower layers. */
-  readonly #real = new Map<string, string>();
+  readonly #paths: LayerPaths;
   readonly #below: Below;
   #parent = '';
   #ready = '';
@@ -87,7 +76,7 @@ export class LayerTranslator {
   constructor(out: RecordStream, layer: number, options: TranslatorOptions, below: Below) {
     this.#out = out;
     this.#below = below;
-    this.#directories = options.directories ?? new Map();
+    this.#paths = options.paths ?? new LayerPaths();
     this.unmade = options.unmade ?? new UnmadeDevices();
     this.#layer = layer;
     this.#options = options;
@@ -104,21 +93,8 @@ export class LayerTranslator {
   async prepare(entry: TarEntry): Promise<void> {
     const name = readEntryName(entry.name);
     const components = 'components' in name ? name.components.slice(0, name.kind === 'opaque' ? undefined : -1) : [];
-    for (const [i] of components.entries()) {
-      const directory = components.slice(0, i + 1).join('/');
-      if (this.#directories.has(directory) || this.#links.has(directory) || this.#real.has(directory)) continue;
-      const real = await this.#below.linked(this.#through(directory));
-      this.#real.set(directory, real ?? this.#through(directory));
-    }
+    await this.#paths.locate(components.join('/'), (directory) => this.#below.linked(directory));
     this.#ready = entry.name.slice(0, Math.max(0, entry.name.lastIndexOf('/', entry.name.length - 2)));
-  }
-
-  /** A name by way of directories, not links of lower layers. */
-  #through(name: string): string {
-    const slash = name.lastIndexOf('/');
-    if (slash === -1) return name;
-    const parent = name.slice(0, slash);
-    return `${this.#real.get(parent) ?? this.#through(parent)}${name.slice(slash)}`.replace(/^\//, '');
   }
 
   begin(entry: TarEntry): void {
@@ -148,8 +124,7 @@ export class LayerTranslator {
   }
 
   #place(name: string, kind: string): string {
-    if (this.#real.size === 0) return name;
-    return kind === 'opaque' ? (this.#real.get(name) ?? this.#through(name)) : this.#through(name);
+    return kind === 'opaque' ? this.#paths.where(name) : this.#paths.through(name);
   }
 
   content(bytes: Buffer): void {
@@ -159,18 +134,17 @@ export class LayerTranslator {
   /** Gives directories their owners, modes and times, inner ones first; what is only implied has those of the lower layers. */
   async settle(): Promise<void> {
     if (this.#options.form === 'overlay') await this.#hideBelowUnmade();
-    for (const name of [...this.#parents].reverse()) {
-      if (this.#directories.has(name) || this.#links.has(name)) continue;
-      const state = await this.#below.inherited(name);
-      if (state !== undefined) this.#inherit(name, state);
-    }
-    for (const name of [...this.#directories.keys()].reverse()) {
-      const entry = this.#directories.get(name)!;
+    for (const told of this.#paths.told()) {
       if (this.#out.full) await this.#out.drained();
-      this.#out.record('settle', { name, ...entry });
-      this.#noteAttributes(name, entry.xattrs);
+      if (told.kind === 'directory') {
+        this.#out.record('settle', { name: told.name, ...told.entry });
+        this.#noteAttributes(told.name, told.entry.xattrs);
+      } else {
+        const state = await this.#below.inherited(told.name);
+        if (state !== undefined) this.#inherit(told.name, state);
+      }
     }
-    if (this.#directories.has('') || this.#options.form === 'merged') return;
+    if (this.#paths.isDirectory('') || this.#options.form === 'merged') return;
     const state = (await this.#below.inherited('')) ?? ({ mode: impliedMode } as Inherited);
     this.#inherit('', state);
   }
@@ -203,7 +177,7 @@ export class LayerTranslator {
     }
     this.#checkOwner(entry);
     this.unmade.replaced(name);
-    if (entry.type !== 'directory' && this.#directories.has(name)) this.#replaceDirectory(name);
+    if (entry.type !== 'directory' && this.#paths.isDirectory(name)) this.#replaceDirectory(name);
     const xattrs = this.#xattrs(entry, name);
     switch (entry.type) {
       case 'file':
@@ -238,7 +212,7 @@ export class LayerTranslator {
     if (target === '' || target.includes('\0') || target.length > pathBytesMax) {
       throw new Refused('a symbolic link has no target, or one that cannot be');
     }
-    this.#links.add(name);
+    this.#paths.setLink(name);
     this.#out.record('symlink', { name, target, ...this.#attributes(entry), xattrs });
     this.#owner(name, entry);
   }
@@ -264,7 +238,7 @@ export class LayerTranslator {
     this.#options.owned?.delete(name);
     // Whatever else has the name gives way, and the directory is made for it, as with an entry that is made.
     const directory = name.slice(0, Math.max(0, name.lastIndexOf('/')));
-    if (directory !== '' && !this.#directories.has(directory)) this.#out.record('file', { name });
+    if (directory !== '' && !this.#paths.isDirectory(directory)) this.#out.record('file', { name });
     this.#out.record('remove', { name });
     this.#skip(name, what);
   }
@@ -281,11 +255,9 @@ export class LayerTranslator {
   }
 
   #keepDirectory(name: string, entry: TarEntry, xattrs: Xattrs = this.#xattrs(entry, name)): void {
-    // Again, and later: what was said last counts.
-    this.#directories.delete(name);
     const { uid, gid, mode, mtime, nanoseconds } = this.#attributes(entry);
-    // Written out: objects that are made by spreading take twice the memory.
-    this.#directories.set(name, { uid, gid, mode, mtime, nanoseconds, xattrs });
+    // Written out: objects that are made by spreading outlive collections, and there is one for each directory.
+    this.#paths.setDirectory(name, { uid, gid, mode, mtime, nanoseconds, xattrs });
     this.#owner(name, entry);
     if (isMarkedOpaque(entry) && this.#options.form === 'overlay') this.#opaque(name);
   }
@@ -293,20 +265,14 @@ export class LayerTranslator {
   /** A directory that gives way to something else goes with all that was in it. */
   #replaceDirectory(name: string): void {
     this.unmade.removed(name);
-    for (const each of [...this.#directories.keys()]) {
-      if (each === name || each.startsWith(`${name}/`)) this.#directories.delete(each);
-    }
+    this.#paths.replaceDirectory(name);
   }
 
   #noteParents(name: string): void {
     const parent = name.slice(0, Math.max(0, name.lastIndexOf('/')));
     if (parent === this.#parent) return;
     this.#parent = parent;
-    const above: string[] = [];
-    for (let at = parent; at !== '' && !this.#parents.has(at); at = at.slice(0, Math.max(0, at.lastIndexOf('/')))) {
-      above.push(at);
-    }
-    for (const each of above.reverse()) this.#parents.add(each);
+    this.#paths.imply(parent);
   }
 
   #attributes({ uid, gid, mode, mtime, nanoseconds }: TarEntry): Attributes {
@@ -337,11 +303,14 @@ export class LayerTranslator {
     this.skipped.push({ path, layer: this.#layer, what, ...(names !== undefined && { names }) });
   }
 
-  #checkOwner(entry: TarEntry): void {
-    for (const [what, kind, id] of [['user', 'uids', entry.uid] as const, ['group', 'gids', entry.gid] as const]) {
-      if (this.#options.isMapped(kind, id)) continue;
-      throw new Refused(`it belongs to ${what} ${id}, which the container does not have`, { hint: mappedHint });
-    }
+  #checkOwner({ uid, gid }: TarEntry): void {
+    this.#checkId('user', 'uids', uid);
+    this.#checkId('group', 'gids', gid);
+  }
+
+  #checkId(what: string, kind: 'uids' | 'gids', id: number): void {
+    if (this.#options.isMapped(kind, id)) return;
+    throw new Refused(`it belongs to ${what} ${id}, which the container does not have`, { hint: mappedHint });
   }
 }
 

@@ -27,22 +27,37 @@ interface Found {
  */
 export class LayerView {
   readonly #layers: readonly ViewedLayer[];
+  #mode: Promise<number> | undefined;
+  readonly #entries = new Map<string, Found>();
+  readonly #remembered: number;
   readonly #texts = new Map<string, Promise<string | undefined>>();
 
-  /** The topmost layer first. */
-  constructor(layers: readonly ViewedLayer[]) {
+  /**
+   * The topmost layer first. Whoever looks at a great many names has so many entries remembered that were looked at last: the
+   * next name is in one of these as a rule, and not looked for from the root on.
+   */
+  constructor(layers: readonly ViewedLayer[], { remembered = 0 }: { readonly remembered?: number } = {}) {
     this.#layers = layers;
+    this.#remembered = remembered;
   }
 
   /** The entry of that name, a byte string, not following any link; undefined where there is none, or we may not look. */
   async entry(name: string): Promise<Found | undefined> {
-    const components = name === '' ? [] : name.split('/');
-    let found = await this.#at('', this.#layers);
-    for (const [i] of components.entries()) {
-      if (found?.kind !== 'directory') return undefined;
-      found = await this.#at(components.slice(0, i + 1).join('/'), found.layers);
-    }
+    if (this.#entries.has(name)) return this.#entries.get(name);
+    const directory = name === '' ? undefined : await this.entry(name.slice(0, Math.max(0, name.lastIndexOf('/'))));
+    const layers = name === '' ? this.#layers : directory?.kind === 'directory' ? directory.layers : [];
+    const found = await this.#at(name, layers);
+    if (found === undefined || this.#remembered === 0) return found;
+    const [oldest] = this.#entries.keys();
+    if (this.#entries.size >= this.#remembered && oldest !== undefined) this.#entries.delete(oldest);
+    this.#entries.set(name, found);
     return found;
+  }
+
+  /** The mode of the root directory; read once. */
+  mode(): Promise<number> {
+    this.#mode ??= this.entry('').then((found) => found?.mode ?? 0o755);
+    return this.#mode;
   }
 
   /**

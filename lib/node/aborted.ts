@@ -22,22 +22,24 @@ export function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<
 
 /** Does something that is not begun where the signal has come, and not waited for once it comes. */
 export async function unlessAborted<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
-  if (signal === undefined) return work();
-  mustBeSignal(signal);
-  if (signal.aborted) throw canceled(signal);
-  return untilAborted(work(), signal);
+  const doing = beginUnless(signal, work);
+  return signal === undefined ? doing : untilAborted(doing, signal);
 }
 
 /** Does something that undoes itself at the signal: it is waited for, and then told as ERR_CANCELED. */
 export async function undoneAtAbort<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
-  if (signal === undefined) return work();
-  mustBeSignal(signal);
-  if (signal.aborted) throw canceled(signal);
+  const doing = beginUnless(signal, work);
   try {
-    return await work();
+    return await doing;
   } catch (error) {
-    throw signal.aborted && !RuntsError.is(error) ? canceled(signal) : error;
+    throw signal?.aborted && !RuntsError.is(error) ? canceled(signal) : error;
   }
+}
+
+function beginUnless<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+  if (signal !== undefined) mustBeSignal(signal);
+  if (signal?.aborted) throw canceled(signal);
+  return work();
 }
 
 const canceled = (signal: AbortSignal) =>

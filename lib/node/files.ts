@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { RuntsError } from '../errors.ts';
 import type { Files } from '../host/host.ts';
+import { errnoNumber } from '../program/errno.ts';
 import { isFailure, orThrow, systemError } from './failure.ts';
 import { openFile } from './handle.ts';
 import { lock } from './lock.ts';
@@ -29,14 +30,8 @@ export const openFlags = {
 /** The port `Files` over node:fs. What the kernel refuses rejects with Node's own errors: `code` is the errno's name. */
 export const files: Files = {
   async read(path, how) {
-    // A fifo without a writer would block, and with it a thread of the pool until the process ends.
-    const file = await fs.open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    try {
-      const bytes = await readWhole(file.fd, readBytesMax, path);
-      return how === 'strict' ? strictText(bytes, path) : bytes.toString();
-    } finally {
-      await file.close();
-    }
+    const bytes = await readRegular(path);
+    return how === 'strict' ? strictText(bytes, path) : lenient.decode(bytes);
   },
 
   async readBelow(root, path, maxBytes) {
@@ -57,6 +52,7 @@ export const files: Files = {
     }
   },
 
+  isStraight: async (path) => !path.includes('\0') && native.isStraight(path),
   readLink: (path) => unless([...nowhere, 'EINVAL'], fs.readlink(path)),
 
   async write(path, text) {
@@ -114,6 +110,30 @@ export const files: Files = {
   },
 };
 
+const lenient = new TextDecoder('utf-8', { ignoreBOM: true });
+const strict = new TextDecoder('utf-8', { ignoreBOM: true, fatal: true });
+
+/** In one turn to the pool, where it is an ordinary file. */
+async function readRegular(path: string): Promise<Uint8Array> {
+  const bytes = path.includes('\0') ? undefined : await native.readFile(path, readBytesMax);
+  if (bytes === undefined || (isFailure(bytes) && bytes.errno === notRegular)) return readAny(path);
+  const { length } = orThrow(bytes, path);
+  if (length > readBytesMax) throw tooLarge(path, readBytesMax);
+  return bytes as Uint8Array;
+}
+
+const notRegular = errnoNumber('ESPIPE');
+
+async function readAny(path: string): Promise<Uint8Array> {
+  // A fifo without a writer would block, and with it a thread of the pool until the process ends.
+  const file = await fs.open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    return await readWhole(file.fd, readBytesMax, path);
+  } finally {
+    await file.close();
+  }
+}
+
 /** The two numbers of a device as glibc packs them (makedev(3)): each has its low bits low and its high bits high. */
 const numbersOf = (rdev: bigint) => ({
   major: Number(((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & 0xffff_f000n)),
@@ -134,11 +154,12 @@ export async function readWhole(fd: number, maxBytes: number, path: string): Pro
     if (bytesRead === 0) return Buffer.concat(chunks);
     chunks.push(buffer.subarray(0, bytesRead));
     total += bytesRead;
-    if (total > maxBytes) {
-      throw new RuntsError('ERR_UNSUPPORTED', `${path} is larger than the ${maxBytes} bytes that are read of it`);
-    }
+    if (total > maxBytes) throw tooLarge(path, maxBytes);
   }
 }
+
+const tooLarge = (path: string, maxBytes: number) =>
+  new RuntsError('ERR_UNSUPPORTED', `${path} is larger than the ${maxBytes} bytes that are read of it`);
 
 /** How long a pipe may say nothing, and how often it is asked. */
 const pipe = { patienceMs: 3000, pauseMs: 10 } as const;
@@ -160,9 +181,9 @@ async function readSome(fd: number, room: number, path: string): Promise<{ bytes
 }
 
 /** Every character as it was meant, or none: a byte order mark stays, for the reader to refuse. */
-function strictText(bytes: Buffer, path: string): string {
+function strictText(bytes: Uint8Array, path: string): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    return strict.decode(bytes);
   } catch (error) {
     throw new RuntsError('ERR_SPEC', `${path} is not UTF-8`, {
       hint: 'JSON is UTF-8: write it again in that encoding.',

@@ -14,8 +14,21 @@ import { sockets } from './sockets.ts';
 
 /** The ports of the core over Node: the one adapter. Who and where we are is read here, once. */
 export function createHost(): Host {
-  const random = (bytes: number) => new Uint8Array(randomBytes(bytes));
   return debugged({ files, cgroups, processes, sockets, kernel, clock, random, environment: environment() });
+}
+
+/** Asked for some at a time: a call for each id takes as long as the rest of what an id costs. */
+const pooledBytes = 1024;
+let pool = new Uint8Array(0);
+
+function random(bytes: number): Uint8Array {
+  if (bytes > pooledBytes) return new Uint8Array(randomBytes(bytes));
+  if (bytes > pool.length) pool = new Uint8Array(randomBytes(pooledBytes));
+  const taken = pool.slice(0, bytes);
+  // Nobody gets it again, nor finds it here.
+  pool.fill(0, 0, bytes);
+  pool = pool.subarray(bytes);
+  return taken;
 }
 
 const clock: Clock = {

@@ -105,13 +105,22 @@ export interface Native {
     flags: number,
     cgroup: NativeHandle | undefined,
     done: (result: Spawned | Failure) => void,
+    /** What it finds on its channel; the handles stay the caller's. */
+    message?: Uint8Array,
+    handles?: readonly NativeHandle[],
   ): Failure | undefined;
   /** Takes all processing of input and output from a terminal, also what Node's raw mode leaves. */
   rawTerminal(fd: number): Failure | undefined;
   /** A new descriptor for the file of one that somebody else owns. */
   duplicate(fd: number): NativeHandle | Failure;
+  /** open(2) on the calling thread: for what cannot block, such as the null device. */
+  openFile(path: string, flags: number): NativeHandle | Failure;
   /** A pipe; only our end is non-blocking. */
   pipe(oursReads: boolean): { readonly ours: NativeHandle; readonly theirs: NativeHandle } | Failure;
+  /** The whole of a regular file, or one byte more than `most`, on a thread of the pool. ESPIPE: it is not a regular file. */
+  readFile(path: string, most: number): Promise<Uint8Array | Failure>;
+  /** Whether a path leads to a directory without a link on the way; asked on a thread of the pool. */
+  isStraight(path: string): Promise<boolean>;
   /** Opens a regular file below a root for reading, on a thread of the pool. ENXIO: it is not a regular file. */
   openFileBelow(root: NativeHandle, path: string): Promise<NativeHandle | Failure> | Failure;
   /**
@@ -133,7 +142,7 @@ export interface Native {
    */
   socketConnect(packets: boolean, address: string): NativeHandle | Failure;
   /** Two connected sockets (SOCK_STREAM); only our end is non-blocking. */
-  socketPair(): { readonly ours: NativeHandle; readonly theirs: NativeHandle } | Failure;
+  socketPair(packets: boolean): { readonly ours: NativeHandle; readonly theirs: NativeHandle } | Failure;
   /** How many bytes the socket took, at once; the handles, which stay the caller's, go with the first. */
   socketSend(socket: NativeHandle, bytes: Uint8Array, handles: readonly NativeHandle[]): number | Failure;
   /** A file of this content without a path, at its beginning, that nobody can change (a sealed memfd). */

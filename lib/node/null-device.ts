@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { constants, fstatSync } from 'node:fs';
 import { RuntsError } from '../errors.ts';
 import { withheld } from '../hints.ts';
 import type { Handle } from '../host/host.ts';
@@ -23,7 +23,8 @@ export function passedOn(fd: number): Handle {
 /** The null device, to be read from or written to, and nothing else. */
 export function nullDevice(flags: number): Handle {
   kept ??= readonlyMount();
-  return opened(kept === undefined ? path : `/proc/self/fd/${kept.fd}`, flags);
+  const through = kept === undefined ? path : `/proc/self/fd/${kept.fd}`;
+  return orThrow(native.openFile(through, flags), through);
 }
 
 /** Made once: to let go of a mount, a thread waits until every processor has taken notice. */
@@ -44,15 +45,6 @@ function readonlyMount(): NativeHandle | undefined {
       hint: withheld('mount_setattr'),
     },
   );
-}
-
-function opened(from: string, flags: number): Handle {
-  const fd = openSync(from, flags);
-  try {
-    return orThrow(native.duplicate(fd), path);
-  } finally {
-    closeSync(fd);
-  }
 }
 
 function isNullDevice(fd: number): boolean {

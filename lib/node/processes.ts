@@ -5,10 +5,11 @@ import { ended } from './ended.ts';
 import { isFailure, orThrow } from './failure.ts';
 import { openHandle } from './handle.ts';
 import { inherited } from './inherited.ts';
-import { type Failure, native } from './native.ts';
+import { type Failure, native, type Spawned } from './native.ts';
 import { run } from './run.ts';
 import { NodeSession } from './session.ts';
 import { connectTo } from './sockets.ts';
+import { spawnBy } from './zygote.ts';
 
 const gone = errnoNumber('ESRCH');
 /** What pidfd_open says of a thread that is no process: of old, and from 6.9 on. */
@@ -17,19 +18,22 @@ const signalMax = 64;
 const pidMax = 2 ** 22; // the kernel's own limit (PID_MAX_LIMIT)
 
 /** A session with a new init, or why the kernel refused. */
-export async function spawnInit({ flags, cgroup, detached }: SpawnRequest): Promise<NodeSession | Failure> {
+export async function spawnInit({ flags, cgroup, detached, errand }: SpawnRequest): Promise<NodeSession | Failure> {
   if (!Number.isSafeInteger(flags) || flags < 0) {
     throw new RuntsError('ERR_SPEC', `flags are CLONE_NEW* bits, not ${String(flags)}`);
   }
   const directory = cgroup === undefined ? undefined : openHandle(cgroup, 'cgroup');
+  const handles = errand?.handles.map((handle) => openHandle(handle));
   return new Promise((resolve, reject) => {
-    const failure = native.spawn(flags, directory, (result) => {
+    const done = (result: Spawned | Failure): void => {
       try {
-        resolve(isFailure(result) ? result : new NodeSession({ ...result, ours: true, detached }));
+        const peer = { ours: true, detached, errand: errand !== undefined };
+        resolve(isFailure(result) ? result : new NodeSession({ ...result, ...peer }));
       } catch (error) {
         reject(error); // no descriptor or no watch was left for it
       }
-    });
+    };
+    const failure = native.spawn(flags, directory, done, errand?.message, handles);
     if (failure !== undefined) resolve(failure);
   });
 }
@@ -37,6 +41,7 @@ export async function spawnInit({ flags, cgroup, detached }: SpawnRequest): Prom
 /** The port `Processes` over the addon. A refusal of the kernel rejects as a SystemError: the core knows the hints. */
 export const processes: Processes = {
   spawn: async (request) => orThrow(await spawnInit(request)),
+  spawnBy,
   run,
   signal(process: Handle, signal: number): boolean {
     const handle = openHandle(process, 'process');

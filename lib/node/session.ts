@@ -39,11 +39,17 @@ export interface Peer {
   readonly ours: boolean;
   /** Of one that is ours: somebody else, who gets our children when we are gone, is to collect it. */
   readonly detached?: boolean | undefined;
+  /** It had its errand from the beginning. */
+  readonly errand?: boolean | undefined;
+  /** Its user namespace has its id maps. */
+  readonly mapped?: boolean | undefined;
 }
 
 /** The live channel to an init, and the process behind it. While either is open it is not collected. */
 export class NodeSession implements Session {
   readonly exit: Promise<Exit>;
+  readonly errand: boolean;
+  readonly mapped: boolean;
   #pid: number;
   #process: Handle;
   readonly #ours: boolean;
@@ -65,7 +71,9 @@ export class NodeSession implements Session {
   /** FORKED frames that came, less the processes that were adopted for them. */
   #forks = 0;
 
-  constructor({ pid, process, channel, ours, detached = false }: Peer) {
+  constructor({ pid, process, channel, ours, detached = false, errand = false, mapped = false }: Peer) {
+    this.errand = errand;
+    this.mapped = mapped;
     this.#pid = pid;
     this.#process = process;
     this.#ours = ours;

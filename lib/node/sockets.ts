@@ -41,7 +41,7 @@ export const sockets: Sockets = {
   },
 
   async pair() {
-    const { ours, theirs } = orThrow(native.socketPair());
+    const { ours, theirs } = orThrow(native.socketPair(false));
     return { ours: openStream(ours, 'socketpair'), theirs };
   },
 

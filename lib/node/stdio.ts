@@ -44,10 +44,7 @@ export async function openStdio(spec: StdioSpec): Promise<Stdio> {
   for (const target of targets) checkTarget(target);
   const opened: Stream[] = [];
   const close = () => {
-    for (const { handle, ours } of opened) {
-      handle.close();
-      ours?.destroy();
-    }
+    for (const stream of opened) stream.close();
   };
   try {
     for (const [number, target] of targets.entries()) opened.push(await openStream(target, number, spec.owner));
@@ -58,9 +55,15 @@ export async function openStdio(spec: StdioSpec): Promise<Stdio> {
   const [stdin, stdout, stderr] = opened as [Stream, Stream, Stream];
   return {
     handles: [stdin.handle, stdout.handle, stderr.handle],
-    stdin: stdin.ours,
-    stdout: stdout.ours,
-    stderr: stderr.ours,
+    get stdin() {
+      return stdin.ours;
+    },
+    get stdout() {
+      return stdout.ours;
+    },
+    get stderr() {
+      return stderr.ours;
+    },
     close,
   };
 }
@@ -97,23 +100,43 @@ export function openForOthers(owner: StdioSpec['owner']): {
   }
 }
 
-interface Stream {
+/** One of the three, and the stream at our end: made when it is asked for, while whoever starts the command has begun to. */
+class Stream {
   readonly handle: Handle;
-  readonly ours: Socket | undefined;
+  readonly #reads: boolean;
+  #end: NativeHandle | undefined;
+  #socket: Socket | undefined;
+
+  constructor(handle: Handle, end?: NativeHandle, reads = false) {
+    this.handle = handle;
+    this.#end = end;
+    this.#reads = reads;
+  }
+
+  get ours(): Socket | undefined {
+    if (this.#end !== undefined) this.#socket = pipeStream(this.#end, this.#reads);
+    this.#end = undefined;
+    return this.#socket;
+  }
+
+  close(): void {
+    this.handle.close();
+    this.#end?.close();
+    this.#socket?.destroy();
+  }
 }
 
 async function openStream(target: StdioTarget, number: number, owner: StdioSpec['owner']): Promise<Stream> {
   if (target === 'pipe') return openPipe(number > 0, owner);
   // Each end has its own direction only, as a shell would have opened it.
-  if (target === 'ignore')
-    return { handle: nullDevice(number === 0 ? constants.O_RDONLY : constants.O_WRONLY), ours: undefined };
-  return { handle: passedOn(target === 'inherit' ? number : target), ours: undefined };
+  if (target === 'ignore') return new Stream(nullDevice(number === 0 ? constants.O_RDONLY : constants.O_WRONLY));
+  return new Stream(passedOn(target === 'inherit' ? number : target));
 }
 
 function openPipe(oursReads: boolean, owner: StdioSpec['owner']): Stream {
   const { ours, theirs } = orThrow(native.pipe(oursReads));
   if (owner !== undefined) fchownSync(theirs.fd, owner.uid, owner.gid);
-  return { handle: theirs, ours: pipeStream(ours, oursReads) };
+  return new Stream(theirs, ours, oursReads);
 }
 
 function pipeStream(end: NativeHandle, readable: boolean): Socket {

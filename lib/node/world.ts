@@ -8,10 +8,10 @@ import { RuntsError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
 import type { ImagePort } from '../host/image.ts';
 import type { VolumePort } from '../host/volumes.ts';
-import { observed } from './debug.ts';
 import { createHost } from './host.ts';
 import { native, packageRoot } from './native.ts';
 import { passedOn } from './null-device.ts';
+import { observed } from './observed.ts';
 import { openTerminal } from './terminal.ts';
 
 /** The command line's world over Node. */

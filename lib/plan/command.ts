@@ -1,7 +1,7 @@
 import { isMapped, subordinateHint } from '../namespaces/maps.ts';
 import { capabilitySets } from '../process/capabilities.ts';
 import { environment } from '../process/environment.ts';
-import { execute, type Start } from '../process/exec.ts';
+import { execute, type Filter, type Start } from '../process/exec.ts';
 import { runHooks } from '../process/hooks.ts';
 import { identity } from '../process/identity.ts';
 import { setFirstRlimits, setLastRlimits, setRlimits } from '../process/limits.ts';
@@ -51,9 +51,12 @@ export type CommandStart =
   | { readonly kind: 'socket'; readonly hooks: readonly Hook[] }
   | {
       readonly kind: 'channel';
-      readonly tag: number;
+      /** Of the sync point; undefined where nobody waits for it. */
+      readonly tag: number | undefined;
       /** The last step into the container, to be taken as late as it can be. */
       readonly fork?: (() => void) | undefined;
+      /** It has its filter already while it waits, where that lets it: to load one takes longer than to execute a command. */
+      readonly filtered?: boolean | undefined;
     };
 
 /** Everything between the place where a command runs and its exec. */
@@ -68,8 +71,9 @@ export function addCommand(draft: Draft, facts: Facts, command: Command): void {
     isMapped: (kind, id) => maps === undefined || isMapped(maps[kind], id),
     hint: subordinateHint,
   });
+  const filter = seccompFilter(linux.seccomp, facts.arch);
   const stdio = streams ?? { stdin: terminal!.slave, stdout: terminal!.slave, stderr: terminal!.slave };
-  const arrive = arrival(draft, facts, command);
+  const arrive = arrival(draft, facts, command, filter);
   // A session is led by who makes it, and ends with its leader.
   if (arrive === undefined) startSession(ops, terminal);
   if (command.newKeyring) newKeyring(ops, command.id);
@@ -94,19 +98,30 @@ export function addCommand(draft: Draft, facts: Facts, command: Command): void {
     mayLackSetgroups: command.users === 'joined',
     umask: process.user.umask ?? 0o022,
     deathSignal: command.deathSignal,
-    filter: seccompFilter(linux.seccomp, facts.arch),
+    filter,
     cwd: process.cwd,
     descriptors: inherited(draft, command.preserveFds),
-    start: start && { ...lastWord(draft, process, start), arrive },
+    start: start && { ...lastWord(draft, process, start), arrive, filtered: waitsFiltered(facts, start, filter) },
   });
 }
 
+const waitsFiltered = ({ arch }: Facts, start: CommandStart, filter: Filter | undefined): boolean =>
+  start.kind === 'channel' && start.filtered === true && letsArrive(filter, arch);
+
+/** What an init does under a filter before it is the command, this filter lets it do. */
+const letsArrive = (filter: Filter | undefined, arch: Facts['arch']): boolean =>
+  filter !== undefined && filter.notify === undefined && letsJoin(filter.filter, arch);
+
 /** Forks now or, where that can be, when all is done that takes more rights than the command has. */
-function arrival({ ops }: Draft, facts: Facts, { start, terminal, process, linux }: Command): Start['arrive'] {
+function arrival(
+  { ops }: Draft,
+  facts: Facts,
+  { start, terminal, process }: Command,
+  filter: Filter | undefined,
+): Start['arrive'] {
   if (start?.kind !== 'channel' || start.fork === undefined) return undefined;
   const { fork } = start;
-  const filter = seccompFilter(linux.seccomp, facts.arch);
-  const filtered = filter !== undefined && filter.notify === undefined && letsJoin(filter.filter, facts.arch);
+  const filtered = letsArrive(filter, facts.arch);
   const privileged = filter !== undefined && process.noNewPrivileges !== true;
   if ((privileged && !filtered) || !isInherited(process.scheduler)) {
     fork();
@@ -129,7 +144,7 @@ function lastWord(draft: Draft, process: Process, start: CommandStart): Start {
   if (start.kind === 'socket') return { ...socketStart(draft, process, start.hooks), rest };
   const wait = (kept: readonly string[]) => {
     draft.ops.op('keep_only', { registers: kept }, 'default: start');
-    draft.ops.op('sync', { tag: start.tag }, 'default: start');
+    if (start.tag !== undefined) draft.ops.op('sync', { tag: start.tag }, 'default: start');
   };
   return { wait, rest };
 }

@@ -24,7 +24,7 @@ import { systemMount } from '../rootfs/system.ts';
 import { type Lookups, nothingFound } from '../spec/lookups.ts';
 import type { SystemView } from '../spec/options.ts';
 import type { Spec } from '../spec/types.ts';
-import { addCommand } from './command.ts';
+import { addCommand, type CommandStart } from './command.ts';
 import { filtersDevices, planCgroup } from './container-cgroup.ts';
 import { addInput } from './draft.ts';
 import type { Facts } from './facts.ts';
@@ -61,9 +61,10 @@ export interface ContainerRequest {
   readonly plainOutput?: boolean | undefined;
   /**
    * Who lets the command run: who made the container, over its channel; or whoever connects to a socket, maybe much
-   * later, as the OCI has it. Then everything that can fail fails before the container is created.
+   * later, as the OCI has it. Then everything that can fail fails before the container is created. `late`: over the channel,
+   * when there is little left to be done but the exec: for one that is made ahead, and is to begin at once when it is let go.
    */
-  readonly start?: 'channel' | 'socket' | undefined;
+  readonly start?: 'channel' | 'late' | 'socket' | undefined;
   /** So many descriptors of ours, from 3 on, are the command's, too. */
   readonly preserveFds?: number | undefined;
   /** The root is moved to its place, where pivot_root(2) cannot: on an initial ramfs. */
@@ -118,7 +119,7 @@ export function planContainer(request: ContainerRequest, facts: Facts): Plan {
   const files = commandFiles(process.args, process.env ?? []);
   // Now, so that a missing command is an error of create: it is too late for one once the container has started.
   ops.op('find', { files }, '/process/args/0');
-  if (request.start !== 'socket') ops.op('sync', { tag: tags.start }, 'default: start');
+  if ((request.start ?? 'channel') === 'channel') ops.op('sync', { tag: tags.start }, 'default: start');
   if (request.outlive !== undefined) addOutliving(draft, request.outlive);
   if (request.reap) ops.op('reap', { capabilities: reaperCapabilities }, 'default: reaper');
   setLabels(ops, proc, process);
@@ -282,8 +283,13 @@ function addFirstCommand(scene: Scene, files: readonly string[], terminal: Termi
     preserveFds: request.preserveFds ?? 0,
     cpus: spec.linux.resources?.cpu?.cpus,
     deathSignal: request.deathSignal && !reap ? 9 : undefined,
-    start: request.start === 'socket' ? { kind: 'socket', hooks: spec.hooks?.startContainer ?? [] } : undefined,
+    start: commandStart(request),
   });
+}
+
+function commandStart({ start, spec }: ContainerRequest): CommandStart | undefined {
+  if (start === 'socket') return { kind: 'socket', hooks: spec.hooks?.startContainer ?? [] };
+  return start === 'late' ? { kind: 'channel', tag: tags.start, filtered: true } : undefined;
 }
 
 function finish(scene: Scene): Plan {

@@ -1,4 +1,5 @@
 import { RuntsError } from '../errors.ts';
+import { spawnShape } from '../namespaces/shape.ts';
 import { commandFiles } from '../process/environment.ts';
 import { chdirConditions } from '../process/exec.ts';
 import { keepsGroups } from '../process/identity.ts';
@@ -6,7 +7,7 @@ import { setLabels } from '../process/labels.ts';
 import { setOomScore } from '../process/oom.ts';
 import { setFirstAffinity } from '../process/schedule.ts';
 import { openTerminal, type Terminal, type WindowSize } from '../process/stdio.ts';
-import { type NamespaceType, namespaceFiles } from '../spec/names.ts';
+import { type NamespaceType, namespaceFiles, namespaceFlags } from '../spec/names.ts';
 import type { Process, Spec } from '../spec/types.ts';
 import { addCommand } from './command.ts';
 import { addInput, type Draft, hostProc, newDraft } from './draft.ts';
@@ -23,8 +24,13 @@ export interface ExecRequest {
   readonly spec: Spec;
   /** What to execute, complete and checked. Without a word about no_new_privs it has that of the container. */
   readonly process: Process;
-  /** Of the container's first process, in our PID namespace. Whoever calls sees to it that it is still that one. */
-  readonly pid: number;
+  /**
+   * Of the container's first process, in our PID namespace. Whoever calls sees to it that it is still that one. Undefined
+   * where the host has a pidfd of it, and all of `namespaces` are the container's own: they are entered by that at once.
+   */
+  readonly pid: number | undefined;
+  /** No sync point before the command is executed: nobody has anything to do then. */
+  readonly atOnce?: boolean | undefined;
   /** Those in which that process is and we are not. */
   readonly namespaces: ReadonlySet<NamespaceType>;
   readonly stdio: 'pipes' | 'terminal';
@@ -41,7 +47,7 @@ export interface ExecRequest {
 /**
  * Compiles what it takes to run a command in a container that is there: a throw-away init, born in the container's cgroup
  * and in our own namespaces, enters its namespaces and becomes the command, with all that the configuration says of
- * confinement. Its last sync point is `tags.start`.
+ * confinement. Its last sync point is `tags.start`, where it waits at all.
  */
 export function planExec(request: ExecRequest, facts: Facts): Plan {
   const { spec, process, namespaces } = request;
@@ -81,7 +87,11 @@ export function planExec(request: ExecRequest, facts: Facts): Plan {
     cpus: spec.linux.resources?.cpu?.cpus,
     later: true,
     deathSignal: undefined,
-    start: { kind: 'channel', tag: tags.start, fork: forks ? () => ops.op('fork', {}, 'exec: namespaces') : undefined },
+    start: {
+      kind: 'channel',
+      tag: request.atOnce ? undefined : tags.start,
+      fork: forks ? () => ops.op('fork', {}, 'exec: namespaces') : undefined,
+    },
   });
   return finish(draft);
 }
@@ -98,7 +108,23 @@ function prepareOutside({ ops }: Draft, process: Process): void {
 
 function joinAll(draft: Draft, { pid, namespaces }: ExecRequest): void {
   const { ops } = draft;
-  const origin = 'exec: namespaces';
+  // In there, root of the container could attach to us, and take over what we have of the host.
+  ops.op('undumpable', {}, 'default: no attaching');
+  if (pid === undefined) joinProcess(draft, namespaces);
+  else joinFiles(draft, pid, namespaces);
+  if (namespaces.has('user')) ops.op('become_root', {}, joinOrigin);
+}
+
+const joinOrigin = 'exec: namespaces';
+
+function joinProcess(draft: Draft, namespaces: ReadonlySet<NamespaceType>): void {
+  const src = addInput(draft, 'process', { kind: 'process', origin: joinOrigin });
+  const flags = [...namespaces].reduce((all, type) => all | namespaceFlags[type], 0);
+  draft.ops.op('join_process', { src, namespaces: BigInt(flags) }, joinOrigin);
+}
+
+function joinFiles(draft: Draft, pid: number, namespaces: ReadonlySet<NamespaceType>): void {
+  const origin = joinOrigin;
   const input = (type: NamespaceType) => {
     // Under a reaper, the container's time namespace is that of its children only.
     const file = type === 'time' ? 'time_for_children' : namespaceFiles[type];
@@ -106,10 +132,16 @@ function joinAll(draft: Draft, { pid, namespaces }: ExecRequest): void {
   };
   const user = namespaces.has('user') ? input('user') : undefined;
   const others = [...namespaces].filter((type) => type !== 'user').sort();
-  // In there, root of the container could attach to us, and take over what we have of the host.
-  ops.op('undumpable', {}, 'default: no attaching');
-  ops.op('join', { namespaces: others.map(input), user }, origin);
-  if (user !== undefined) ops.op('become_root', {}, origin);
+  draft.ops.op('join', { namespaces: others.map(input), user }, origin);
+}
+
+/**
+ * The namespaces in which the first process of a container of ours is and we are not, where each of them was made for it:
+ * those are entered by its pidfd. Undefined where some may be others', or are not those of the process itself.
+ */
+export function ownNamespaces({ linux }: Spec, { privileged }: Facts): ReadonlySet<NamespaceType> | undefined {
+  const { created, joined, time } = spawnShape(linux.namespaces, { privileged, reap: true });
+  return joined.length > 0 || time !== 'none' ? undefined : created;
 }
 
 /** The root of the mount namespace, which setns(2) has made ours. */

@@ -49,6 +49,8 @@ export type Input =
       readonly path: string;
       readonly origin: string;
     }
+  /** The container's first process, by a pidfd that the host has of it. */
+  | { readonly kind: 'process'; readonly register: string; readonly origin: string }
   /** The socket at which the container waits to be started. */
   | { readonly kind: 'listener'; readonly register: string; readonly origin: string }
   /** What a process 1 that outlives us is to hold: our ends of the command's output, and files. A number is a segment of the log. */

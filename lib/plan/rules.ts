@@ -48,8 +48,15 @@ const unshareAt = (plan: Plan, type: keyof typeof namespaceFlags): number =>
 const rootChange = (plan: Plan): number => Math.max(first(plan, 'pivot'), first(plan, 'move_root'));
 const filterAt = (plan: Plan): number => Math.max(first(plan, 'seccomp'), first(plan, 'listener'));
 
-/** The last sync point: where the host lets the command run, or says that the container is created. */
-const goesOn = (plan: Plan): number => Math.max(syncAt(plan, tags.created), syncAt(plan, tags.start));
+/**
+ * The last sync point: where the host lets the command run, or says that the container is created; or where it would be, had
+ * the host something to do then.
+ */
+const goesOn = (plan: Plan): number =>
+  Math.max(syncAt(plan, tags.created), syncAt(plan, tags.start), first(plan, 'keep_only'));
+
+/** How a later command enters the container: by descriptors of its namespaces, or of its first process. */
+const joinOf = (plan: Plan): OpName => (has(plan, 'join_process') ? 'join_process' : 'join');
 
 const isHost = ({ op }: Op) => (table[op] as OpRow).host === true;
 
@@ -67,7 +74,7 @@ export const planRules: readonly PlanRule[] = [
   {
     name: 'nobody in a namespace that is joined can attach',
     of: 'exec',
-    holds: (plan) => inOrder(plan, ['undumpable', 'join']) && plan.flags === 0 && plan.maps === undefined,
+    holds: (plan) => inOrder(plan, ['undumpable', joinOf(plan)]) && plan.flags === 0 && plan.maps === undefined,
   },
   {
     name: 'a cgroup namespace is made by who is in the cgroup',
@@ -97,7 +104,7 @@ export const planRules: readonly PlanRule[] = [
     of: 'exec',
     holds: (plan) =>
       plan.segment.ops
-        .slice(first(plan, 'join'))
+        .slice(first(plan, joinOf(plan)))
         .every((op) => !isHost(op) || (op.op === 'open' && op.operands.path === '/')),
   },
   {
@@ -117,7 +124,7 @@ export const planRules: readonly PlanRule[] = [
   {
     name: 'the command is found in the container, before it is let go',
     of: 'exec',
-    holds: (plan) => ascending([first(plan, 'join'), first(plan, 'chdir'), first(plan, 'find'), goesOn(plan)]),
+    holds: (plan) => ascending([first(plan, joinOf(plan)), first(plan, 'chdir'), first(plan, 'find'), goesOn(plan)]),
   },
   {
     name: 'descriptors and the bounding set go first, then ids, then capabilities',
@@ -183,7 +190,7 @@ function rootComesFirst(plan: Plan): boolean {
   if (cloned) return first(plan, 'become_root') === 0;
   // Nothing is done as nobody: the maps are asked for at once, and root is taken as soon as they are there.
   if (made !== -1) return syncAt(plan, tags.maps) === made + 1 && first(plan, 'become_root') === made + 2;
-  return has(plan, 'become_root') ? ascending([first(plan, 'join'), first(plan, 'become_root')]) : true;
+  return has(plan, 'become_root') ? ascending([first(plan, joinOf(plan)), first(plan, 'become_root')]) : true;
 }
 
 /** After the last op that needs one of the init's own; and before ids go, where nothing does. */
@@ -206,7 +213,7 @@ const withFilterAndHooks: ReadonlySet<OpName> = new Set<OpName>([
   'rlimit',
 ]);
 
-/** What is left to who joins a container, once it can be seen there. */
+/** What is left to who joins a container, once it can be seen there, and to who waits with its filter. */
 const arrival: ReadonlySet<OpName> = new Set<OpName>([
   'fork',
   'new_session',
@@ -219,8 +226,9 @@ const arrival: ReadonlySet<OpName> = new Set<OpName>([
   'exec',
 ]);
 
-/** Who is about to join a container may have its filter before, if that lets it. */
-const arrivesFiltered = (plan: Plan): boolean => plan.segment.ops[filterAt(plan) + 1]?.op === 'fork';
+/** Who is about to join a container, or to wait for its start, may have its filter before, if that lets it. */
+const arrivesFiltered = (plan: Plan): boolean =>
+  ['fork', 'keep_only'].includes(plan.segment.ops[filterAt(plan) + 1]?.op ?? '');
 
 function filterIsInPlace(plan: Plan): boolean {
   const filter = filterAt(plan);
@@ -259,7 +267,9 @@ const afterEarlyFilter: ReadonlySet<OpName> = new Set<OpName>([
 
 /** Whether all that is not needed any more is closed right before the wait. */
 function letsGoFirst(plan: Plan): boolean {
-  return plan.segment.ops[goesOn(plan) - 1]?.op === 'keep_only';
+  const at = goesOn(plan);
+  const closes = (i: number) => plan.segment.ops[i]?.op === 'keep_only';
+  return closes(at - 1) || (closes(at) && last(plan, 'fork') < at);
 }
 
 function createdIsAll(plan: Plan): boolean {

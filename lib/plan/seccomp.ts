@@ -3,12 +3,12 @@ import type { Filter } from '../process/exec.ts';
 import { compileSeccomp } from '../seccomp/compile.ts';
 import { type Action, actionOn, hasListener, type SeccompProfile, seccompFlags } from '../seccomp/profile.ts';
 import { isConstant } from '../spec/constant.ts';
+import { Recent } from '../spec/recent.ts';
 import type { SeccompProfile as AnyProfile } from '../spec/types.ts';
 import { tags } from './plan.ts';
 
 /** Filters by the text of their profile: most containers of a program have the same one, in copies. */
-const compiled = new Map<string, Filter>();
-const compiledMax = 16;
+const compiled = new Recent<Filter>(16);
 /** Those of constants are known without their text, which is as long as all system calls have names. */
 const compiledConstants = { x64: new WeakMap<AnyProfile, Filter>(), arm64: new WeakMap<AnyProfile, Filter>() };
 
@@ -23,20 +23,15 @@ export function seccompFilter(profile: AnyProfile | undefined, arch: 'x64' | 'ar
   return filter;
 }
 
-function filterByText(profile: AnyProfile, arch: 'x64' | 'arm64'): Filter {
-  const key = arch + textOf(profile);
-  const known = compiled.get(key);
-  if (known !== undefined) return known;
-  // What the fields mean is checked by the compiler of profiles, which refuses what it does not know.
-  const exact = profile as unknown as SeccompProfile;
-  const notify = hasListener(exact) ? tags.notify : undefined;
-  if (notify !== undefined) checkListenerPath(exact);
-  checkExecutes(exact);
-  const filter = { filter: compileSeccomp(exact, { arch }), flags: seccompFlags(exact), notify };
-  if (compiled.size >= compiledMax) compiled.delete([...compiled.keys()][0] as string);
-  compiled.set(key, filter);
-  return filter;
-}
+const filterByText = (profile: AnyProfile, arch: 'x64' | 'arm64'): Filter =>
+  compiled.get(arch + textOf(profile), () => {
+    // What the fields mean is checked by the compiler of profiles, which refuses what it does not know.
+    const exact = profile as unknown as SeccompProfile;
+    const notify = hasListener(exact) ? tags.notify : undefined;
+    if (notify !== undefined) checkListenerPath(exact);
+    checkExecutes(exact);
+    return { filter: compileSeccomp(exact, { arch }), flags: seccompFlags(exact), notify };
+  });
 
 /** Without somebody who answers, every call that the profile notifies of would wait for ever. */
 function checkListenerPath({ listenerPath = '' }: SeccompProfile): void {

@@ -37,6 +37,8 @@ export interface Start {
   readonly arrive?: { readonly fork: () => void; readonly filtered: boolean } | undefined;
   /** Says that all is made, and waits, with no more registers open than these and its own. */
   readonly wait: (kept: readonly string[]) => unknown;
+  /** The filter lets whoever has it wait, and go on. */
+  readonly filtered?: boolean | undefined;
   /** Hooks run as the command's user, and with its capabilities. */
   readonly hooks?: (() => void) | undefined;
   /** What is left for after the start. */
@@ -122,9 +124,10 @@ function startLate(ops: Builder, { start, descriptors, filter }: Execution): voi
     installFilter(ops, filter);
     return;
   }
+  if (start.filtered) installFilter(ops, filter);
   start.wait(descriptors);
-  const last = start.hooks === undefined;
-  if (!last) installFilter(ops, filter);
+  const last = start.hooks === undefined && !start.filtered;
+  if (start.hooks !== undefined) installFilter(ops, filter);
   start.hooks?.();
   setDescriptors(ops, descriptors);
   start.rest();

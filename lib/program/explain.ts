@@ -191,6 +191,7 @@ const forms: Readonly<Record<string, (value: bigint) => string>> = {
   clear: attributes,
   propagation,
   'unshare.flags': namespaces,
+  'join_process.namespaces': namespaces,
   'propagation.flags': propagation,
   'root_propagation.flags': propagation,
   'seccomp.flags': filterFlags,

@@ -5,7 +5,8 @@ import { decodeUtf8 } from './utf8.ts';
 
 /** What the init says to the host: 320 bytes, the same layout for each kind (native/program/format.h). */
 export type Frame =
-  | { readonly kind: 'forked'; readonly pid: number }
+  /** `errno`: of an init that a zygote has cloned, why its id maps could not be written; else 0. */
+  | { readonly kind: 'forked'; readonly pid: number; readonly errno: number }
   | { readonly kind: 'sync'; readonly tag: number }
   | { readonly kind: 'handle'; readonly tag: number }
   | { readonly kind: 'trace'; readonly op: number; readonly ns: bigint }
@@ -37,7 +38,7 @@ export function decodeFrame(bytes: Uint8Array): Frame {
   const value = view.getBigUint64(24, true);
   switch (kind) {
     case 'forked':
-      return { kind, pid: Number(value) };
+      return { kind, pid: Number(value), errno: view.getInt32(16, true) };
     case 'sync':
     case 'handle':
       return { kind, tag };
@@ -68,7 +69,7 @@ export function decodeFrame(bytes: Uint8Array): Frame {
 
 const broken = (what: string) => new RuntsError('ERR_INTERNAL', `the init sent a frame with ${what}`);
 
-const messageKinds = { segment: 1, go: 2 } as const;
+const messageKinds = { segment: 1, go: 2, clone: 3 } as const;
 
 /** A program as messages: each an 8-byte header (kind, total) and at most limits.messageBytesMax bytes. */
 export function segmentMessages(program: Uint8Array): Uint8Array[] {
@@ -82,6 +83,11 @@ export function segmentMessages(program: Uint8Array): Uint8Array[] {
 /** The answer to a SYNC frame. */
 export function goMessage(tag: number): Uint8Array {
   return message(messageKinds.go, tag, new Uint8Array(0));
+}
+
+/** Asks a zygote for an init with these CLONE_NEW* flags; handles go with it, its channel and maybe its cgroup. */
+export function cloneMessage(flags: number): Uint8Array {
+  return message(messageKinds.clone, flags, new Uint8Array(0));
 }
 
 function message(kind: number, value: number, body: Uint8Array): Uint8Array {

@@ -365,6 +365,15 @@ export const ops = {
     operands: { stdout: input, stderr: input, exit: input, segments: ins, bytes_max: int(1n << 40n) },
     barrier: true,
   },
+  join_process: {
+    doc: 'Enters namespaces of a process, given as a pidfd, all at once: setns(2) with CLONE_NEW* flags. Its user namespace must be the one that owns the others, where it is among them.',
+    operands: { src: input, namespaces },
+  },
+  clone_inits: {
+    doc: "Clones inits for the host until the channel ends: a zygote. Each message asks for one, with CLONE_NEW* flags (CLONE_NEWUSER among them) and the init's end of a channel, maybe also the directory of a cgroup to be born in. It is a child of the host (CLONE_PARENT) in a user namespace of its own, below ours, whose id maps we write; a FORKED frame brings its pid and pidfd, and in `error` why the maps could not be written. An ERROR frame says that there is none.",
+    operands: { proc: input, uids: text, gids: text },
+    barrier: true,
+  },
 } as const satisfies Record<string, OpRow>;
 
 export type OpName = keyof typeof ops;

@@ -1,14 +1,13 @@
 import { RuntsError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
+import { bootId } from '../host/probe.ts';
 import type { MountAgain, MountedVolume } from '../host/volumes.ts';
 import { deviceAt } from './files.ts';
 import { forgetEnded, type Volumes } from './volumes.ts';
 
-const bootOf = async ({ files }: Host): Promise<string> => (await files.read('/proc/sys/kernel/random/boot_id')).trim();
-
 /** Notes where a driver has a volume, so that it is seen later whether it still has. */
 export async function mountedAt(host: Host, path: string): Promise<MountedVolume> {
-  return { path, device: (await deviceAt(path)) ?? '', boot: await bootOf(host) };
+  return { path, device: (await deviceAt(path)) ?? '', boot: await bootId(host) };
 }
 
 /** Has drivers mount what they have not any more, by the ids that they know; gives what was mounted. */
@@ -17,7 +16,7 @@ export async function mountAgain(
   host: Host,
   { container, record, mounted }: MountAgain,
 ): Promise<Readonly<Record<string, MountedVolume>>> {
-  const boot = await bootOf(host);
+  const boot = await bootId(host);
   const found: Record<string, MountedVolume> = {};
   for (const [name, before] of Object.entries(mounted)) {
     if (before.boot === boot && before.device === ((await deviceAt(before.path)) ?? '')) continue;

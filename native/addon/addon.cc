@@ -8,6 +8,7 @@
 #include "handle.h"
 #include "primitives.h"
 #include "quota.h"
+#include "reading.h"
 #include "sockets.h"
 #include "spawn.h"
 #include "state.h"
@@ -32,6 +33,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   runts::define_devices(env, exports);
   runts::define_primitives(env, exports);
   runts::define_quota(env, exports);
+  runts::define_reading(env, exports);
   runts::define_cgroups(env, exports);
   return exports;
 }

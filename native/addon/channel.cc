@@ -3,7 +3,6 @@
 #include <errno.h>
 #include "handle.h"
 #include "received.h"
-#include "rights.h"
 #include "value.h"
 
 namespace runts {

@@ -64,6 +64,11 @@ int fd_of(const Napi::Value& value) {
   return handle ? handle->fd() : -1;
 }
 
+void add_rights(struct msghdr& message, Rights& rights, const Napi::Array& handles) {
+  expect(handles.Length() <= kHandlesMax, "too many handles");
+  add_rights(message, rights, handles.Length(), [&](uint32_t i) { return fd_of(handles.Get(i)); });
+}
+
 Fd take_from(const Napi::Value& value) {
   Handle* handle = find(value);
   return handle ? handle->take() : Fd();

@@ -1,5 +1,6 @@
 // An owned descriptor as an object of JavaScript: closed once, at the latest when it is collected.
 #pragma once
+#include "rights.h"
 #include "state.h"
 
 namespace runts {
@@ -27,6 +28,8 @@ class Handle : public Napi::ObjectWrap<Handle> {
 
 // The descriptor of a handle, or -1: of none, and of every one once the environment is being ended and refuses to look.
 int fd_of(const Napi::Value& value);
+// Puts those of a list of handles into a message.
+void add_rights(struct msghdr& message, Rights& rights, const Napi::Array& handles);
 // Moves it out of the handle.
 Fd take_from(const Napi::Value& value);
 

@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
-#include <initializer_list>
-
 #include "init_image.gen.h"
 
 // Newer than some headers we are built with.
@@ -68,8 +66,9 @@ int unnamed_file(Where& at, const char* directory) {
 }  // namespace
 
 int file_image(Where& at) {
+  constexpr const char* kDirectories[] = {"/dev/shm", "/tmp", "/var/tmp"};
   int fd = -ENOENT;
-  for (const char* directory : {"/dev/shm", "/tmp", "/var/tmp"}) {
+  for (const char* directory : kDirectories) {
     fd = unnamed_file(at, directory);
     if (fd >= 0) break;
   }

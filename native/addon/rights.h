@@ -3,8 +3,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "handle.h"
-#include "value.h"
+#include "../program/format.h"
 
 namespace runts {
 
@@ -13,19 +12,20 @@ struct Rights {
   alignas(cmsghdr) char bytes[CMSG_SPACE(kHandlesMax * sizeof(int))];
 };
 
-// Puts a list of handles into a message; `rights` lives until it is sent.
-inline void add_rights(struct msghdr& message, Rights& rights, const Napi::Array& handles) {
-  uint32_t count = handles.Length();
-  expect(count <= kHandlesMax, "too many handles");
+// Puts at most kHandlesMax descriptors into a message; `rights` lives until it is sent.
+template <typename FdAt>
+void add_rights(struct msghdr& message, Rights& rights, uint32_t count, FdAt fd_at) {
+  if (count > kHandlesMax) __builtin_trap();
   if (count == 0) return;
   message.msg_control = rights.bytes;
-  message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+  // Of which type a length is differs between libcs.
+  message.msg_controllen = static_cast<decltype(message.msg_controllen)>(CMSG_SPACE(count * sizeof(int)));
   cmsghdr* c = CMSG_FIRSTHDR(&message);
   c->cmsg_level = SOL_SOCKET;
   c->cmsg_type = SCM_RIGHTS;
-  c->cmsg_len = CMSG_LEN(count * sizeof(int));
+  c->cmsg_len = static_cast<decltype(c->cmsg_len)>(CMSG_LEN(count * sizeof(int)));
   for (uint32_t i = 0; i < count; i++) {
-    int fd = fd_of(handles.Get(i));
+    int fd = fd_at(i);
     memcpy(CMSG_DATA(c) + i * sizeof fd, &fd, sizeof fd);
   }
 }

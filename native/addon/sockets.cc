@@ -9,7 +9,6 @@
 #include <sys/un.h>
 
 #include "handle.h"
-#include "rights.h"
 #include "value.h"
 
 namespace runts {
@@ -64,12 +63,13 @@ Napi::Value socket_connect(const Napi::CallbackInfo& info) {
   return r < 0 ? failure(env, at, r) : new_handle(env, static_cast<Fd&&>(socket));
 }
 
-// socketPair() -> {ours, theirs} | failure: two connected sockets of a stream; only ours is non-blocking.
+// socketPair(packets) -> {ours, theirs} | failure: two connected sockets; only ours is non-blocking.
 Napi::Value socket_pair(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   Where at;
   int ends[2];
-  int r = check(at, kStepSocket, sys(__NR_socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends));
+  int type = truth_of(info[0]) ? SOCK_SEQPACKET : SOCK_STREAM;
+  int r = check(at, kStepSocket, sys(__NR_socketpair, AF_UNIX, type | SOCK_CLOEXEC, 0, ends));
   if (r < 0) return failure(env, at, r);
   Fd ours(ends[0]), theirs(ends[1]);
   r = check(at, kStepFcntl, sys(__NR_fcntl, ours.get(), F_SETFL, O_NONBLOCK));

@@ -27,6 +27,14 @@ Napi::Value duplicate_number(const Napi::CallbackInfo& info) {
   return handle_or_failure(info.Env(), at, check(at, kStepFcntl, duplicate(fd).release()));
 }
 
+// openFile(path, flags) -> Handle | failure
+Napi::Value open_now(const Napi::CallbackInfo& info) {
+  Where at;
+  int flags = static_cast<int>(number_of(info[1])) | O_CLOEXEC;
+  long fd = sys(__NR_openat, AT_FDCWD, text_of(info[0]).c_str(), flags);
+  return handle_or_failure(info.Env(), at, check(at, kStepOpen, fd));
+}
+
 // pipe(oursReads) -> {ours, theirs} | failure: only our end is non-blocking, a program does not expect it of its own.
 Napi::Value make_pipe(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
@@ -129,6 +137,7 @@ Napi::Value link_file(const Napi::CallbackInfo& info) {
 
 void define_system(Napi::Env env, Napi::Object exports) {
   exports.Set("duplicate", Napi::Function::New<duplicate_number>(env, "duplicate"));
+  exports.Set("openFile", Napi::Function::New<open_now>(env, "openFile"));
   exports.Set("pipe", Napi::Function::New<make_pipe>(env, "pipe"));
   exports.Set("openFileBelow", Napi::Function::New<open_file>(env, "openFileBelow"));
   exports.Set("lock", Napi::Function::New<lock>(env, "lock"));

@@ -1,5 +1,5 @@
-// What arrives on the init's channel: messages of any size, kind and number of descriptors. Words are answered, and
-// what is refused leaves no descriptor behind.
+// What arrives on the init's channel: messages of any size, kind and number of descriptors. Words and
+// requests are answered, and what is refused leaves no descriptor behind.
 #include <string.h>
 
 #include "init.h"
@@ -32,6 +32,14 @@ void wait_to_be_started() {
   if (handle >= 0) (void)sys(__NR_close, handle);
 }
 
+void wait_to_clone() {
+  CloneRequest request;
+  if (receive_clone(&request) < 0) return;
+  if (request.channel < 0) broken("a request without a channel");
+  (void)sys(__NR_close, request.channel);
+  if (request.cgroup >= 0) (void)sys(__NR_close, request.cgroup);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
@@ -39,13 +47,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
   kernel::begin(input + 1, size - 1);
   begin_init();
   bool lived = kernel::lives([&] {
-    switch (input[0] % 3) {
+    switch (input[0] % 4) {
       case 0: return receive_one(input + 1, size - 1);
       case 1: return wait_for_word();
+      case 3: return wait_to_clone();
       default: return wait_to_be_started();
     }
   });
-  if (!lived || input[0] % 3 == 0) return 0;
+  if (!lived || input[0] % 4 == 0) return 0;
   int fds[kRegistersMax + 8];
   kernel::expect_open_only(fds, held(fds));
   return 0;

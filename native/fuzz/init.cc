@@ -4,6 +4,7 @@
 #include "../init/channel.cc"
 #include "../init/log.cc"
 #include "../init/reap.cc"
+#include "../init/zygote.cc"
 #include "../program/operands.h"
 #include "kernel.h"
 

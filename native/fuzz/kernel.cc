@@ -122,6 +122,8 @@ long openat(long dir, const char* path, long flags) {
   expect_cloexec(flags & O_CLOEXEC);
   // Names of our own, in directories of the kernel's own: it puts no links there.
   if (in_proc && dir != AT_FDCWD && flags == (O_RDONLY | O_CLOEXEC)) return descriptor();
+  // A zygote's own image, by the link that is the kernel's.
+  if (dir != AT_FDCWD && flags == (O_PATH | O_CLOEXEC) && !strcmp(path, "self/exe")) return descriptor();
   if (dir != AT_FDCWD) {
     bool here = !strcmp(path, ".") || !strcmp(path, "..");
     if (flags & O_CREAT || !here) expect_name(dir, path);

@@ -112,14 +112,20 @@ int send_frame(const Frame& frame, int fd) {
   return n < 0 ? static_cast<int>(n) : 0;
 }
 
+// The next message, whole; it has no body that anybody would want.
+static long receive_header(MessageHeader* header, int* fds, uint32_t* fd_count) {
+  uint8_t body[8];
+  long n;
+  do n = receive(header, body, sizeof body, fds, fd_count);
+  while (n == -EINTR);
+  return n;
+}
+
 int wait_for_go(uint32_t tag, int* handle) {
   MessageHeader header;
-  uint8_t body[8];
   int fds[kHandlesMax];
   uint32_t fd_count;
-  long n;
-  do n = receive(&header, body, sizeof body, fds, &fd_count);
-  while (n == -EINTR);
+  long n = receive_header(&header, fds, &fd_count);
   bool is_go = n == 0 && header.kind == kMessageGo && header.value == tag && fd_count == (handle ? 1 : 0);
   if (!is_go) {
     close_all(fds, fd_count);
@@ -127,6 +133,25 @@ int wait_for_go(uint32_t tag, int* handle) {
   }
   if (handle) *handle = fds[0];
   return 0;
+}
+
+int receive_clone(CloneRequest* request) {
+  MessageHeader header;
+  int fds[kHandlesMax];
+  uint32_t fd_count;
+  long n = receive_header(&header, fds, &fd_count);
+  if (n != 0 || header.kind != kMessageClone || fd_count < 1 || fd_count > 2) {
+    close_all(fds, fd_count);
+    return n < 0 ? static_cast<int>(n) : -EBADMSG;
+  }
+  *request = {header.value, fds[0], fd_count == 2 ? fds[1] : -1};
+  return 0;
+}
+
+int take_channel(Where& at, int fd) {
+  int r = check(at, kStepDup3, sys(__NR_dup3, fd, kFirstChannel, O_CLOEXEC));
+  if (r >= 0) channel = r;
+  return r;
 }
 
 int await_start(Where& at, int listener, uint32_t tag) {

@@ -11,6 +11,17 @@ enum { kFirstChannel = 3 };
 // Closes it: nothing is to be said any more.
 void hang_up();
 
+// A descriptor of the host's as the channel, at the number where an init begins with it; also over one that is there.
+int take_channel(Where& at, int fd);
+
+// What a zygote is asked for. The descriptors are whoever's receives it to close; -1 is no cgroup.
+struct CloneRequest {
+  uint32_t flags;
+  int channel, cgroup;
+};
+// Waits for the next one; -EPIPE at the end of the channel, -EBADMSG for anything else.
+int receive_clone(CloneRequest* request);
+
 // Takes the channel to a descriptor from this number on, unless it is there.
 int move_channel(Where& at, int from);
 

@@ -93,14 +93,15 @@ void tell_started(struct pollfd* notice) {
 }
 
 [[noreturn]] void reap(int command, int notice, int signals) {
-  struct pollfd watched[5] = {{channel_fd(), POLLIN, 0}, {signals, POLLIN, 0}, {notice, POLLIN, 0},
+  // Of the channel only its end is for us: the command may wait there to be let go.
+  struct pollfd watched[5] = {{channel_fd(), 0, 0}, {signals, POLLIN, 0}, {notice, POLLIN, 0},
                               {log_pipe(0), POLLIN, 0},  {log_pipe(1), POLLIN, 0}};
   const uint64_t at_once[2] = {0, 0};
   Collected last = kNone;
   for (;;) {
     long n = sys(__NR_ppoll, watched, 5, last == kMore ? at_once : nullptr, nullptr, 0);
     if (n < 0 && n != -EINTR) leave(125);
-    // Nothing is to be said to us any more: readable means that the host has closed its end.
+    // The host has closed its end, or is dead.
     if (watched[0].revents) {
       (void)sys(__NR_kill, command, kSigkill);  // the kernel does, unless we are not process 1
       leave(137);

@@ -43,7 +43,8 @@ static_assert(sizeof(Header) == 64 && offsetof(Header, schema) == 8 && offsetof(
 static_assert(sizeof(Op) == 64 && offsetof(Op, arg) == 8, "wire layout");
 
 // Host to init: an 8-byte header, then a stretch of the program (kSegment: value is the program's size) or nothing.
-enum : uint32_t { kMessageSegment = 1, kMessageGo = 2 };
+// To a zygote (op clone_inits): clone an init with these CLONE_NEW* flags; its channel and maybe its cgroup come along.
+enum : uint32_t { kMessageSegment = 1, kMessageGo = 2, kMessageClone = 3 };
 struct MessageHeader {
   uint32_t kind, value;
 };

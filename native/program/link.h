@@ -18,6 +18,9 @@ int wait_for_go(uint32_t tag, int* handle);
 // Waits at a listening socket for whoever says GO with one handle, which it returns. Their connection is the channel then.
 int await_start(Where& at, int listener, uint32_t tag);
 
+// Clones inits as the host asks for them, each into a user namespace of its own with these id maps, until the channel ends.
+int clone_inits(Where& at, int proc, const char* uids, const char* gids);
+
 // Takes what the init itself has below descriptor `end`, the standard ones aside, to `end` or above.
 int make_room(Where& at, int end);
 

@@ -5,7 +5,7 @@
 namespace runts {
 
 // A hash of this table: a program that was encoded with another one is refused.
-constexpr uint64_t kSchema = 0xa9c7dd3454bd895cull;
+constexpr uint64_t kSchema = 0xaec2ffe09200ccc3ull;
 
 enum Kind : uint8_t { kKindNone, kKindInt, kKindFlags, kKindIn, kKindMaybe, kKindOut, kKindText, kKindTexts, kKindBytes, kKindIns };
 
@@ -92,7 +92,9 @@ enum Opcode : uint16_t {
   kOpFuseMount = 79,
   kOpServeView = 80,
   kOpOutlive = 81,
-  kOpCount = 82,
+  kOpJoinProcess = 82,
+  kOpCloneInits = 83,
+  kOpCount = 84,
 };
 
 // Which system call of an op failed.
@@ -396,6 +398,12 @@ struct slots_serve_view {
 struct slots_outlive {
   enum : int { stdout_ = 0, stderr_ = 1, exit_ = 2, segments_ = 3, bytes_max_ = 4 };
 };
+struct slots_join_process {
+  enum : int { src_ = 0, namespaces_ = 1 };
+};
+struct slots_clone_inits {
+  enum : int { proc_ = 0, uids_ = 1, gids_ = 2 };
+};
 
 // Few values are shared by many operands, so that an operand is two bytes in the init.
 inline constexpr uint64_t kMaxima[] = {
@@ -517,6 +525,8 @@ inline constexpr OpInfo kOps[kOpCount] = {
     {1, 0, 0, {{kKindOut, 0}, {kKindOut, 0}}},  // fuse_mount
     {0, 0, 0, {{kKindIn, 0}, {kKindIn, 0}, {kKindIn, 0}, {kKindMaybe, 0}, {kKindInt, 4}}},  // serve_view
     {0, 1, 0, {{kKindIn, 0}, {kKindIn, 0}, {kKindIn, 0}, {kKindIns, 0}, {kKindInt, 20}}},  // outlive
+    {0, 0, 0, {{kKindIn, 0}, {kKindFlags, 1}}},  // join_process
+    {0, 1, 0, {{kKindIn, 0}, {kKindText, 0}, {kKindText, 0}}},  // clone_inits
 };
 
 // For tests and tools; the init sends numbers.
@@ -604,6 +614,8 @@ inline constexpr const char* kOpNames[kOpCount] = {
     "fuse_mount",
     "serve_view",
     "outlive",
+    "join_process",
+    "clone_inits",
 };
 inline constexpr const char* kStepNames[kStepCount] = {
     "op",

@@ -263,6 +263,10 @@ int run_op(Where& at, const Op& op, const uint8_t* data) {
       return r == -EPIPE ? 0 : check(at, kStepRecvmsg, r);
     }
     case kOpReceive: return run_receive(at, o);
+    case kOpCloneInits: {
+      using s = slots_clone_inits;
+      return clone_inits(at, o.fd(s::proc_), o.text(s::uids_), o.text(s::gids_));
+    }
     case kOpAwaitStart: {
       using s = slots_await_start;
       return o.set(s::dst_, await_start(at, o.fd(s::listener_), o.small(s::tag_)));
@@ -299,6 +303,10 @@ int run_op(Where& at, const Op& op, const uint8_t* data) {
       return move_net_device(at, o.text(s::name_), o.fd(s::netns_), o.text(s::rename_));
     }
     case kOpMoveRoot: return move_root(at, o.fd(slots_move_root::root_));
+    case kOpJoinProcess: {
+      using s = slots_join_process;
+      return set_namespace(at, o.fd(s::src_), o.number(s::namespaces_));
+    }
     case kOpExpectNamespace: {
       using s = slots_expect_namespace;
       return expect_namespace(at, o.fd(s::src_), o.number(s::type_));

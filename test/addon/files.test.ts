@@ -92,6 +92,35 @@ test('what a path is, and where a link leads', async () => {
   expect(await files.readLink(at('none'))).toBe(undefined);
 });
 
+test('a directory is straight when no link leads to it', async () => {
+  mkdirSync(at('straight/below'), { recursive: true });
+  symlinkSync(at('straight'), at('crooked'));
+  writeFileSync(at('straight/file'), '');
+  expect(await files.isStraight(at('straight/below'))).toBe(true);
+  expect(await files.isStraight(at('crooked'))).toBe(false);
+  expect(await files.isStraight(at('crooked/below'))).toBe(false);
+  expect(await files.isStraight(at('straight/file'))).toBe(false);
+  expect(await files.isStraight(at('none'))).toBe(false);
+  expect(await files.isStraight('/proc/self/root')).toBe(false);
+  expect(await files.isStraight(`${at('straight')}\0x`)).toBe(false);
+});
+
+test('random bytes are as many as were asked for, and are given once', () => {
+  const sizes = Array.from({ length: 400 }, (_, i) => (i % 50 === 0 ? 5000 : 16 + (i % 40)));
+  const given = sizes.map((size) => host.random(size));
+  expect(given.map(({ length }) => length)).toEqual(sizes);
+  const first = given.map((bytes) => Buffer.from(bytes.subarray(0, 16)).toString('hex'));
+  expect(new Set(first).size).toBe(first.length);
+});
+
+test('what is no file is read as it comes, and a path with a NUL leads nowhere', async () => {
+  expect(await files.read('/dev/null')).toBe('');
+  await expect(files.read(root)).rejects.toMatchObject({ code: 'EISDIR' });
+  await expect(files.read(`${at('text')}\0x`)).rejects.toMatchObject({ code: 'ERR_INVALID_ARG_VALUE' });
+  writeFileSync(at('bom'), '\ufeffa');
+  expect(await files.read(at('bom'))).toBe('\ufeffa');
+});
+
 test('directories are made once and removed when empty', async () => {
   await files.makeDirectory(at('made'), 0o700);
   await expect(files.makeDirectory(at('made'), 0o700)).rejects.toMatchObject({ code: 'EEXIST' });

@@ -49,7 +49,7 @@ userns('what only root of the host may read stays unread', async () => {
 });
 
 userns("root inside is nobody's root outside", async () => {
-  // As the host sees it: inside they are told in ids of the user namespace above.
+  // As the host sees it: inside they are told in ids of the user namespace above, which may be a zygote's.
   await using container = await createContainer({ host: true, command: ['sleep', '1000'] });
   const outside = ['uid_map', 'gid_map'].flatMap((file) =>
     fs

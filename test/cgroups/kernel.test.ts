@@ -176,12 +176,13 @@ describe('a cgroup that is made', () => {
 
   withCgroups('many at once, made and removed below one directory, do not disturb each other', async () => {
     const plan = planned({ controllers: ['hugetlb'] }, '/shared');
-    const one = async (id: number) => {
-      const cgroup = await applyCgroup(host, { ...plan, path: `${plan.path}/${id}` });
+    const makeOne = async (id: number) => {
+      const one = { ...plan, path: `${plan.path}/${id}` };
+      const cgroup = await applyCgroup(host, one, await intendCgroup(host, one));
       expect(existsSync(`${cgroup.path}/hugetlb.2MB.max`)).toBe(true);
       await cgroup.remove();
     };
-    for (let round = 0; round < 10; round++) await Promise.all([1, 2, 3, 4, 5, 6].map(one));
+    for (let round = 0; round < 10; round++) await Promise.all([1, 2, 3, 4, 5, 6].map(makeOne));
     expect(existsSync(join(root, plan.path, '1'))).toBe(false);
   });
 });

@@ -9,6 +9,11 @@ import { patienceMs } from '../support/requires.ts';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 export const bin = join(root, 'bin', 'runts.js');
 
+/** What is tested: bin/runts.js, or another program that is to do the same, such as the static one (`npm run build:tiny`). */
+const given = process.env['RUNTS_BINARY'];
+export const command = given === undefined ? ([process.execPath, bin] as const) : ([given] as const);
+const [program, ...words] = command;
+
 if (!existsSync(join(root, 'dist', 'lib', 'cli', 'main.js'))) {
   throw new Error('the command line is tested as it is built, and dist is missing: run `npx tsc -b`');
 }
@@ -44,7 +49,7 @@ export async function runtsDetached(args: readonly string[], options: Omit<Optio
   const paths = ['out', 'err'].map((name) => join(directory, name));
   const files = paths.map((path) => openSync(path, 'w'));
   try {
-    const child = spawn(process.execPath, [bin, ...args], { ...settings(options), stdio: ['ignore', ...files] });
+    const child = spawn(program, [...words, ...args], { ...settings(options), stdio: ['ignore', ...files] });
     const [code, signal] = await once(child, 'exit');
     const [stdout, stderr] = paths.map((path) => readFileSync(path, 'utf8')) as [string, string];
     return { code, signal, stdout, stderr };
@@ -56,7 +61,7 @@ export async function runtsDetached(args: readonly string[], options: Omit<Optio
 
 /** Starts the command line, with pipes. */
 export function startRunts(args: readonly string[], options: Omit<Options, 'input'> = {}) {
-  return started(spawn(process.execPath, [bin, ...args], { ...settings(options), stdio: 'pipe' }));
+  return started(spawn(program, [...words, ...args], { ...settings(options), stdio: 'pipe' }));
 }
 
 /** A line of shell in which `$RUNTS` is the command line: for pipes and redirections. */
@@ -76,7 +81,7 @@ export function inTerminal(script: string, options: Omit<Options, 'input'> = {})
 }
 
 function settings({ cwd = root, env }: Omit<Options, 'input'>) {
-  return { cwd, env: { ...process.env, SHELL: '/bin/bash', RUNTS: `${process.execPath} ${bin}`, ...env } };
+  return { cwd, env: { ...process.env, SHELL: '/bin/bash', RUNTS: command.join(' '), ...env } };
 }
 
 function started(child: ChildProcess) {

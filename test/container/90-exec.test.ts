@@ -21,6 +21,20 @@ afterAll(() => shared?.remove({ force: true }));
 
 const sh = (script: string) => ['sh', '-c', script];
 
+test('commands that are canceled at any moment leave no process behind, and the container can go', async () => {
+  const container = await start();
+  for (let i = 0; i < 40; i++) {
+    const controller = new AbortController();
+    const command = container.exec(['sleep', '1000'], { signal: controller.signal });
+    // From before there is an init until the command runs.
+    setTimeout(() => controller.abort(), i / 10);
+    await expect(command).rejects.toMatchObject({ code: 'ERR_CANCELED' });
+  }
+  expect((await container.exec(sh('ps -o comm | grep -c sleep'))).stdout.trim()).toBe('1');
+  // Its PID namespace ends when the last process of it has been collected.
+  await container.remove({ force: true });
+});
+
 describe.each([true, false])('in a container with init: %s', (init) => {
   test('a command runs beside the first, in the same namespaces, and its output and exit code come back', async () => {
     await using container = await start({ init, hostname: 'inside' });

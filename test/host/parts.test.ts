@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { RuntsError } from '../../lib/errors.ts';
-import { applyCgroup } from '../../lib/host/cgroup.ts';
+import { type AppliedCgroup, applyCgroup } from '../../lib/host/cgroup.ts';
+import { intendCgroup } from '../../lib/host/cgroups/make.ts';
 import { examine } from '../../lib/host/doctor.ts';
+import type { Host } from '../../lib/host/host.ts';
 import { writeMaps } from '../../lib/host/maps.ts';
 import { probeFacts } from '../../lib/host/probe.ts';
 import { reserve } from '../../lib/host/state.ts';
@@ -9,6 +11,9 @@ import type { CgroupPlan, Maps } from '../../lib/plan/plan.ts';
 import { Sim } from '../support/sim.ts';
 import { cgroupRoot } from '../support/sim-files.ts';
 import { failure } from './plans.ts';
+
+const applied = async (host: Host, plan: CgroupPlan): Promise<AppliedCgroup> =>
+  applyCgroup(host, plan, await intendCgroup(host, plan));
 
 const hidden = '/sys/fs/cgroup';
 const unified = '25 1 0:20 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n';
@@ -25,7 +30,7 @@ describe('a cgroup', () => {
 
   test('has its controllers enabled on the way, but not in itself', async () => {
     const sim = new Sim();
-    const cgroup = await sim.run(applyCgroup(sim.host, plan('a/b/c')));
+    const cgroup = await sim.run(applied(sim.host, plan('a/b/c')));
     const enabled = ['', '/a', '/a/b', '/a/b/c'].map((p) => sim.tree.read(`${cgroupRoot}${p}/cgroup.subtree_control`));
     expect(enabled).toEqual(['pids', 'pids', 'pids', '']);
     await sim.run(cgroup.remove());
@@ -34,7 +39,7 @@ describe('a cgroup', () => {
 
   test('takes along the cgroups that the container made in it', async () => {
     const sim = new Sim();
-    const cgroup = await sim.run(applyCgroup(sim.host, plan('a')));
+    const cgroup = await sim.run(applied(sim.host, plan('a')));
     for (const path of ['/a/inner.slice', '/a/inner.slice/deep']) sim.tree.makeDirectory(cgroupRoot + path);
     await sim.run(cgroup.remove());
     expect(sim.leaks()).toEqual([]);
@@ -42,8 +47,8 @@ describe('a cgroup', () => {
 
   test('leaves a directory to the others that live below it', async () => {
     const sim = new Sim();
-    const first = await sim.run(applyCgroup(sim.host, plan('runts/one')));
-    const second = await sim.run(applyCgroup(sim.host, plan('runts/two')));
+    const first = await sim.run(applied(sim.host, plan('runts/one')));
+    const second = await sim.run(applied(sim.host, plan('runts/two')));
     await sim.run(first.remove());
     expect(sim.tree.kind(`${cgroupRoot}/runts/two`)).toBe('directory');
     await sim.run(second.remove());
@@ -54,7 +59,7 @@ describe('a cgroup', () => {
   test('many at once, made and removed, do not disturb each other', async () => {
     for (let seed = 1; seed <= 60; seed++) {
       const sim = new Sim({ seed });
-      const one = async (id: number) => (await applyCgroup(sim.host, plan(`runts/${id}`))).remove();
+      const one = async (id: number) => (await applied(sim.host, plan(`runts/${id}`))).remove();
       await sim.run(Promise.all([1, 2, 3, 4].map(one)));
       expect({ seed, leaks: sim.leaks().filter((leak) => /runts\/\d/.test(leak)) }).toEqual({ seed, leaks: [] });
     }
@@ -65,14 +70,14 @@ describe('a cgroup', () => {
     sim.tree.makeDirectory(`${cgroupRoot}/a`);
     const handle = await sim.run(sim.host.files.open(`${cgroupRoot}/a`, 'directory'));
     await sim.run(sim.host.processes.spawn({ flags: 0, cgroup: handle }));
-    expect(await sim.run(failure(applyCgroup(sim.host, plan('a'))))).toMatchObject({ code: 'ERR_EXISTS' });
+    expect(await sim.run(failure(applied(sim.host, plan('a'))))).toMatchObject({ code: 'ERR_EXISTS' });
     expect(sim.tree.kind(`${cgroupRoot}/a`)).toBe('directory');
   });
 
   test('names the limit that was refused, its origin and a cure', async () => {
     const sim = new Sim();
     const writes = [{ file: 'io.max', value: '8:0 rbps=1', origin: '/linux/resources/blockIO' }];
-    const error = (await sim.run(failure(applyCgroup(sim.host, plan('a', { writes }))))) as RuntsError;
+    const error = (await sim.run(failure(applied(sim.host, plan('a', { writes }))))) as RuntsError;
     expect(error.message).toContain('cannot write "8:0 rbps=1" to io.max of the cgroup: ENOENT');
     expect(error).toMatchObject({ origin: '/linux/resources/blockIO', hint: expect.stringContaining('controller') });
     expect(sim.leaks()).toEqual([]);
@@ -81,7 +86,7 @@ describe('a cgroup', () => {
   test('stays below its parent', async () => {
     const sim = new Sim();
     for (const path of ['../x', 'a//b', '', 'a/.']) {
-      const error = await sim.run(failure(applyCgroup(sim.host, plan(path, { controllers: [] }))));
+      const error = await sim.run(failure(applied(sim.host, plan(path, { controllers: [] }))));
       expect(error).toMatchObject({ code: 'ERR_INTERNAL' });
     }
     expect(sim.leaks()).toEqual([]);

@@ -33,6 +33,36 @@ describe('create', () => {
     await sim.run(remove(created));
   });
 
+  test('ahead, it is let go on with its program, and hears no other word', async () => {
+    const sim = new Sim({ files: hostFiles, command: { afterMs: 10, code: 3 } });
+    const created = await sim.run(createIn(sim, fullPlan(), { ahead: true }));
+    expect(created.goesOn).toBe(true);
+    const { exit } = await sim.run(start(created));
+    expect(await sim.run(exit)).toEqual({ code: 3, signal: undefined });
+    await sim.run(remove(created));
+    expect(sim.leaks()).toEqual([]);
+  });
+
+  test('ahead, one that stops for somebody else on the way is let go on where it would have been', async () => {
+    const sim = new Sim({ files: hostFiles, command: { afterMs: 10 } });
+    const plan = fullPlan();
+    const maps = { op: 'sync', operands: { tag: tags.maps }, origin: 'maps' } as const;
+    const segment = { ...plan.segment, ops: [maps, ...plan.segment.ops] };
+    const created = await sim.run(createIn(sim, { ...plan, segment }, { ahead: true }));
+    expect(created.goesOn).toBe(false);
+    await sim.run(start(created));
+    await sim.run(remove(created));
+    expect(sim.leaks()).toEqual([]);
+  });
+
+  test('ahead, what fails after the start is told by the start', async () => {
+    const misdeed = { kind: 'error', errno: 'ENOENT', step: 'execve' } as const;
+    const sim = new Sim({ files: hostFiles, misdeed: atOp('exec', misdeed) });
+    const created = await sim.run(createIn(sim, fullPlan({ reaps: false }), { ahead: true }));
+    expect(await sim.run(failure(start(created)))).toMatchObject({ failure: { op: 'exec', errno: 'ENOENT' } });
+    expect(sim.leaks()).toEqual([]);
+  });
+
   test('says what failed, where it came from and what to do', async () => {
     const misdeed = { kind: 'error', errno: 'EINVAL', step: 'fsconfig', detail: 'size=banana' } as const;
     const sim = new Sim({ files: hostFiles, misdeed: atOp('fsmount', misdeed) });

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect } from 'vitest';
-import { bin } from '../cli/runts.ts';
+import { command as program } from '../cli/runts.ts';
 import { look } from '../support/look.ts';
 import { testIf } from '../support/requires.ts';
 import { eventually, Place, processesWith } from './oci.ts';
@@ -59,7 +59,7 @@ test('twenty creates, starts, execs and deletes at once on one root', { timeout:
 
 /** Runs the command line and kills it, by SIGKILL, after a while. */
 async function killedAfter(ms: number, args: readonly string[]): Promise<void> {
-  const child = spawn(process.execPath, [bin, '--root', place.root, ...args], { stdio: 'ignore' });
+  const child = spawn(program[0], [...program.slice(1), '--root', place.root, ...args], { stdio: 'ignore' });
   const ended = once(child, 'exit');
   await sleep(ms);
   child.kill('SIGKILL');

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
-import { bin, type Ended } from '../cli/runts.ts';
+import { bin, type Ended, command as program } from '../cli/runts.ts';
 import { testIf } from '../support/requires.ts';
 import { type Config, Place } from './oci.ts';
 
@@ -22,7 +22,7 @@ afterAll(async () => {
 });
 
 const command = (bundle: string) => [
-  ...[process.execPath, bin, '--root', inside.root, 'run', '--bundle', bundle],
+  ...[...program, '--root', inside.root, 'run', '--bundle', bundle],
   `nested${++containers}`,
 ];
 
@@ -97,7 +97,7 @@ describe('in a container', () => {
   });
 
   test('that hides parts of /proc, the doctor says so beforehand', async () => {
-    const { stdout, stderr } = await inContainer([process.execPath, bin, 'doctor'], () => {});
+    const { stdout, stderr } = await inContainer([...program, 'doctor'], () => {});
     expect(stdout, stderr).toMatch(/proc in a pid namespace.*\n?.*EPERM/);
     expect(stdout).toMatch(/partly hidden by what is mounted on .*\/proc\/keys/);
   });

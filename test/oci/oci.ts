@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { bin, type Ended, type Options, startRunts } from '../cli/runts.ts';
+import { command, type Ended, type Options, startRunts } from '../cli/runts.ts';
 import { patience, patienceMs } from '../support/requires.ts';
 import { busyboxRoot, type TemporaryDirectory, temporaryDirectory } from '../support/rootfs.ts';
 
@@ -75,7 +75,7 @@ export class Place {
     const at = `${this.directory.path}/output${++this.#runs}`;
     const [stdout, stderr] = [openSync(`${at}.out`, 'wx'), openSync(`${at}.err`, 'wx')];
     try {
-      const child = spawn(process.execPath, [bin, '--root', this.root, ...args], {
+      const child = spawn(command[0], [...command.slice(1), '--root', this.root, ...args], {
         cwd,
         env: { ...process.env, ...env },
         stdio: ['pipe', stdout, stderr],

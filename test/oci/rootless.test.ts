@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, mkdirSync, readlinkSync, statSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
-import { bin, type Ended } from '../cli/runts.ts';
+import { command, type Ended } from '../cli/runts.ts';
 import { testIf } from '../support/requires.ts';
 import { type Config, Place } from './oci.ts';
 
@@ -67,7 +67,7 @@ async function refuses(ended: Ended | Promise<Ended>, ...texts: (string | RegExp
 
 /** Runs a bundle in a mount namespace that somebody else has prepared: the user is who they are, and has no power over it. */
 function prepared(script: string, bundle: string): Ended {
-  const runts = `exec unshare --user --map-user=${uid} --map-group=${gid} ${process.execPath} ${bin} --root ${place.root} run`;
+  const runts = `exec unshare --user --map-user=${uid} --map-group=${gid} ${command.join(' ')} --root ${place.root} run`;
   const line = `${script}; ${runts} --bundle ${bundle} rootless${++containers}`;
   const { status, stdout, stderr } = spawnSync('unshare', ['-Urm', 'sh', '-ec', line], { encoding: 'utf8' });
   return { code: status, signal: null, stdout, stderr };

@@ -130,6 +130,34 @@ testIf('userns')('some of them, in any order, and without the user namespace whe
   else expect(await fail([unused], { inputs })).toMatch(/^join setns EPERM/);
 });
 
+testIf('userns', 'busybox')('join_process enters the namespaces of a process all at once', async () => {
+  const pid = await rootless();
+  const process = (await host.processes.find(pid)) as Handle;
+  onTestFinished(() => process.close());
+  const joined = everything.filter((type) => type !== 'time');
+  const theirs = joined.map((type) => namespaceOf(pid, type));
+  const flags = isolated.user | isolated.uts | isolated.network | isolated.ipc | isolated.mount | isolated.pid;
+  const join = op('join_process', { src: 'process', namespaces: BigInt(flags | isolated.cgroup) });
+  const ops = [op('undumpable', {}), join, op('become_root', {}), op('fork', {})];
+  const look = `for t in ${joined.join(' ')}; do readlink /proc/self/ns/$t; done; id -u`;
+  const { text, frames, exit } = await output(ops, ['sh', '-c', look], { inputs: { process } });
+  expect(text.trim().split('\n')).toEqual([...theirs, '0']);
+  expect(frames.map(({ kind }) => kind)).toEqual(['forked']);
+  expect(exit).toEqual({ code: 0, signal: undefined });
+});
+
+test('the namespaces of a process that has ended are not entered, nor those of what is no process', async () => {
+  const session = await host.processes.spawn({ flags: 0 });
+  const process = (await host.processes.find(session.pid)) as Handle;
+  onTestFinished(() => process.close());
+  session.close();
+  await session.exit;
+  const join = op('join_process', { src: 'process', namespaces: BigInt(isolated.mount) });
+  expect(await fail([join], { inputs: { process } })).toBe('join_process setns ESRCH');
+  const open = op('open', { dst: 'process', path: '/' });
+  expect(await fail([open, join])).toBe('join_process setns EBADF');
+});
+
 test('what is no namespace cannot be joined', async () => {
   const open = op('open', { dst: 'a', path: '/' });
   expect(await fail([open, op('join', { namespaces: ['a'], user: undefined })])).toBe('join setns EBADF');

@@ -4,7 +4,7 @@ import { expect, onTestFinished } from 'vitest';
 import type { Session } from '../../lib/host/host.ts';
 import { openStdio } from '../../lib/node/stdio.ts';
 import { encode } from '../../lib/program/encode.ts';
-import { decodeFrame, type Frame, segmentMessages } from '../../lib/program/frames.ts';
+import { decodeFrame, type Frame, goMessage, segmentMessages } from '../../lib/program/frames.ts';
 import type { Op } from '../../lib/program/ops.ts';
 import { host, isolated, op, output, run } from '../support/ops.ts';
 import { testIf } from '../support/requires.ts';
@@ -12,6 +12,8 @@ import { testIf } from '../support/requires.ts';
 const reaps = testIf('userns', 'busybox');
 const flags = isolated.user | isolated.pid | isolated.mount;
 const reap = (capabilities: number | bigint = 1 << 5) => op('reap', { capabilities });
+/** Where a command waits. */
+const tag = 7;
 const shell = (script: string) => ['sh', '-c', script];
 const ownProc = [
   op('fsmount', { dst: 'proc', fstype: 'proc', options: [], attributes: 0 }),
@@ -41,6 +43,10 @@ async function start(ops: readonly Op[], argv: readonly string[]) {
   for (const message of segmentMessages(program)) await session.send(message, [stdin, stdout, stderr]);
   for (const handle of stdio.handles) handle.close();
   const written = text(stdio.stdout!);
+  if (ops.some(({ op }) => op === 'sync')) {
+    expect(await next(session)).toEqual({ kind: 'sync', tag });
+    await session.send(goMessage(tag));
+  }
   expect(await next(session)).toEqual({ kind: 'started' });
   return { session, written };
 }
@@ -77,6 +83,25 @@ reaps('all ends when the host closes the channel', async () => {
   session.close();
   expect(await session.exit).toEqual({ code: 137, signal: undefined });
   expect(await written).toBe('');
+});
+
+reaps('what is said on the channel is for the command, while that waits to be let go', async () => {
+  const { session, written } = await start([reap(), op('sync', { tag })], shell('echo gone on'));
+  expect(await next(session)).toEqual({ kind: 'exit', status: 0 });
+  expect(await written).toBe('gone on\n');
+});
+
+reaps('all ends when the host closes the channel while the command waits there', async () => {
+  const program = encode({ inputs: [], ops: [op('become_root', {}), reap(), op('sync', { tag }), op('halt', {})] });
+  const session = await host.processes.spawn({ flags, maps: undefined });
+  const { uid, gid } = host.environment;
+  await host.files.write(`/proc/${session.pid}/setgroups`, 'deny');
+  await host.files.write(`/proc/${session.pid}/uid_map`, `0 ${uid} 1`);
+  await host.files.write(`/proc/${session.pid}/gid_map`, `0 ${gid} 1`);
+  for (const message of segmentMessages(program)) await session.send(message);
+  expect(await next(session)).toEqual({ kind: 'sync', tag });
+  session.close();
+  expect(await session.exit).toMatchObject({ signal: undefined });
 });
 
 reaps('a command that makes orphans without end does not keep process 1 from its host', async () => {

@@ -15,7 +15,7 @@ netns = "host"
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
-runtime_supports_json = ["runts.js", "runc", "crun"]
+runtime_supports_json = ["runts.js", "runts", "runc", "crun"]
 `;
 
 for (const [who, as] of [['root', undefined] as const, ['an ordinary user', user] as const]) {

@@ -76,6 +76,7 @@ const requests: fc.Arbitrary<ContainerRequest> = fc
     ownStdio: fc.boolean(),
     deathSignal: fc.boolean(),
     socket: fc.boolean(),
+    start: fc.constantFrom('channel' as const, 'late' as const),
     preserveFds: fc.integer({ min: 0, max: 2 }),
   })
   .map(({ e, host, terminal, socket, ...rest }) => {

@@ -45,6 +45,8 @@ const features = {
   script: () => runs('script') || 'needs script (bsdutils)',
   netdevices: () => makesDevices() || 'needs ip (iproute2), and a kernel with veth devices',
   memfd_noexec: () => existsSync('/proc/sys/vm/memfd_noexec') || 'needs vm.memfd_noexec (Linux 6.3)',
+  tiny: () => existsSync('build/tiny/runts') || 'needs the static runts: npm run build:tiny',
+  slow: () => process.env['RUNTS_SLOW'] !== undefined || 'takes long: set RUNTS_SLOW',
   numa: () => existsSync('/proc/self/numa_maps') || 'needs a kernel with NUMA',
 } as const;
 /** How many times longer things may take: in the virtual machine, code that Node compiles is several times slower. */

@@ -337,6 +337,7 @@ export class Sim {
         call('readBelow', path, () =>
           tree.kind(`${root}/${path}`) === 'file' ? tree.read(`${root}/${path}`) : undefined,
         ),
+      isStraight: (path) => call('isStraight', path, () => tree.kind(path) === 'directory'),
       readLink: (path) =>
         call('readLink', path, () => {
           const entry = tree.entries.get(path);
@@ -444,6 +445,8 @@ export class Sim {
   #processPort(): Processes {
     return {
       spawn: (request) => this.#call('spawn', () => this.#spawn(request)),
+      // No zygote ever answers in the model: the core is to do without.
+      spawnBy: () => this.#call('spawnBy', () => Promise.reject(errno('EPIPE', 'spawnBy'))),
       run: (file, args, options) =>
         this.#call(`run ${file}`, () => {
           const good = { code: 0, timedOut: false, stdout: '', stderr: '' };

@@ -86,6 +86,30 @@ test('docs/library.md names every option, and docs/command-line.md every flag', 
 /** What jest gives has the types of vitest's, which it was the model of. */
 const jest = "declare module '@jest/globals' { export { afterAll, beforeAll, expect, test } from 'vitest'; }";
 
+/** The text before the declaration of an export, which its own file has or another one that it names. */
+function beforeDeclaration(file: string, name: string): string {
+  const text = read(file);
+  for (const [, names = '', from = ''] of text.matchAll(/^export (?:type )?\{([^}]*)\} from '([^']+)'/gm)) {
+    if (new RegExp(`\\b${name}\\b`).test(names)) return beforeDeclaration(join(dirname(file), from), name);
+  }
+  const [before, declaration] = text.split(
+    new RegExp(`^export (?:declare )?(?:async )?(?:interface|type|class|function|const) ${name}\\b`, 'm'),
+  );
+  if (declaration === undefined) throw new Error(`${file} does not declare ${name}`);
+  return (before as string).trimEnd();
+}
+
+test('everything that the library exports says what it is', () => {
+  const index = read('lib/index.ts');
+  const listed = [...index.matchAll(/^export (?:type )?\{([^}]*)\} from/gm)].flatMap(([, names = '']) =>
+    names.split(',').map((name) => name.replace(/\btype\b/, '').trim()),
+  );
+  const own = [...index.matchAll(/^export (?:async )?(?:function|const) (\w+)/gm)].map(([, name]) => name as string);
+  const names = [...listed, ...own].filter((name) => name !== '');
+  expect(names.length).toBeGreaterThan(80);
+  expect(names.filter((name) => !beforeDeclaration('lib/index.ts', name).endsWith('*/'))).toEqual([]);
+});
+
 test('the TypeScript and JavaScript of the pages, and the examples, type-check', () => {
   const snippets = pages.flatMap((page) =>
     ['ts', 'js'].flatMap((language) =>

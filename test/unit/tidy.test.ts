@@ -62,6 +62,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   images: [...leaf, 'host', 'node', 'layers'],
   volumes: [...leaf, 'plan', 'host', 'node', 'layers'],
   node: [...leaf, 'hints', 'host'],
+  // The second host: of the first it shares what stands on the native part alone.
+  tiny: [...leaf, 'hints', 'seccomp', 'plan', 'host', 'node', 'cli'],
   ephemeral: [...leaf, 'plan', 'host', 'node', 'images', 'volumes'],
   container: [...leaf, 'plan', 'host', 'node', 'layers', 'images'],
   runtime: [...leaf, 'plan', 'host', 'node', 'images', 'volumes', 'ephemeral', 'container'],
@@ -107,6 +109,11 @@ const entries: Readonly<Record<string, string>> = {
   'lib/index.ts': 'the package',
   'lib/unsafe.ts': 'the package: runts/unsafe',
   'lib/vitest.ts': 'the package: runts/vitest',
+  'lib/tiny/main.ts': 'the static binary (scripts/tiny.ts)',
+  'lib/tiny/handle.ts': 'stands in the place of lib/node/handle.ts there',
+  'lib/tiny/json.ts': 'stands in the place of lib/spec/json.ts there',
+  'lib/tiny/syscalls.ts': 'stands in the place of lib/seccomp/syscalls.ts there',
+  'lib/tiny/bounded.ts': 'stands in the place of lib/host/bounded.ts there',
   'lib/program/decode.ts': 'reads a program back: tests hold the encoder against it',
 };
 
@@ -175,6 +182,7 @@ test('nothing in the checkout names this machine, or a registry', () => {
 
 /** Files that may be longer than 400 lines, and why. */
 const long: Readonly<Record<string, string>> = {
+  'lib/program/ops.ts': 'one table, to which ops are appended',
   'lib/hints.ts': 'one table in which the order counts: the first row that fits',
   'test/support/sim.ts': 'one model of a host: its parts call one another',
   'test/oci/rootless.test.ts': 'one table of 37 cases',
@@ -203,6 +211,7 @@ const testedElsewhere: readonly (readonly [start: string, folder: string, why: s
   ['lib/layers/drivers.ts', 'test/images', 'which one it is, a container shows'],
   ['lib/layers/root.ts', 'test/images', 'a root file system becomes a container'],
   ['lib/host/image.ts', 'test/container', 'an image becomes a container, and goes with it'],
+  ['lib/host/reserve.ts', 'test/container', 'what is made ahead is a container’s once there is one'],
   ['lib/images/port.ts', 'test/container', 'it joins images to containers'],
   ['lib/images/verbs.ts', 'test/cli', 'it joins images to the command line'],
   ['lib/host/volumes.ts', 'test/volumes', 'volumes become mounts of a container'],
@@ -218,11 +227,13 @@ const testedElsewhere: readonly (readonly [start: string, folder: string, why: s
   ['lib/volumes/reap.ts', 'test/lifetime', 'it is for owners that were killed'],
   ['lib/ephemeral/', 'test/lifetime', 'it is for owners that were killed'],
   ['lib/host/lifetime.ts', 'test/lifetime', 'what goes with whom, several runtimes show'],
+  ['lib/tiny/', 'test/tiny', 'it is linked into a program: test/cli and test/oci run it too (RUNTS_BINARY)'],
   ['lib/node/heir.ts', 'test/lifetime', 'it is for owners that were killed'],
   ['lib/layers/copy-tree.ts', 'test/container', 'a snapshot is told by the containers that are made of it'],
   ['lib/layers/snapshot.ts', 'test/container', 'a snapshot is told by the containers that are made of it'],
   ['lib/container/', 'test/container', 'through the public entry, as users do'],
   ['lib/runtime.ts', 'test/container', 'through the public entry, as users do'],
+  ['lib/runtime/', 'test/container', 'through the public entry, as users do'],
   ['lib/node/arguments.ts', 'test/addon', 'through runts/unsafe'],
   ['lib/node/world.ts', 'test/unit', 'docs.test.ts runs the command line as its page describes it'],
   ['lib/cli/', 'test/unit', 'docs.test.ts runs the command line as its page describes it'],

@@ -35,7 +35,7 @@ test('it ends with the container, and nothing of it is left', async () => {
     await container.remove({ force: true });
     expect(statusOf(Pid!)).toBe('');
   };
-  // What the first ones load stays.
+  // With the second container comes the zygote of its ids, where there is one, which stays.
   for (const _ of [1, 2]) await once();
   const before = look();
   await once();

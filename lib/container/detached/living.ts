@@ -3,6 +3,7 @@ import { openCgroup } from '../../host/cgroups/open.ts';
 import type { Handle, Host } from '../../host/host.ts';
 import { endSignal } from '../../host/kill.ts';
 import { findProcess, identify } from '../../host/oci/process.ts';
+import { bootId } from '../../host/probe.ts';
 import type { Status } from '../info.ts';
 import { ranOutOfMemory } from '../resources.ts';
 import { type Exit, exitOf } from '../result.ts';
@@ -16,8 +17,6 @@ export interface Found {
   /** Lines that are not in its log any more; known once it has ended. */
   readonly droppedLines?: number | undefined;
 }
-
-const bootId = async (host: Host): Promise<string> => (await host.files.read('/proc/sys/kernel/random/boot_id')).trim();
 
 export async function identified(host: Host, pid: number): Promise<NonNullable<DetachedState['process']>> {
   const found = await identify(host, pid);

@@ -22,8 +22,9 @@ const systemFiles = [
 ];
 
 /**
- * The certificates for a host: what the machine and Node's environment trust and, from the first of the directories that has one named as the
- * host (`certs.d/localhost:5000`), every `*.crt` as an authority and a pair `*.cert` and `*.key` as our own.
+ * The certificates for a host: what the machine and Node's environment trust and, from the first of the directories that
+ * has one named as the host (`certs.d/localhost:5000`), every `*.crt` as an authority and a pair `*.cert` and `*.key` as
+ * our own.
  */
 export function certificatesFor(
   host: string,

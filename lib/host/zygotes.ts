@@ -1,0 +1,90 @@
+import type { Maps } from '../plan/plan.ts';
+import { namespaceFlags } from '../spec/names.ts';
+import type { Host, Processes, Session, SpawnRequest } from './host.ts';
+import { startZygote, type Zygote } from './zygote.ts';
+
+/** Id maps of which there is a zygote each, at most: a program that makes up maps as it goes does without. */
+const zygotesMax = 8;
+
+/**
+ * The same host, where inits whose id maps take newuidmap and newgidmap come from zygotes: the maps are written once for all
+ * of a kind. Whatever a zygote cannot do is done, or refused with a reason, as without one.
+ */
+export class Zygotes {
+  readonly host: Host;
+  readonly #direct: Host;
+  #shared: Shared | undefined;
+  #closed = false;
+
+  constructor(host: Host) {
+    this.#direct = host;
+    this.host = { ...host, processes: { ...host.processes, spawn: (request) => this.#spawn(request) } };
+  }
+
+  /** From now on every init is cloned by ourselves. With the last that is closed its zygotes end. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#shared?.leave();
+  }
+
+  async #spawn(request: SpawnRequest): Promise<Session> {
+    const { maps, flags } = request;
+    const direct = () => this.#direct.processes.spawn(request);
+    if (this.#closed || maps?.by !== 'newuidmap' || (flags & namespaceFlags.user) === 0) return direct();
+    this.#shared ??= sharedOf(this.#direct);
+    const zygote = await this.#shared.zygote(maps);
+    if (zygote === undefined) return direct();
+    return zygote.spawn(request).catch(direct);
+  }
+}
+
+/** What all who use the same port of processes have in common: a runtime that is never disposed has no zygote more. */
+const shared = new WeakMap<Processes, Shared>();
+
+/** One more user of it. */
+function sharedOf(host: Host): Shared {
+  const found = shared.get(host.processes) ?? new Shared(host);
+  shared.set(host.processes, found);
+  found.enter();
+  return found;
+}
+
+class Shared {
+  readonly #host: Host;
+  /** By their maps; undefined after the first request of a kind, which is often the only one, and where none starts. */
+  readonly #byMaps = new Map<string, Promise<Zygote | undefined> | undefined>();
+  #users = 0;
+
+  constructor(host: Host) {
+    this.#host = host;
+  }
+
+  enter(): void {
+    this.#users++;
+  }
+
+  /** The last one ends them all. */
+  async leave(): Promise<void> {
+    if (--this.#users > 0) return;
+    const all = [...this.#byMaps.values()];
+    this.#byMaps.clear();
+    await Promise.all(all.map(async (zygote) => (await zygote)?.close()));
+  }
+
+  /** Undefined where there is to be none. */
+  zygote(maps: Maps): Promise<Zygote | undefined> | undefined {
+    const key = JSON.stringify([maps.uids, maps.gids, maps.setgroups]);
+    const known = this.#byMaps.has(key);
+    if (!known && this.#byMaps.size >= zygotesMax) return undefined;
+    let zygote = this.#byMaps.get(key);
+    if (known && zygote === undefined) {
+      const ended = (): void => {
+        if (this.#byMaps.get(key) === zygote) this.#byMaps.set(key, undefined);
+      };
+      zygote = startZygote(this.#host, maps, ended).catch(() => undefined);
+    }
+    this.#byMaps.set(key, zygote);
+    return zygote;
+  }
+}
