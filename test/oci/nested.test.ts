@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { dirname } from 'node:path';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { bin, type Ended, command as program } from '../cli/runts.ts';
 import { testIf } from '../support/requires.ts';
@@ -26,8 +27,8 @@ const command = (bundle: string) => [
   `nested${++containers}`,
 ];
 
-/** What this machine has of programs, and this project. */
-const needed = ['/usr', '/bin', '/lib', '/lib64', '/etc', project];
+/** What this machine has of programs, this project, and the command line where it is a program of its own. */
+const needed = ['/usr', '/bin', '/lib', '/lib64', '/etc', project, dirname(program[0])];
 
 /** Runs a bundle, or anything, by a command line that is itself the command of a container. */
 async function inContainer(asked: string | readonly string[], around: (config: Config) => void): Promise<Ended> {
