@@ -10,7 +10,11 @@ const failures = [];
 
 for (const file of reports) {
   const run = basename(file, '.json');
-  const report = JSON.parse(readFileSync(file, 'utf8'));
+  const report = read(file);
+  if (report === undefined) {
+    failures.push({ run, suite: { name: file }, fullName: '(the whole run)', why: 'its report is missing: it did not end' });
+    continue;
+  }
   count.passed += report.numPassedTests;
   count.skipped += report.numPendingTests;
   for (const suite of report.testResults) {
@@ -25,10 +29,18 @@ for (const file of reports) {
 }
 count.failed = failures.length;
 
+function read(file) {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
 for (const [title, runs] of skipped) console.log(`skipped in ${runs.join(', ')}: ${title}`);
 for (const { run, suite, fullName, why = '' } of failures) {
   const text = why.split('\n').slice(0, 12).join('\n    ').slice(0, 1500);
   console.log(`\nFAILED in ${run}: ${suite.name.replace(/^.*\/test\//, 'test/')}: ${fullName}\n    ${text}`);
 }
 console.log(`\n${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped`);
-process.exit(count.failed === 0 && count.passed > 0 && reports.length === 6 ? 0 : 1);
+process.exit(count.failed === 0 && count.passed > 0 ? 0 : 1);
