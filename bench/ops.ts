@@ -19,7 +19,7 @@ function main(runs: number): void {
   const scratch = mkdtempSync(join(tmpdir(), 'runts-bench-'));
   try {
     const { directory } = makeBundle(scratch);
-    const library = join(packageRoot, 'dist/lib/index.js');
+    const library = join(packageRoot, 'dist/bundle/index.js');
     const program = `import { run } from '${library}';
       for (let i = 0; i < ${runs}; i++) await run({ bundle: '${directory}', stdout: 'ignore', stderr: 'ignore' });`;
     const { stderr, status } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {

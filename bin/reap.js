@@ -2,7 +2,7 @@
 // Nobody hears what it says: what it cannot do, the next ephemeral runtime of the same data directory tries again.
 process.umask(0o077);
 try {
-  const { inherit } = await import('../dist/lib/ephemeral/reap.js');
+  const { inherit } = await import('../dist/bundle/reap.js');
   await inherit(JSON.parse(process.argv[2]));
 } catch (error) {
   process.stderr.write(`runts: ${error.stack}\n`);

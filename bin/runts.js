@@ -7,8 +7,8 @@ module.enableCompileCache?.();
 process.umask(process.umask() & 0o077);
 try {
   const [{ main }, { createWorld, leave }] = await Promise.all([
-    import('../dist/lib/cli/main.js'),
-    import('../dist/lib/node/world.js'),
+    import('../dist/bundle/command-line.js'),
+    import('../dist/bundle/world.js'),
   ]);
   leave(await main(process.argv.slice(2), createWorld()));
 } catch (error) {

@@ -16,7 +16,7 @@ export const load: Row = {
     const node = (path: string) => async () => (await limit.spawn([process.execPath, path])).ms;
     return [
       { name: 'nothing', once: node(put('nothing.mjs', '')) },
-      { name: 'runts', once: node(put('load.mjs', `import '${join(packageRoot, 'dist/lib/index.js')}';\n`)) },
+      { name: 'runts', once: node(put('load.mjs', `import '${join(packageRoot, 'dist/bundle/index.js')}';\n`)) },
     ];
   },
 };

@@ -14,8 +14,8 @@ const given = process.env['RUNTS_BINARY'];
 export const command = given === undefined ? ([process.execPath, bin] as const) : ([given] as const);
 const [program, ...words] = command;
 
-if (!existsSync(join(root, 'dist', 'lib', 'cli', 'main.js'))) {
-  throw new Error('the command line is tested as it is built, and dist is missing: run `npx tsc -b`');
+if (!existsSync(join(root, 'dist', 'bundle', 'command-line.js'))) {
+  throw new Error('the command line is tested as it is built, and dist is missing: run `npm run compile`');
 }
 
 export interface Ended {
