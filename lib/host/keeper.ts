@@ -7,10 +7,11 @@ import { limits } from '../program/limits.ts';
 import { namespaceFlags } from '../spec/names.ts';
 import type { Patience } from './bounded.ts';
 import { within } from './cancel.ts';
-import { opFailure, refused } from './failure.ts';
+import { errnoOf, opFailure, refused } from './failure.ts';
 import type { Handle, Host, Session } from './host.ts';
 import { startProgram } from './program.ts';
 import { closeAll, endSession, frameDeadlineMs, nextMessage } from './session.ts';
+import { withReleaseErrors } from './undo.ts';
 
 /** What goes with us: a name in a directory. */
 export interface Removal {
@@ -31,6 +32,9 @@ export interface Kept {
 /** How long a removal may take: of a large tree on a slow disk. */
 const removalMs = 600_000;
 
+/** How much longer an answer is waited for that nobody wants any more. */
+const answerMs = 1000;
+
 /** What a keeper answers about one of what it keeps; undefined: it is gone. */
 type Answer = Extract<Frame, { kind: 'sync' | 'done' | 'error' }> | undefined;
 
@@ -42,8 +46,9 @@ export class Keeper {
   readonly #idle: (keeper: Keeper) => Promise<void>;
   /** The numbers under which it keeps nothing. */
   readonly #free = Array.from({ length: limits.programsKeptMax }, (_, i) => limits.programsKeptMax - 1 - i);
-  /** Who hears its next answer about a number. */
-  readonly #asked = new Map<number, (answer: Answer) => void>();
+  /** The answers that are due, by number. */
+  readonly #asked = new Map<number, { readonly answer: Promise<Answer>; readonly hear: (answer: Answer) => void }>();
+  /** It gets nothing more to keep. */
   #isOver = false;
 
   /** With maps it lives in a user namespace of its own that has them: for what subordinate ids own. */
@@ -73,8 +78,11 @@ export class Keeper {
     try {
       await this.#ask(number, { message: keepMessage(number, program), handles: [directory], segment }, patience);
     } catch (error) {
-      await this.#forget(number);
-      throw error;
+      const errors = await this.#forget(number).then(
+        () => [],
+        (cause: unknown) => [cause],
+      );
+      throw withReleaseErrors(error, errors);
     }
     const remove = async (): Promise<void> => {
       const deadlineMs = what === 'tree' ? removalMs : frameDeadlineMs;
@@ -121,7 +129,11 @@ export class Keeper {
   ): Promise<void> {
     const bound = { clock: this.#host.clock, deadlineMs, cancel, doing: 'waiting for a keeper' };
     const session = await within(this.#session, bound);
-    const answer = new Promise<Answer>((resolve) => this.#asked.set(number, resolve));
+    let hear!: (answer: Answer) => void;
+    const answer = new Promise<Answer>((resolve) => {
+      hear = resolve;
+    });
+    this.#asked.set(number, { answer, hear });
     session.hold(true);
     const sent = session.send(message, handles).catch((error: unknown) => {
       this.#answer(number, undefined);
@@ -136,12 +148,21 @@ export class Keeper {
   }
 
   async #forget(number: number): Promise<void> {
+    const { clock } = this.#host;
+    const doing = 'having a keeper forget something';
     const session = await this.#session.catch(() => undefined);
-    // One that is gone has nothing to forget.
-    await session?.send(forgetMessage(number)).catch(() => undefined);
-    // Whoever has the number next is not to hear an answer that is still due.
-    if (this.#asked.has(number)) this.#asked.set(number, () => void this.#give(number));
-    else await this.#give(number);
+    try {
+      const told = session?.send(forgetMessage(number)).catch(unlessGone);
+      if (told !== undefined) await within(told, { clock, deadlineMs: frameDeadlineMs, doing });
+      // Whoever has the number next is not to hear an answer that is still due.
+      const due = this.#asked.get(number)?.answer;
+      if (due !== undefined) await within(due, { clock, deadlineMs: answerMs, doing });
+    } catch (error) {
+      this.#isOver = true;
+      throw error;
+    } finally {
+      await this.#give(number);
+    }
   }
 
   async #give(number: number): Promise<void> {
@@ -163,14 +184,19 @@ export class Keeper {
   }
 
   #answer(number: number, answer: Answer): void {
-    const hear = this.#asked.get(number);
+    const asked = this.#asked.get(number);
     this.#asked.delete(number);
     if (this.#asked.size === 0) void this.#session.then((session) => session.hold(false));
-    hear?.(answer);
+    asked?.hear(answer);
   }
 
   #end(): void {
     this.#isOver = true;
     for (const number of [...this.#asked.keys()]) this.#answer(number, undefined);
   }
+}
+
+/** One that is gone has nothing to forget. */
+function unlessGone(error: unknown): void {
+  if (errnoOf(error) !== 'EPIPE') throw refused(error, { at: 'spawn', doing: 'reach a keeper' });
 }
