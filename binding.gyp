@@ -47,6 +47,7 @@
         'native/program/run.cc',
         'native/init/bare.cc',
         'native/init/channel.cc',
+        'native/init/keep.cc',
         'native/init/log.cc',
         'native/init/main.cc',
         'native/init/reap.cc',

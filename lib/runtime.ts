@@ -15,6 +15,7 @@ import { RuntsError, specError } from './errors.ts';
 import { type Check, examine } from './host/doctor.ts';
 import type { Host } from './host/host.ts';
 import { usualMaps } from './host/image.ts';
+import { holdKeepers } from './host/keepers.ts';
 import { probeFacts } from './host/probe.ts';
 import { Reserve } from './host/reserve.ts';
 import { Zygotes } from './host/zygotes.ts';
@@ -55,6 +56,7 @@ export class Runtime implements AsyncDisposable {
   readonly volumes: Volumes;
   readonly #host: Host;
   readonly #zygotes: Zygotes;
+  readonly #letKeepersGo: () => Promise<void>;
   readonly #containers = new Set<OwnContainer>();
   readonly #detached: DetachedContainers;
   /** Those of containers that are there, or are being made. */
@@ -77,6 +79,7 @@ export class Runtime implements AsyncDisposable {
     this.#zygotes = new Zygotes(given);
     const { host } = this.#zygotes;
     this.#host = host;
+    this.#letKeepersGo = holdKeepers(host);
     const { dataDirectory: root, stateDirectory: state } = host.environment;
     const newId = () => Buffer.from(host.random(32)).toString('hex');
     const { plugins, ...limits } = volumes;
@@ -220,7 +223,7 @@ export class Runtime implements AsyncDisposable {
       await this.#cleaning;
       await this.#reap();
     } finally {
-      await this.#zygotes.close();
+      await Promise.all([this.#letKeepersGo(), this.#zygotes.close()]);
       this.#events.end();
     }
   }

@@ -47,7 +47,7 @@ export async function make(
     const { host, images, snapshots, volumes } = home;
     const facts = await home.facts();
     const reserved = mayBeReserved(options) ? home.reserve.take() : undefined;
-    if (reserved !== undefined) undo.add(() => reserved.keeper.release().finally(() => reserved.note.close()));
+    if (reserved !== undefined) undo.add(() => reserved.kept.release().finally(() => reserved.note.close()));
     const id = reserved?.id ?? home.newId();
     begun?.(id);
     const ports = { images, snapshots, volumes };

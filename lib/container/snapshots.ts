@@ -2,12 +2,11 @@ import { RuntsError } from '../errors.ts';
 import type { Cancel } from '../host/cancel.ts';
 import type { Host } from '../host/host.ts';
 import type { ImageRoot, OpenImage, RootPlace, SnapshotPort } from '../host/image.ts';
-import { type Keeper, startKeeper } from '../host/keeper.ts';
+import { type Kept, keep } from '../host/keepers.ts';
 import type { PreparedImage } from '../host/prepare.ts';
 import { frameDeadlineMs } from '../host/session.ts';
 import { withReleaseErrors } from '../host/undo.ts';
 import { containerFile, makeSnapshotRoot, type SnapshotLayer, writeSnapshot } from '../layers/snapshot.ts';
-import { namespaceFlags } from '../spec/names.ts';
 import type { ContainerOptions } from '../spec/options.ts';
 import type { Container } from './container.ts';
 import { keptOptions, mustHaveImage, Snapshot, type SnapshotOptions, whilePaused } from './snapshot.ts';
@@ -25,7 +24,7 @@ export interface Taken {
   readonly image: PreparedImage;
   readonly options: Partial<ContainerOptions>;
   readonly snapshot: Snapshot;
-  readonly keeper: Keeper;
+  readonly kept: Kept;
   /** Ids of the containers that are made of it, or of snapshots above it. */
   readonly users: Set<string>;
   removal?: Promise<void>;
@@ -115,21 +114,18 @@ export class Snapshots implements SnapshotPort {
     const { snapshots = [], maps } = await containerFile(host, container.id);
     const below = [...snapshots].reverse().map((each) => this.#find(each).layer);
     const parent = await host.files.open(`${host.environment.dataDirectory}/containers`, 'directory');
-    const cleanup = { trees: [{ directory: 0, name: id }], cgroups: [] };
-    const flags = maps === undefined ? 0 : namespaceFlags.user;
+    const removals = [{ what: 'tree', directory: parent, name: id }] as const;
     const patience = { deadlineMs: frameDeadlineMs, cancel: signal };
-    const keeper = await startKeeper(host, { cleanup, directories: [parent], maps, flags }, patience).finally(() =>
-      parent.close(),
-    );
+    const kept = await keep(host, { removals, maps }, patience).finally(() => parent.close());
     try {
       const layer = await writeSnapshot(host, { container: container.id, id, below, signal });
       if (this.#closed) throw new RuntsError('ERR_STATE', 'cannot take a snapshot: its runtime has been disposed');
       const snapshot = new Snapshot(layer, () => this.#remove(id));
       const users = new Set<string>();
-      this.#all.set(id, { layer, image, options: keptOptions(options), snapshot, keeper, users });
+      this.#all.set(id, { layer, image, options: keptOptions(options), snapshot, kept, users });
       return snapshot;
     } catch (error) {
-      const errors = await keeper.release().then(
+      const errors = await kept.release().then(
         () => [],
         (cause: unknown) => [cause],
       );
@@ -143,7 +139,7 @@ export class Snapshots implements SnapshotPort {
     if (taken.removal === undefined) {
       const users = this.#usersOf(id, taken);
       if (users.length > 0) throw inUse(id, users);
-      taken.removal = taken.keeper.release().then(() => void this.#all.delete(id));
+      taken.removal = taken.kept.release().then(() => void this.#all.delete(id));
     }
     return taken.removal;
   }

@@ -1,11 +1,16 @@
 import { RuntsError } from '../errors.ts';
+import { startHeir } from '../host/heir.ts';
 import type { Handle, Host } from '../host/host.ts';
-import { type Keeper, startKeeper } from '../host/keeper.ts';
 import type { Lifetime } from '../host/lifetime.ts';
 import { frameDeadlineMs } from '../host/session.ts';
 import { Undo, withReleaseErrors } from '../host/undo.ts';
 import { nodeHeir } from '../node/heir.ts';
 import { type Made, Place, type Settings } from './place.ts';
+
+interface Begun {
+  readonly locked: Handle;
+  readonly endHeir: () => Promise<void>;
+}
 
 /** How long what an ephemeral runtime makes stays: until it is disposed, or its process ends, by whatever means. */
 export class Life implements Lifetime {
@@ -13,7 +18,7 @@ export class Life implements Lifetime {
   readonly #host: Host;
   readonly #settings: Settings;
   readonly #place: Place;
-  #begun: Promise<{ readonly locked: Handle; readonly keeper: Keeper }> | undefined;
+  #begun: Promise<Begun> | undefined;
   #isOver = false;
 
   constructor(host: Host, settings: Settings) {
@@ -54,18 +59,17 @@ export class Life implements Lifetime {
     await reap(await this.#place.made());
     await this.#place.remove();
     begun.locked.close();
-    await begun.keeper.dismiss();
+    await begun.endHeir();
   }
 
-  /** The keeper comes first: it does not mind that there is nothing, and nobody else would remove what there is. */
-  async #begin(): Promise<{ locked: Handle; keeper: Keeper }> {
+  /** The heir comes first: it does not mind that there is nothing, and nobody else would remove what there is. */
+  async #begin(): Promise<Begun> {
     const undo = new Undo();
     try {
       const heir = nodeHeir('reap.js', JSON.stringify(this.#settings));
-      const request = { cleanup: { trees: [], cgroups: [], heir }, directories: [], flags: 0 };
-      const keeper = await startKeeper(this.#host, request, { deadlineMs: frameDeadlineMs });
-      undo.add(() => keeper.dismiss());
-      return { locked: await this.#place.make(this.#host, this.#settings), keeper };
+      const endHeir = await startHeir(this.#host, heir, { deadlineMs: frameDeadlineMs });
+      undo.add(endHeir);
+      return { locked: await this.#place.make(this.#host, this.#settings), endHeir };
     } catch (error) {
       throw withReleaseErrors(error, await undo.run());
     }

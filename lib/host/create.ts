@@ -8,7 +8,7 @@ import { intendCgroup } from './cgroups/make.ts';
 import { refused } from './failure.ts';
 import type { Handle, Host, Session } from './host.ts';
 import type { Outliving, Stdio } from './inputs.ts';
-import { type Keeper, startKeeper } from './keeper.ts';
+import { type Kept, keep } from './keepers.ts';
 import { closeHandles } from './program.ts';
 import { frameDeadlineMs } from './session.ts';
 import { Undo, withReleaseErrors } from './undo.ts';
@@ -62,7 +62,7 @@ export async function createContainer(host: Host, plan: Plan, given: CreateOptio
   const steady = bounded(host, { deadlineMs });
   try {
     throwIfCanceled(cancel, 'making a container');
-    const { cgroup, keeper } = plan.cgroup ? await makeKept(host, plan.cgroup, patience, cgroups) : nothing;
+    const { cgroup, kept } = plan.cgroup ? await makeKept(host, plan.cgroup, patience, cgroups) : nothing;
     const goesOn = given.ahead === true && stopsOnlyToStart(plan);
     const request = {
       plan,
@@ -87,7 +87,7 @@ export async function createContainer(host: Host, plan: Plan, given: CreateOptio
       session.close();
       void session.exit.then(() => session.process.close());
       await leaving.run();
-      await keeper?.dismiss();
+      await kept?.dismiss();
       cgroup?.handle?.close();
     };
     return { host, plan, session, handles, cgroup, dropCgroup, letGo, options, goesOn, undo };
@@ -102,15 +102,15 @@ const isEmpty = (host: Host, path: string): Promise<boolean> =>
     () => false,
   );
 
-interface Kept {
+interface KeptCgroup {
   readonly cgroup?: AppliedCgroup | undefined;
-  readonly keeper?: Keeper | undefined;
+  readonly kept?: Kept | undefined;
 }
 
-const nothing: Kept = {};
+const nothing: KeptCgroup = {};
 
 /** The cgroup of a container, and who removes its directory when we are killed: where that can be, from before it is made. */
-async function makeKept(host: Host, plan: CgroupPlan, patience: Patience, undo: Undo): Promise<Kept> {
+async function makeKept(host: Host, plan: CgroupPlan, patience: Patience, undo: Undo): Promise<KeptCgroup> {
   const ports = bounded(host, patience);
   const record = await unlessSpare(plan, intendCgroup(ports, plan));
   if (record === undefined) return nothing;
@@ -128,10 +128,13 @@ async function makeKept(host: Host, plan: CgroupPlan, patience: Patience, undo: 
     await early?.dismiss();
     return nothing;
   }
-  undo.add(() => cgroup.remove());
-  const keeper = early ?? (await keepCgroup(host, cgroup.path, patience));
-  undo.add(() => keeper.release());
-  return { cgroup, keeper };
+  const undoing = { kept: early };
+  undo.add(async () => {
+    await cgroup.remove();
+    await undoing.kept?.dismiss();
+  });
+  undoing.kept ??= await keepCgroup(host, cgroup.path, patience);
+  return { cgroup, kept: undoing.kept };
 }
 
 /** Undefined where it fails for a cgroup that nobody has asked for. */
@@ -148,7 +151,7 @@ async function unlessSpare<T>(plan: CgroupPlan, attempt: Promise<T>): Promise<T 
 const isOurs = (error: unknown) => RuntsError.is(error) && ['ERR_CANCELED', 'ERR_TIMEOUT'].includes(error.code);
 
 /** The kernel ends the processes of a container whose owner was killed; the directory of its cgroup wants a keeper. */
-async function keepCgroup(host: Host, path: string, patience: Patience): Promise<Keeper> {
+async function keepCgroup(host: Host, path: string, patience: Patience): Promise<Kept> {
   const above = path.slice(0, path.lastIndexOf('/'));
   const parent = await bounded(host, patience)
     .cgroups.open(above, 'directory')
@@ -156,8 +159,8 @@ async function keepCgroup(host: Host, path: string, patience: Patience): Promise
       throw refused(error, { at: 'cgroup', doing: `open the cgroup ${above}` });
     });
   try {
-    const cleanup = { trees: [], cgroups: [{ directory: 0, name: path.slice(above.length + 1) }] };
-    return await startKeeper(host, { cleanup, directories: [parent], flags: 0 }, patience);
+    const removal = { what: 'cgroup', directory: parent, name: path.slice(above.length + 1) } as const;
+    return await keep(host, { removals: [removal] }, patience);
   } finally {
     parent.close();
   }

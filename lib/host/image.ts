@@ -9,7 +9,7 @@ import type { CommonOptions } from '../spec/options.ts';
 import type { Cancel } from './cancel.ts';
 import { errnoOf } from './failure.ts';
 import type { Handle, Host } from './host.ts';
-import { type Keeper, startKeeper } from './keeper.ts';
+import { type Kept, keep } from './keepers.ts';
 import { mustBePrivate } from './private.ts';
 import { frameDeadlineMs } from './session.ts';
 import { Undo, withReleaseErrors } from './undo.ts';
@@ -88,7 +88,7 @@ export interface Reserved {
   readonly path: string;
   /** Of what stands in it. */
   readonly form: string;
-  readonly keeper: Keeper;
+  readonly kept: Kept;
   /** In it, and locked: somebody is there who has made it. Closed once it has been moved. */
   readonly note: BlankNote;
 }
@@ -173,11 +173,11 @@ export async function unpackImage(host: Host, facts: Facts, request: UnpackReque
     const keeping = keepPlace(host, facts, request, parent);
     // It may fail while nobody waits for it yet.
     keeping.catch(() => undefined);
-    undo.add(async () => (await keeping.catch(() => undefined))?.keeper.release());
+    undo.add(async () => (await keeping.catch(() => undefined))?.kept.release());
     const image = await request.open();
     undo.add(() => image.close());
     const { flags: created, note, refuse } = request.foresee(image.config);
-    const { keeper, reserved } = await keeping;
+    const { kept, reserved } = await keeping;
     if (reserved === undefined) await host.files.makeDirectory(`${parent}/${id}`, 0o700);
     const containerIds = containerMaps(request.userns, facts);
     const mappable = !facts.privileged || containerIds === undefined || (created & namespaceFlags.user) !== 0;
@@ -203,7 +203,7 @@ export async function unpackImage(host: Host, facts: Facts, request: UnpackReque
       const [first, ...others] = await undo.run();
       if (first !== undefined) throw withReleaseErrors(first, others);
     };
-    const settle = (): Promise<void> => keeper.dismiss();
+    const settle = (): Promise<void> => kept.dismiss();
     return { root, identity: image.identity, config: image.config, release, settle };
   } catch (error) {
     throw withReleaseErrors(error, await undo.run());
@@ -212,7 +212,7 @@ export async function unpackImage(host: Host, facts: Facts, request: UnpackReque
 
 /** Who removes the directory of a container, which is there only where it was made ahead. */
 interface KeptPlace {
-  readonly keeper: Keeper;
+  readonly kept: Kept;
   readonly reserved?: Reserved | undefined;
 }
 
@@ -224,14 +224,12 @@ async function keepPlace(
 ): Promise<KeptPlace> {
   // Somebody may have removed all data since.
   if (reserved !== undefined && (await areThere(host, [reserved.path, parent])))
-    return { keeper: reserved.keeper, reserved };
+    return { kept: reserved.kept, reserved };
   const directory = await openPrivate(host, parent, 'a place for root file systems');
   try {
-    const cleanup = { trees: [{ directory: 0, name: id }], cgroups: [] };
-    const maps = ownerMaps(userns, facts);
-    const flags = maps === undefined ? 0 : namespaceFlags.user;
+    const removals = [{ what: 'tree', directory, name: id }] as const;
     const patience = { deadlineMs: frameDeadlineMs, cancel };
-    return { keeper: await startKeeper(host, { cleanup, directories: [directory], maps, flags }, patience) };
+    return { kept: await keep(host, { removals, maps: ownerMaps(userns, facts) }, patience) };
   } finally {
     directory.close();
   }

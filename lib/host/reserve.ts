@@ -1,9 +1,8 @@
 import type { Facts } from '../plan/facts.ts';
 import { ownerMaps } from '../plan/keeper.ts';
-import { namespaceFlags } from '../spec/names.ts';
 import type { Handle, Host } from './host.ts';
 import { privateDirectory, type Reserved, type Standing } from './image.ts';
-import { type Keeper, startKeeper } from './keeper.ts';
+import { type Kept, keep } from './keepers.ts';
 import { removeTrees } from './layers.ts';
 import { frameDeadlineMs } from './session.ts';
 import { Undo } from './undo.ts';
@@ -54,7 +53,7 @@ export class Reserve {
     this.#closed = true;
     await this.#making;
     const kept = this.take();
-    await kept?.keeper.release();
+    await kept?.kept.release();
     kept?.note.close();
   }
 
@@ -89,7 +88,7 @@ interface Wanted {
   readonly standing: Standing;
 }
 
-/** The keeper comes first: it does not mind that there is nothing. */
+/** The keeper hears of it first: it does not mind that there is nothing. */
 async function make(
   host: Host,
   facts: Facts,
@@ -101,18 +100,15 @@ async function make(
   const close = (): void => {
     for (const directory of directories) directory.close();
   };
-  const maps = ownerMaps(undefined, facts);
-  const flags = maps === undefined ? 0 : namespaceFlags.user;
-  const trees = [containers, reserve].map((_, directory) => ({ directory, name: id }));
-  let keeper: Keeper;
+  let kept: Kept;
   try {
     for (const path of [containers, reserve]) directories.push(await host.files.open(path, 'directory'));
-    const request = { cleanup: { trees, cgroups: [] }, directories, maps, flags };
-    keeper = await startKeeper(host, request, { deadlineMs: frameDeadlineMs });
+    const removals = directories.map((directory) => ({ what: 'tree', directory, name: id }) as const);
+    kept = await keep(host, { removals, maps: ownerMaps(undefined, facts) }, { deadlineMs: frameDeadlineMs });
   } finally {
     close();
   }
-  undo.add(() => keeper.release());
+  undo.add(() => kept.release());
   const path = `${reserve}/${id}`;
   await host.files.makeDirectory(path, 0o700);
   const lock = await host.files.lock(`${path}/${noteName}`);
@@ -125,7 +121,7 @@ async function make(
       lock.close();
     },
   };
-  return { id, path, form: standing.form, keeper, note };
+  return { id, path, form: standing.form, kept, note };
 }
 
 /** Removes what processes have left that were killed together with their keepers. */

@@ -1,16 +1,12 @@
 import { RuntsError } from '../errors.ts';
 import type { Maps } from '../plan/plan.ts';
 import { zygoteProgram, zygoteTag } from '../plan/zygote.ts';
-import { encode } from '../program/encode.ts';
 import { namespaceFlags } from '../spec/names.ts';
-import { bounded } from './bounded.ts';
 import { within } from './cancel.ts';
 import { errnoOf } from './failure.ts';
-import type { Handle, Host, Session, SpawnRequest } from './host.ts';
-import { writeMaps } from './maps.ts';
-import { deliver, died, nextMilestone, unexpected } from './progress.ts';
-import { abandon, Channel, endSession } from './session.ts';
-import { Undo, withReleaseErrors } from './undo.ts';
+import type { Host, Session, SpawnRequest } from './host.ts';
+import { startProgram } from './program.ts';
+import { abandon, endSession } from './session.ts';
 
 /** How long a zygote may take to start, and to clone: what is slower is stuck, and killed. */
 const deadlineMs = 10_000;
@@ -20,25 +16,14 @@ const deadlineMs = 10_000;
  * no request may be made then.
  */
 export async function startZygote(host: Host, maps: Maps, ended: () => void): Promise<Zygote> {
-  const patience = { deadlineMs };
-  const ports = bounded(host, patience);
-  const segment = zygoteProgram(maps);
-  const undo = new Undo();
-  try {
-    const session = await ports.processes.spawn({ flags: namespaceFlags.user });
-    undo.add(() => endSession(host, session, deadlineMs));
-    await writeMaps(ports, session.pid, maps);
-    const channel = new Channel(host, session, patience);
-    const progress = { segment, facts: undefined, handles: new Map<number, Handle>() };
-    await deliver(host, channel, progress, channel.sendProgram(encode(segment), []));
-    const frame = await nextMilestone(channel, progress);
-    if (frame === undefined) throw await died(host, channel, deadlineMs);
-    if (frame.kind !== 'sync' || frame.tag !== zygoteTag) throw unexpected(frame, 'the zygote to be ready');
-    await deliver(host, channel, progress, channel.go(zygoteTag));
-    return new Zygote(host, session, ended);
-  } catch (error) {
-    throw withReleaseErrors(error, await undo.run());
-  }
+  const program = {
+    segment: zygoteProgram(maps),
+    flags: namespaceFlags.user,
+    maps,
+    tag: zygoteTag,
+    doing: 'start a zygote',
+  };
+  return new Zygote(host, await startProgram(host, program, { deadlineMs }), ended);
 }
 
 /** A zygote. It keeps nobody alive but those who wait for an answer. */

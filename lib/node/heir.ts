@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Heir } from '../host/keeper.ts';
+import type { Heir } from '../host/heir.ts';
 import { packageRoot } from './native.ts';
 
 /** What finds directories, programs and buses; the rest of our environment is nobody's business. */

@@ -4,14 +4,6 @@ import type { CommonOptions } from '../spec/options.ts';
 import type { Facts } from './facts.ts';
 import type { IdMap, Maps, Segment } from './plan.ts';
 
-/** What is to go when a container does: names in the directories that the keeper receives as handles, by index. */
-export interface Cleanup {
-  readonly trees: readonly { readonly directory: number; readonly name: string }[];
-  readonly cgroups: readonly { readonly directory: number; readonly name: string }[];
-  /** What the keeper becomes in the end, for work that takes more than ops. */
-  readonly heir?: Heir | undefined;
-}
-
 /** A program of the host. */
 export interface Heir {
   readonly file: string;
@@ -19,25 +11,42 @@ export interface Heir {
   readonly env: readonly string[];
 }
 
-/** The sync point at which a keeper says that it is ready. */
+/** The sync point at which a keeper, or who waits to become an heir, says that it is ready. */
 export const keeperTag = 4;
 
 const origin = 'keeper';
 
-/** The program of a keeper: waits for a word or for the end of its owner, then kills and removes. */
-export function keeperProgram({ trees, cgroups, heir }: Cleanup, { mapped }: { readonly mapped: boolean }): Segment {
+/** The program of a keeper, which has those of removals brought to it. */
+export function keeperProgram({ mapped }: { readonly mapped: boolean }): Segment {
   const p = new Builder();
-  const count = Math.max(-1, ...[...trees, ...cgroups].map(({ directory }) => directory)) + 1;
-  const directories = Array.from({ length: count }, (_, i) => p.input(`directory${i}`));
   if (mapped) p.op('become_root', {}, origin);
+  // Not in a directory that somebody wants to unmount: it stays where it is, and its owner may go elsewhere.
+  p.op('chdir', { path: '/' }, origin);
   // A Ctrl-C goes to the whole group of processes in the foreground; a keeper has to outlive its owner.
   p.op('new_session', {}, origin);
   p.op('sync', { tag: keeperTag }, origin);
+  p.op('keep', {}, origin);
+  p.op('halt', {}, origin);
+  return p.segment();
+}
+
+/** Removes what has a name in a directory, which comes with it: a tree of files, or a cgroup with what lives in it. */
+export function removalProgram(what: 'tree' | 'cgroup', name: string): Segment {
+  const p = new Builder();
+  const directory = p.input('directory');
+  if (what === 'cgroup') p.op('kill_cgroup', { parent: directory, name }, origin);
+  else p.op('remove_tree', { root: directory, path: name }, origin);
+  p.op('halt', {}, origin);
+  return p.segment();
+}
+
+/** The program of a process that becomes another one once its owner is gone, for work that takes more than ops. */
+export function heirProgram({ file, argv, env }: Heir): Segment {
+  const p = new Builder();
+  p.op('new_session', {}, origin);
+  p.op('sync', { tag: keeperTag }, origin);
   p.op('until_hangup', {}, origin);
-  for (const { directory, name } of cgroups) p.op('kill_cgroup', { parent: directories[directory]!, name }, origin);
-  for (const { directory, name } of trees) p.op('remove_tree', { root: directories[directory]!, path: name }, origin);
-  if (heir === undefined) p.op('halt', {}, origin);
-  else p.op('exec', { files: [heir.file], argv: heir.argv, env: heir.env }, origin);
+  p.op('exec', { files: [file], argv, env }, origin);
   return p.segment();
 }
 

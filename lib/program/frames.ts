@@ -10,13 +10,16 @@ export type Frame =
   | { readonly kind: 'sync'; readonly tag: number }
   | { readonly kind: 'handle'; readonly tag: number }
   | { readonly kind: 'trace'; readonly op: number; readonly ns: bigint }
-  | { readonly kind: 'done' }
+  /** `tag`: of a keeper, the number of what it speaks of; else 0. */
+  | { readonly kind: 'done'; readonly tag: number }
   /** The command under a reaper was exec'd. */
   | { readonly kind: 'started' }
   /** The command under a reaper ended: a wait status as in wait(2). */
   | { readonly kind: 'exit'; readonly status: number }
   | {
       readonly kind: 'error';
+      /** As in `done`. */
+      readonly tag: number;
       readonly index: number;
       readonly op: OpName | undefined;
       readonly step: Step;
@@ -41,10 +44,10 @@ export function decodeFrame(bytes: Uint8Array): Frame {
       return { kind, pid: Number(value), errno: view.getInt32(16, true) };
     case 'sync':
     case 'handle':
+    case 'done':
       return { kind, tag };
     case 'trace':
       return { kind, op: index, ns: value };
-    case 'done':
     case 'started':
       return { kind };
     case 'exit':
@@ -55,6 +58,7 @@ export function decodeFrame(bytes: Uint8Array): Frame {
       if (step === undefined) throw broken('an unknown step');
       return {
         kind,
+        tag,
         index,
         op: opNames[view.getUint16(12, true)],
         step,
@@ -69,7 +73,7 @@ export function decodeFrame(bytes: Uint8Array): Frame {
 
 const broken = (what: string) => new RuntsError('ERR_INTERNAL', `the init sent a frame with ${what}`);
 
-const messageKinds = { segment: 1, go: 2, clone: 3 } as const;
+const messageKinds = { segment: 1, go: 2, clone: 3, keep: 4, run: 5, forget: 6 } as const;
 
 /** A program as messages: each an 8-byte header (kind, total) and at most limits.messageBytesMax bytes. */
 export function segmentMessages(program: Uint8Array): Uint8Array[] {
@@ -88,6 +92,21 @@ export function goMessage(tag: number): Uint8Array {
 /** Asks a zygote for an init with these CLONE_NEW* flags; handles go with it, its channel and maybe its cgroup. */
 export function cloneMessage(flags: number): Uint8Array {
   return message(messageKinds.clone, flags, new Uint8Array(0));
+}
+
+/** Has a keeper keep a program under a number; its handle goes with it. A SYNC frame of the number is the answer. */
+export function keepMessage(number: number, program: Uint8Array): Uint8Array {
+  return message(messageKinds.keep, number, program);
+}
+
+/** Has a keeper run what it keeps under a number. A DONE or an ERROR frame of the number is the answer. */
+export function runMessage(number: number): Uint8Array {
+  return message(messageKinds.run, number, new Uint8Array(0));
+}
+
+/** Has a keeper forget what it keeps under a number. */
+export function forgetMessage(number: number): Uint8Array {
+  return message(messageKinds.forget, number, new Uint8Array(0));
 }
 
 function message(kind: number, value: number, body: Uint8Array): Uint8Array {

@@ -10,6 +10,9 @@ export const limits = {
   messageBytesMax: 32 * 1024,
   /** Bytes of a path, without its NUL: PATH_MAX - 1. */
   pathBytesMax: 4095,
+  /** Programs that a keeper has room for (op `keep`), and the bytes of one. */
+  programsKeptMax: 240,
+  programKeptBytesMax: 512,
 } as const;
 
 /** The wire format's constants; native/program/format.h has the same and ops.gen.h the schema hash. */

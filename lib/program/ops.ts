@@ -374,6 +374,11 @@ export const ops = {
     operands: { proc: input, uids: text, gids: text },
     barrier: true,
   },
+  keep: {
+    doc: 'Keeps programs for the host until the channel ends: a keeper. A message brings one under a number, of at most 512 bytes and with one handle at most, which a SYNC frame of that number confirms; it is verified and not run. Another has it run, in a child of its own, which ends with a DONE or an ERROR frame of the number; a third has it forgotten. At the end of the channel all that are left are run, each in a child.',
+    operands: {},
+    barrier: true,
+  },
 } as const satisfies Record<string, OpRow>;
 
 export type OpName = keyof typeof ops;

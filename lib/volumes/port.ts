@@ -1,14 +1,13 @@
 import { statfs } from 'node:fs/promises';
 import { RuntsError } from '../errors.ts';
 import type { Host } from '../host/host.ts';
-import { type Keeper, startKeeper } from '../host/keeper.ts';
+import { type Kept, keep } from '../host/keepers.ts';
 import { frameDeadlineMs } from '../host/session.ts';
 import { Undo, withReleaseErrors } from '../host/undo.ts';
 import type { MountedVolume, OpenVolumes, VolumePort, VolumesRequest, VolumeWanted } from '../host/volumes.ts';
 import { copyDirectory, isEmptyDirectory } from '../layers/copy-directory.ts';
 import { containerMaps, ownerMaps } from '../plan/keeper.ts';
 import type { VolumeMount } from '../spec/mounts-from-options.ts';
-import { namespaceFlags } from '../spec/names.ts';
 import { clearFill, fill } from './fill.ts';
 import { localSource } from './local.ts';
 import { mountAgain, mountedAt } from './mounted.ts';
@@ -92,27 +91,25 @@ async function keepAnonymous(
   { volumes, host, request, undo, leaving }: Opening,
   names: readonly string[],
 ): Promise<{ value: boolean }> {
-  const keep = { value: false };
+  const stay = { value: false };
   // The directory is made with the first volume: the keeper holds it.
   await volumes.store.users();
   const maps = ownerMaps(request.userns, request.facts);
   const directory = await host.files.open(volumes.store.directory, 'directory');
-  let keeper: Keeper;
+  let kept: Kept;
   try {
-    const cleanup = { trees: names.map((name) => ({ directory: 0, name })), cgroups: [] };
-    const flags = maps === undefined ? 0 : namespaceFlags.user;
-    const patience = { deadlineMs: frameDeadlineMs, cancel: request.cancel };
-    keeper = await startKeeper(host, { cleanup, directories: [directory], maps, flags }, patience);
+    const removals = names.map((name) => ({ what: 'tree', directory, name }) as const);
+    kept = await keep(host, { removals, maps }, { deadlineMs: frameDeadlineMs, cancel: request.cancel });
   } finally {
     directory.close();
   }
-  leaving.add(() => keeper.dismiss());
+  leaving.add(() => kept.dismiss());
   undo.add(async () => {
     // What somebody else has taken up meanwhile stays theirs.
-    const isKept = keep.value || !(await removeAll(volumes, names));
-    await (isKept ? keeper.dismiss() : keeper.release());
+    const stays = stay.value || !(await removeAll(volumes, names));
+    await (stays ? kept.dismiss() : kept.release());
   });
-  return keep;
+  return stay;
 }
 
 async function removeAll(volumes: Volumes, names: readonly string[]): Promise<boolean> {

@@ -55,7 +55,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
     }
   });
   if (!lived || input[0] % 4 == 0) return 0;
-  int fds[kRegistersMax + 8];
+  int fds[kRegistersMax + kProgramsKeptMax + 8];
   kernel::expect_open_only(fds, held(fds));
   return 0;
 }

@@ -4,6 +4,7 @@
 #include "../init/channel.cc"
 #include "../init/log.cc"
 #include "../init/reap.cc"
+#include "../init/keep.cc"
 #include "../init/zygote.cc"
 #include "../program/operands.h"
 #include "kernel.h"
@@ -32,11 +33,13 @@ void begin_init() {
   shared = nullptr;
   begin_log();
   for (int& fd : registers) fd = -1;
+  for (Kept& each : programs) each = {};
 }
 
-size_t held(int (&fds)[kRegistersMax + 8]) {
+size_t held(int (&fds)[kRegistersMax + kProgramsKeptMax + 8]) {
   size_t count = 0;
   for (int fd : registers) fds[count++] = fd;
+  for (const Kept& each : programs) fds[count++] = each.size > 0 ? each.handle : -1;
   fds[count++] = channel;
   fds[count++] = exec_notice;
   fds[count++] = confined_notice;

@@ -8,6 +8,6 @@ namespace runts {
 void begin_init();
 
 // Every descriptor that the init's own state holds: the channel, registers and notices.
-size_t held(int (&fds)[kRegistersMax + 8]);
+size_t held(int (&fds)[kRegistersMax + kProgramsKeptMax + 8]);
 
 }  // namespace runts

@@ -50,7 +50,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
     if (!run(program, handles, &failure)) (void)send_frame(frame_of(failure), -1);
   });
   if (!lived) return 0;
-  int fds[kRegistersMax + 8];
+  int fds[kRegistersMax + kProgramsKeptMax + 8];
   kernel::expect_open_only(fds, held(fds));
   return 0;
 }

@@ -45,7 +45,9 @@ long receive(MessageHeader* header, uint8_t* to, size_t room, int* fds, uint32_t
   MessageRecord record = {nullptr, 0, vectors, 2, control, sizeof control, 0};
   *fd_count = 0;
   long n = sys(__NR_recvmsg, channel, &record, kCloexecHandles);
-  if (n < 0) return n == -ECONNRESET ? -EPIPE : n;
+  // Said once of a host that died with something unread, and before what it has sent.
+  if (n == -ECONNRESET) n = sys(__NR_recvmsg, channel, &record, kCloexecHandles);
+  if (n < 0) return n;
   if (record.control_length >= sizeof(ControlHeader)) {
     auto* rights = reinterpret_cast<const ControlHeader*>(control);
     if (rights->level == kSocketLevel && rights->type == kRights) {
@@ -54,7 +56,8 @@ long receive(MessageHeader* header, uint8_t* to, size_t room, int* fds, uint32_t
     }
   }
   if (n == 0) return -EPIPE;
-  if (static_cast<size_t>(n) < sizeof *header || record.flags & kControlTruncated) return -EBADMSG;
+  if (record.flags & kControlTruncated) return -EMFILE;
+  if (static_cast<size_t>(n) < sizeof *header) return -EBADMSG;
   return n - static_cast<long>(sizeof *header);
 }
 
@@ -146,6 +149,19 @@ int receive_clone(CloneRequest* request) {
   }
   *request = {header.value, fds[0], fd_count == 2 ? fds[1] : -1};
   return 0;
+}
+
+int receive_order(KeeperOrder* order, uint8_t* body, size_t room) {
+  MessageHeader header;
+  int fds[kHandlesMax];
+  uint32_t fd_count;
+  long n;
+  do n = receive(&header, body, room, fds, &fd_count);
+  while (n == -EINTR);
+  *order = {header.kind, header.value, fd_count == 1 ? fds[0] : -1, n < 0 ? 0 : static_cast<size_t>(n)};
+  if (n >= 0 && fd_count <= 1 && header.value < kProgramsKeptMax) return 0;
+  close_all(fds, fd_count);
+  return n < 0 ? static_cast<int>(n) : -EBADMSG;
 }
 
 int take_channel(Where& at, int fd) {

@@ -22,6 +22,15 @@ struct CloneRequest {
 // Waits for the next one; -EPIPE at the end of the channel, -EBADMSG for anything else.
 int receive_clone(CloneRequest* request);
 
+// What a keeper is told. The descriptor is whoever's receives it to close; -1 is none.
+struct KeeperOrder {
+  uint32_t kind, number;
+  int handle;
+  size_t size;  // of the program that came
+};
+// Waits for the next one; -EPIPE at the end of the channel, -EMFILE where there was no room for its descriptor.
+int receive_order(KeeperOrder* order, uint8_t* program, size_t room);
+
 // Takes the channel to a descriptor from this number on, unless it is there.
 int move_channel(Where& at, int from);
 

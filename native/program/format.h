@@ -44,7 +44,16 @@ static_assert(sizeof(Op) == 64 && offsetof(Op, arg) == 8, "wire layout");
 
 // Host to init: an 8-byte header, then a stretch of the program (kSegment: value is the program's size) or nothing.
 // To a zygote (op clone_inits): clone an init with these CLONE_NEW* flags; its channel and maybe its cgroup come along.
-enum : uint32_t { kMessageSegment = 1, kMessageGo = 2, kMessageClone = 3 };
+// To a keeper (op keep): keep the program that follows under a number, run it, forget it.
+enum : uint32_t {
+  kMessageSegment = 1,
+  kMessageGo = 2,
+  kMessageClone = 3,
+  kMessageKeep = 4,
+  kMessageRun = 5,
+  kMessageForget = 6,
+};
+enum : uint32_t { kProgramsKeptMax = 240, kProgramKeptBytesMax = 512 };
 struct MessageHeader {
   uint32_t kind, value;
 };

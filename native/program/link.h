@@ -21,6 +21,9 @@ int await_start(Where& at, int listener, uint32_t tag);
 // Clones inits as the host asks for them, each into a user namespace of its own with these id maps, until the channel ends.
 int clone_inits(Where& at, int proc, const char* uids, const char* gids);
 
+// Keeps programs that are run when the host says so, or is gone.
+int keep(Where& at);
+
 // Takes what the init itself has below descriptor `end`, the standard ones aside, to `end` or above.
 int make_room(Where& at, int end);
 

@@ -5,7 +5,7 @@
 namespace runts {
 
 // A hash of this table: a program that was encoded with another one is refused.
-constexpr uint64_t kSchema = 0xaec2ffe09200ccc3ull;
+constexpr uint64_t kSchema = 0xcb9e1657f8676d5aull;
 
 enum Kind : uint8_t { kKindNone, kKindInt, kKindFlags, kKindIn, kKindMaybe, kKindOut, kKindText, kKindTexts, kKindBytes, kKindIns };
 
@@ -94,7 +94,8 @@ enum Opcode : uint16_t {
   kOpOutlive = 81,
   kOpJoinProcess = 82,
   kOpCloneInits = 83,
-  kOpCount = 84,
+  kOpKeep = 84,
+  kOpCount = 85,
 };
 
 // Which system call of an op failed.
@@ -527,6 +528,7 @@ inline constexpr OpInfo kOps[kOpCount] = {
     {0, 1, 0, {{kKindIn, 0}, {kKindIn, 0}, {kKindIn, 0}, {kKindIns, 0}, {kKindInt, 20}}},  // outlive
     {0, 0, 0, {{kKindIn, 0}, {kKindFlags, 1}}},  // join_process
     {0, 1, 0, {{kKindIn, 0}, {kKindText, 0}, {kKindText, 0}}},  // clone_inits
+    {0, 1, 0, {}},  // keep
 };
 
 // For tests and tools; the init sends numbers.
@@ -616,6 +618,7 @@ inline constexpr const char* kOpNames[kOpCount] = {
     "outlive",
     "join_process",
     "clone_inits",
+    "keep",
 };
 inline constexpr const char* kStepNames[kStepCount] = {
     "op",

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { planContainer } from '../../lib/plan/container.ts';
-import { keeperProgram } from '../../lib/plan/keeper.ts';
+import { keeperProgram, removalProgram } from '../../lib/plan/keeper.ts';
 import { type Encodable, encode } from '../../lib/program/encode.ts';
 import { opNames } from '../../lib/program/ops.ts';
 import { verify } from '../../lib/program/verify.ts';
@@ -64,10 +64,8 @@ const programs: Readonly<Record<string, Encodable>> = {
     request((spec) => (spec.process.noNewPrivileges = false), { reap: false, deathSignal: true }),
     facts('root'),
   ).segment,
-  'of a keeper': keeperProgram(
-    { trees: [{ directory: 0, name: 'a' }], cgroups: [{ directory: 1, name: 'b' }] },
-    { mapped: true },
-  ),
+  'of a keeper': keeperProgram({ mapped: true }),
+  'of a removal': removalProgram('cgroup', 'a'),
 };
 
 /** mulberry32: a sequence that is the same in every run. */

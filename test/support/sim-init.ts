@@ -91,8 +91,15 @@ export class ModelInit {
   receive(message: Uint8Array, handles: readonly string[]): void {
     const view = new DataView(message.buffer, message.byteOffset, message.length);
     const value = view.getUint32(4, true);
-    if (view.getUint32(0, true) === 2) {
+    const kind = view.getUint32(0, true);
+    if (kind === 2) {
       this.#go(value, handles.length);
+      return;
+    }
+    if (this.#op === 'keep') {
+      // What it keeps and runs is nothing that the model has.
+      if (kind === 4) this.#world.say(frame('sync', { tag: value }));
+      if (kind === 5) this.#world.say(frame('done', { tag: value }));
       return;
     }
     this.#handles += handles.length;
@@ -103,8 +110,9 @@ export class ModelInit {
 
   /** The host closed its end. */
   hungUp(): void {
-    if (this.#keeps && this.#awaits === 0) {
-      this.#go(0, 0);
+    if (this.#op === 'keep') {
+      this.#at++;
+      this.#run();
       return;
     }
     // Whoever made the container may go now, and whoever was to start it may have thought better of it.
@@ -142,7 +150,7 @@ export class ModelInit {
       return;
     }
     this.#state = 'running';
-    this.#keeps = this.#program.ops.some(({ op }) => op === 'until_hangup');
+    this.#keeps = this.#program.ops.some(({ op }) => op === 'keep');
     this.#run();
   }
 
@@ -218,8 +226,7 @@ export class ModelInit {
       case 'await_start':
         this.#accept(tag);
         return true;
-      case 'until_hangup':
-        this.#awaits = 0;
+      case 'keep':
         return true;
       case 'send_handle':
         this.#world.say(frame('handle', { tag }), [`handle ${tag}`]);

@@ -25,6 +25,7 @@ test('an error frame says which op, which step, and what was worked on', () => {
   });
   expect(decodeFrame(bytes)).toEqual({
     kind: 'error',
+    tag: 0,
     index: 3,
     op: 'attach',
     step: 'move_mount',

@@ -1,0 +1,99 @@
+// A keeper: a process outside of the containers that undoes what the kernel leaves of them when their owner is killed. What
+// is to be undone are programs, which it holds and does not run: until it is told to, or nobody is left to tell it.
+#include <linux/signal.h>
+#include <string.h>
+
+#include "../ops/process.h"
+#include "../program/link.h"
+#include "../program/verify.h"
+#include "bare.h"
+#include "channel.h"
+
+namespace runts {
+
+namespace {
+
+struct Kept {
+  alignas(8) uint8_t program[kProgramKeptBytesMax];
+  size_t size;  // 0: nothing is kept here
+  int handle;
+};
+Kept programs[kProgramsKeptMax];
+
+int answer_for(Frame frame, uint32_t number) {
+  frame.tag = number;
+  return send_frame(frame, -1);
+}
+
+Frame refusal(int error, const char* why) {
+  Frame frame = {};
+  frame.kind = kFrameError;
+  frame.step = error == EBADMSG ? kStepVerify : kStepRecvmsg;
+  frame.error = error;
+  frame.detail_length = static_cast<uint32_t>(strlen(why));
+  memcpy(frame.detail, why, frame.detail_length);
+  return frame;
+}
+
+// Where it is not what it ought to be, or its handle got lost, it is not kept, and the host hears of it.
+Frame take(const KeeperOrder& order, const Kept& brought) {
+  Kept& place = programs[order.number];
+  Verdict verdict = place.size > 0 ? Verdict{"taken", -1} : verify(brought.program, order.size);
+  if (verdict.reason) return refusal(EBADMSG, verdict.reason);
+  if (reinterpret_cast<const Header*>(brought.program)->inputs != (order.handle < 0 ? 0 : 1)) {
+    return refusal(EBADMSG, "handles");
+  }
+  place = brought;
+  place.size = order.size;
+  place.handle = order.handle;
+  Frame frame = {};
+  frame.kind = kFrameSync;
+  return frame;
+}
+
+// In a child, so that what takes its time or fails does so for itself alone; where there is none to be had, here.
+void run_apart(uint32_t number) {
+  const Kept& what = programs[number];
+  if (what.size == 0) return;
+  long pid = sys(__NR_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr);
+  if (pid > 0) return;
+  Failure failure;
+  Frame frame = {};
+  frame.kind = kFrameDone;
+  if (!run(what.program, &what.handle, &failure)) frame = frame_of(failure);
+  (void)answer_for(frame, number);  // nobody may be left to hear it
+  if (pid == 0) leave(0);
+}
+
+void forget(uint32_t number) {
+  Kept& what = programs[number];
+  if (what.size > 0 && what.handle >= 0) (void)sys(__NR_close, what.handle);
+  what.size = 0;
+}
+
+}  // namespace
+
+int keep(Where& at) {
+  static Kept brought;
+  ignore_children(true);  // nobody waits for those that run something
+  for (;;) {
+    KeeperOrder order;
+    int r = receive_order(&order, brought.program, sizeof brought.program);
+    if (r == -EPIPE) break;
+    if (r == -EMFILE) {
+      r = answer_for(refusal(EMFILE, ""), order.number);
+    } else if (r >= 0 && order.kind == kMessageKeep) {
+      Frame answer = take(order, brought);
+      if (answer.kind == kFrameError && order.handle >= 0) (void)sys(__NR_close, order.handle);
+      r = answer_for(answer, order.number);
+    } else if (r >= 0) {
+      if (order.kind == kMessageRun) run_apart(order.number);
+      if (order.kind == kMessageForget) forget(order.number);
+    }
+    if (r < 0 && r != -EPIPE) return check(at, kStepRecvmsg, r);
+  }
+  for (uint32_t number = 0; number < kProgramsKeptMax; number++) run_apart(number);
+  return 0;
+}
+
+}  // namespace runts
