@@ -50,14 +50,18 @@ async function openPath(path: string): Promise<Opened> {
 }
 
 /** Streams want the platform's own AbortSignal, which the core does not know. */
-async function withSignal<T>(cancel: Cancel | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+async function withSignal<T>(
+  cancel: Cancel | undefined,
+  work: (signal: AbortSignal | undefined) => Promise<T>,
+): Promise<T> {
+  if (cancel === undefined) return work(undefined);
   const controller = new AbortController();
-  const abort = (): void => controller.abort(cancel?.reason);
-  cancel?.addEventListener('abort', abort);
-  if (cancel?.aborted) abort();
+  const abort = (): void => controller.abort(cancel.reason);
+  cancel.addEventListener('abort', abort);
+  if (cancel.aborted) abort();
   try {
     return await work(controller.signal);
   } finally {
-    cancel?.removeEventListener('abort', abort);
+    cancel.removeEventListener('abort', abort);
   }
 }

@@ -1,4 +1,5 @@
-import { promises as fs } from 'node:fs';
+import { closeSync, open } from 'node:fs';
+import { promisify } from 'node:util';
 import { RuntsError } from '../errors.ts';
 import type { Handle } from '../host/host.ts';
 import { orThrow } from './failure.ts';
@@ -15,14 +16,18 @@ export function openHandle(handle: Handle, what = 'handle'): NativeHandle {
   return handle;
 }
 
-/** Opens a file of the host; `flags` as in open(2). */
-export async function openFile(path: string, flags: number): Promise<NativeHandle> {
-  // Not fs.open with a callback: Node keeps a list of such descriptors in a worker, and would close ours a second time.
-  const file = await fs.open(path, flags);
+const openDescriptor = promisify(open);
+
+/** Opens a file of the host; `flags` as in open(2), and the mode of what they make. */
+export async function openFile(path: string, flags: number, mode?: number): Promise<NativeHandle> {
+  const fd = await openDescriptor(path, flags, mode);
   try {
-    return orThrow(native.duplicate(file.fd), path);
+    // Node keeps a list of such descriptors in a worker, and closes them with it: ours is one that it does not know.
+    return orThrow(native.duplicate(fd), path);
   } finally {
-    // The duplicate is what counts, and must not be lost.
-    await file.close().catch(() => undefined);
+    // Another one has the file open, so nobody waits for this, and what close says of it changes nothing.
+    try {
+      closeSync(fd);
+    } catch {}
   }
 }

@@ -33,7 +33,7 @@ import { netDevicesOf } from './network.ts';
 import { addOutliving } from './outlive.ts';
 import { type CgroupPlan, type Plan, tags } from './plan.ts';
 import { checkPlan } from './rules.ts';
-import { enterNamespaces, isScoreSet, type Scene, setScene } from './scene.ts';
+import { enterNamespaces, isScoreSet, type Scene, setScene, shapeOf } from './scene.ts';
 import { refuseUnsupported } from './unsupported.ts';
 import { placeView } from './view.ts';
 
@@ -128,7 +128,7 @@ export function planContainer(request: ContainerRequest, facts: Facts): Plan {
 }
 
 /** CLONE_NEW* flags of the plan that a configuration compiles into: known long before the rest of it. */
-export const planFlags = (request: ContainerRequest, facts: Facts): number => setScene(request, facts).shape.flags;
+export const planFlags = (request: ContainerRequest, facts: Facts): number => shapeOf(request, facts).flags;
 
 function buildRoot(scene: Scene): Site {
   const { request, facts, shape, maps, receives, draft } = scene;

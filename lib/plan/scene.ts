@@ -10,7 +10,7 @@ import { propagations } from '../rootfs/attributes.ts';
 import { receivesMounts } from '../rootfs/mounts.ts';
 import { rootPropagation, separateMounts } from '../rootfs/propagation.ts';
 import { namespaceFlags } from '../spec/names.ts';
-import type { Process } from '../spec/types.ts';
+import type { Process, Spec } from '../spec/types.ts';
 import type { ContainerRequest } from './container.ts';
 import { addInput, type Draft, hostProc, newDraft } from './draft.ts';
 import type { Facts } from './facts.ts';
@@ -31,17 +31,9 @@ export interface Scene {
 
 export function setScene(request: ContainerRequest, facts: Facts): Scene {
   const { spec } = request;
-  const { linux, process } = spec;
-  if (process === undefined) {
-    const issues = [{ path: '/process', message: 'is needed to make a container' }];
-    throw new RuntsError('ERR_SPEC', 'cannot make a container without a process', { origin: '/process', issues });
-  }
-  const shape = spawnShape(linux.namespaces, {
-    privileged: facts.privileged,
-    reap: request.reap,
-    offsets: Object.keys(linux.timeOffsets ?? {}).length > 0,
-    before: request.start === 'socket' && facts.privileged && wantsHostRights(process),
-  });
+  const { linux } = spec;
+  const process = processOf(spec);
+  const shape = shapeOf(request, facts);
   const own = shape.created.has('user') ? idMaps(linux, facts) : undefined;
   // Who may set groups could drop one; and root of the namespace would, first of all.
   const maps = own && keepsGroups(spec.annotations) ? { ...own, setgroups: 'deny' as const } : own;
@@ -51,6 +43,23 @@ export function setScene(request: ContainerRequest, facts: Facts): Scene {
   const draft = newDraft();
   const stdio = request.stdio === 'pipes' ? stdioInputs(draft) : undefined;
   return { request, facts, process, shape, maps, receives, draft, stdio };
+}
+
+/** The way into the namespaces alone: of what is asked of a plan that is only foreseen. */
+export function shapeOf({ spec, reap, start }: ContainerRequest, facts: Facts): SpawnShape {
+  const process = processOf(spec);
+  return spawnShape(spec.linux.namespaces, {
+    privileged: facts.privileged,
+    reap,
+    offsets: Object.keys(spec.linux.timeOffsets ?? {}).length > 0,
+    before: start === 'socket' && facts.privileged && wantsHostRights(process),
+  });
+}
+
+function processOf({ process }: Spec): Process {
+  if (process !== undefined) return process;
+  const issues = [{ path: '/process', message: 'is needed to make a container' }];
+  throw new RuntsError('ERR_SPEC', 'cannot make a container without a process', { origin: '/process', issues });
 }
 
 /** What root of a user namespace may not: raise hard limits, and be killed later than others. */
