@@ -11,7 +11,7 @@ import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { bundle } from './tiny-bundle.js';
-import { arenaAddress, withImage } from './tiny-image.js';
+import { arenaAddress, packedAddress, withImage } from './tiny-image.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const out = process.env['RUNTS_TINY'] ?? join(root, 'build', 'tiny');
@@ -92,6 +92,7 @@ const sources = [
   'tiny/arena',
   'tiny/fates',
   'tiny/main',
+  'tiny/packed',
   'tiny/snapshot',
   'tiny/value',
   'tiny/system',
@@ -126,6 +127,7 @@ const withArena = [
   '-Wl,--build-id=sha1',
   '-Wl,--wrap=gettimeofday',
   `-Wl,--section-start=.arena=0x${arenaAddress.toString(16)}`,
+  `-Wl,--section-start=.packed=0x${packedAddress.toString(16)}`,
 ];
 
 await mkdir(out, { recursive: true });

@@ -13,18 +13,29 @@ export interface PlanRule {
   readonly holds: (plan: Plan) => boolean;
 }
 
-const indexes = (plan: Plan, name: OpName): number[] => {
-  const found: number[] = [];
-  plan.segment.ops.forEach(({ op }, i) => {
-    if (op === name) found.push(i);
+/** Where the ops of each name are, of a plan whose rules are being asked: they ask for hundreds of them. */
+const indexesByOp = new WeakMap<readonly Op[], ReadonlyMap<OpName, readonly number[]>>();
+
+function indexes({ segment: { ops } }: Plan, name: OpName): readonly number[] {
+  const byOp = indexesByOp.get(ops) ?? indexed(ops);
+  indexesByOp.set(ops, byOp);
+  return byOp.get(name) ?? [];
+}
+
+function indexed(ops: readonly Op[]): Map<OpName, number[]> {
+  const byOp = new Map<OpName, number[]>();
+  ops.forEach(({ op }, i) => {
+    const found = byOp.get(op);
+    if (found === undefined) byOp.set(op, [i]);
+    else found.push(i);
   });
-  return found;
-};
+  return byOp;
+}
 
 const once = (plan: Plan, name: OpName): boolean => indexes(plan, name).length === 1;
-const has = (plan: Plan, name: OpName): boolean => first(plan, name) !== -1;
-const first = (plan: Plan, name: OpName): number => plan.segment.ops.findIndex(({ op }) => op === name);
-const last = (plan: Plan, name: OpName): number => indexes(plan, name).pop() ?? -1;
+const has = (plan: Plan, name: OpName): boolean => indexes(plan, name).length > 0;
+const first = (plan: Plan, name: OpName): number => indexes(plan, name)[0] ?? -1;
+const last = (plan: Plan, name: OpName): number => indexes(plan, name).slice(-1)[0] ?? -1;
 
 /** Whether each of these is there, one after the other. */
 const ascending = (places: readonly number[]): boolean =>

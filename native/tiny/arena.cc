@@ -7,15 +7,8 @@
 #include "fates.h"
 
 // A section of its own at the address that scripts/tiny.ts names; zeros, where the file has nothing for it.
-#ifdef __aarch64__
-#define PAGE_BYTES 65536  // the largest that its kernels have
-#else
-#define PAGE_BYTES 4096
-#endif
-#define TEXT_OF(number) #number
-#define TEXT(number) TEXT_OF(number)
 asm(".section .arena,\"aw\",@nobits\n"
-    ".balign " TEXT(PAGE_BYTES) "\n"
+    ".balign " TEXT(ARENA_PAGE_BYTES) "\n"
     ".hidden runts_arena\n"
     ".globl runts_arena\n"
     "runts_arena: .skip " TEXT(ARENA_BYTES) "\n"

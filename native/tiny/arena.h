@@ -4,6 +4,14 @@
 #include "quickjs.h"
 
 #define ARENA_BYTES 0x800000
+#ifdef __aarch64__
+#define ARENA_PAGE_BYTES 65536  // the largest that its kernels have
+#else
+#define ARENA_PAGE_BYTES 4096
+#endif
+// For assembler.
+#define TEXT_OF(number) #number
+#define TEXT(number) TEXT_OF(number)
 
 namespace runts {
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "packed.h"
 #include "snapshot.h"
 #include "value.h"
 
@@ -34,6 +35,7 @@ int run(char** argv) {
 }  // namespace runts
 
 int main(int count, char** argv) {
+  if (!runts::unpack(reinterpret_cast<char*>(runts::head()))) return runts::kOwnFailure;
   // Of a build that is not finished: `runts CODE IMAGE` makes the rest.
   if (runts::head()->whole != runts::kWhole) {
     if (count == 3) return runts::make_snapshot(argv[1], argv[2]);

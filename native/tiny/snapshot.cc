@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "fates.h"
+#include "packed.h"
 #include "value.h"
 
 extern "C" const ElfW(Ehdr) __ehdr_start;
@@ -91,12 +92,10 @@ void forget_stack() {
 }
 
 bool write_image(const char* to) {
-  constexpr size_t kPage = 4096;
-  auto size = static_cast<size_t>(head()->arena.top - reinterpret_cast<char*>(head()));
+  auto* from = reinterpret_cast<const char*>(head());
   FILE* file = fopen(to, "wb");
   if (file == nullptr) return false;
-  size_t whole = (size + kPage - 1) / kPage * kPage;
-  bool written = fwrite(head(), 1, whole, file) == whole;
+  bool written = write_packed(file, from, static_cast<size_t>(head()->arena.top - from));
   return fclose(file) == 0 && written;
 }
 
