@@ -130,7 +130,8 @@ async function makeKept(host: Host, plan: CgroupPlan, patience: Patience, undo: 
   }
   undo.add(() => cgroup.remove());
   const keeper = early ?? (await keepCgroup(host, cgroup.path, patience));
-  undo.add(() => keeper.release());
+  // It would take the directory away even where that was there before us.
+  undo.add(() => (cgroup.record.made.includes(path) ? keeper.release() : keeper.dismiss()));
   return { cgroup, keeper };
 }
 
