@@ -11,10 +11,16 @@ export type Test = 'eq' | 'ge' | 'set';
 
 /**
  * A filter as a graph of decisions: each node is one instruction, and names the ones it may continue with. A node may
- * be reached from several places and is emitted once; there can be no loops, as classic BPF has none.
+ * be reached from several places, and what does the same is emitted once; there can be no loops, as classic BPF has none.
  */
-export type Node =
-  | { readonly kind: 'return'; readonly value: number }
+export type Node = Return | Inner;
+
+interface Return {
+  readonly kind: 'return';
+  readonly value: number;
+}
+
+type Inner =
   | { readonly kind: 'load'; readonly offset: number; readonly next: Node }
   | { readonly kind: 'and'; readonly mask: number; readonly next: Node }
   | { readonly kind: 'branch'; readonly test: Test; readonly value: number; readonly yes: Node; readonly no: Node };
@@ -64,6 +70,8 @@ const skipMax = 255;
 interface Emitted {
   readonly backwards: Instruction[];
   readonly places: Map<Node, number>;
+  /** The same places by what is done there. */
+  readonly placesByContent: Map<string, number>;
   /** The latest copy of each return, by value: one instruction is cheaper repeated than jumped to. */
   readonly returnPlaces: Map<number, number>;
 }
@@ -73,7 +81,7 @@ interface Emitted {
  * target is farther, the return is repeated or an unconditional jump put in between.
  */
 export function assemble(root: Node): Uint8Array {
-  const out: Emitted = { backwards: [], places: new Map(), returnPlaces: new Map() };
+  const out: Emitted = { backwards: [], places: new Map(), placesByContent: new Map(), returnPlaces: new Map() };
   // Depth first, but not by recursion: a profile may have a chain of thousands of conditions.
   const pending = [root];
   while (pending.length > 0) {
@@ -108,27 +116,34 @@ function distance(out: Emitted, place: number): number {
   return out.backwards.length - place - 1;
 }
 
-/** Emits a node whose successors have been. */
+/** Emits a node whose successors have been, unless another that does the same has been, too. */
 function emit(out: Emitted, node: Node): void {
-  switch (node.kind) {
-    case 'return':
-      emitReturn(out, node.value);
-      return;
-    case 'load':
-      fallInto(out, node.next);
-      out.places.set(node, push(out, codes.load, node.offset));
-      return;
-    case 'and':
-      fallInto(out, node.next);
-      out.places.set(node, push(out, codes.and, node.mask));
-      return;
-    case 'branch': {
-      // A stepping stone for `yes` would put `no` one farther, hence the room that is left.
-      const no = within(out, node.no, skipMax - 1);
-      const yes = within(out, node.yes, skipMax);
-      out.places.set(node, push(out, codes[node.test], node.value, distance(out, yes), distance(out, no)));
-    }
+  if (node.kind === 'return') {
+    emitReturn(out, node.value);
+    return;
   }
+  const content = contentOf(out, node);
+  const place = out.placesByContent.get(content) ?? emitInner(out, node);
+  out.placesByContent.set(content, place);
+  out.places.set(node, place);
+}
+
+/** What tells a node from those that do something else; its successors have their places. */
+function contentOf(out: Emitted, node: Inner): string {
+  const ahead = (next: Node) => (next.kind === 'return' ? `return ${next.value}` : out.places.get(next));
+  if (node.kind === 'branch') return `${node.test} ${node.value} ${ahead(node.yes)} ${ahead(node.no)}`;
+  return `${node.kind} ${node.kind === 'load' ? node.offset : node.mask} ${ahead(node.next)}`;
+}
+
+function emitInner(out: Emitted, node: Inner): number {
+  if (node.kind !== 'branch') {
+    fallInto(out, node.next);
+    return node.kind === 'load' ? push(out, codes.load, node.offset) : push(out, codes.and, node.mask);
+  }
+  // A stepping stone for `yes` would put `no` one farther, hence the room that is left.
+  const no = within(out, node.no, skipMax - 1);
+  const yes = within(out, node.yes, skipMax);
+  return push(out, codes[node.test], node.value, distance(out, yes), distance(out, no));
 }
 
 function emitReturn(out: Emitted, value: number): number {

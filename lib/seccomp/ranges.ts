@@ -10,36 +10,60 @@ export interface Range<T> {
 
 /** Decides by a binary search, balanced by weight, which range the accumulator is in; the first is from 0. */
 export function search<T>(ranges: readonly Range<T>[], leaf: (value: T) => Node): Node {
-  const weightBefore = [0];
-  for (const range of ranges) weightBefore.push(weightBefore[weightBefore.length - 1]! + range.weight);
-  const leaves = ranges.map((range) => leaf(range.value));
-  return searchBetween({ ranges, leaves, weightBefore }, 0, ranges.length);
+  return halve(ranges.map(({ from, value, weight }) => ({ from, weight, node: leaf(value) })));
 }
 
-interface Search<T> {
-  readonly ranges: readonly Range<T>[];
-  readonly leaves: readonly Node[];
-  readonly weightBefore: readonly number[];
+interface Leaf {
+  readonly from: number;
+  readonly weight: number;
+  readonly node: Node;
 }
 
-function searchBetween<T>(all: Search<T>, begin: number, end: number): Node {
-  const { ranges, leaves } = all;
-  if (end - begin === 1) return leaves[begin]!;
-  const lone = end - begin === 3 && alike(leaves[begin]!, leaves[end - 1]!);
-  if (lone && ranges[end - 1]!.from - ranges[begin + 1]!.from === 1) {
-    // One word amid others that are alike: the commonest leaf of a list of system calls, for one comparison.
-    return branch('eq', ranges[begin + 1]!.from, leaves[begin + 1]!, leaves[begin]!);
+/**
+ * So few ranges are asked for one after the other: it takes hardly more comparisons than to halve them, and each but the
+ * last goes on at the next instruction for one outcome. One that does so for neither costs the kernel two.
+ */
+const inTurnMax = 6;
+
+function halve(leaves: readonly Leaf[]): Node {
+  if (leaves.length <= inTurnMax) return askInTurn(leaves);
+  const middle = split(leaves);
+  return branch('ge', leaves[middle]!.from, halve(leaves.slice(middle)), halve(leaves.slice(0, middle)));
+}
+
+/** Lone numbers amid ranges that are alike first, since one comparison joins these; then from the heavier end. */
+function askInTurn(leaves: readonly Leaf[]): Node {
+  const [first, second] = leaves as readonly [Leaf, Leaf?];
+  if (second === undefined) return first.node;
+  const lone = leaves.findIndex((_, i) => isLone(leaves, i));
+  if (lone !== -1) {
+    const { from, node } = leaves[lone]!;
+    return branch('eq', from, node, askInTurn([...leaves.slice(0, lone), ...leaves.slice(lone + 2)]));
   }
-  const middle = split(all.weightBefore, begin, end);
-  return branch('ge', ranges[middle]!.from, searchBetween(all, middle, end), searchBetween(all, begin, middle));
+  const last = leaves[leaves.length - 1]!;
+  if (last.weight >= first.weight) return branch('ge', last.from, last.node, askInTurn(leaves.slice(0, -1)));
+  return branch('ge', second.from, askInTurn(leaves.slice(1)), first.node);
+}
+
+/** One word amid others that are alike: the commonest in a list of system calls. */
+function isLone(leaves: readonly Leaf[], i: number): boolean {
+  const [before, after] = [leaves[i - 1], leaves[i + 1]];
+  if (before === undefined || after === undefined) return false;
+  return after.from - leaves[i]!.from === 1 && alike(before.node, after.node);
 }
 
 /** Where the weight on both sides differs least. */
-function split(weightBefore: readonly number[], begin: number, end: number): number {
-  const doubled = weightBefore[begin]! + weightBefore[end]!;
-  let best = begin + 1;
-  for (let at = begin + 2; at < end; at++) {
-    if (Math.abs(2 * weightBefore[at]! - doubled) < Math.abs(2 * weightBefore[best]! - doubled)) best = at;
+function split(leaves: readonly Leaf[]): number {
+  const all = leaves.reduce((sum, { weight }) => sum + weight, 0);
+  let best = 1;
+  let least = Number.POSITIVE_INFINITY;
+  let before = 0;
+  for (let at = 1; at < leaves.length; at++) {
+    before += leaves[at - 1]!.weight;
+    const difference = Math.abs(2 * before - all);
+    if (difference >= least) break;
+    least = difference;
+    best = at;
   }
   return best;
 }

@@ -36,6 +36,14 @@ describe('assemble', () => {
     expect(simulate(filter, { arch: 0, nr: 7 })).toBe(3);
   });
 
+  test('emits once what is done in two places by nodes of their own', () => {
+    const asked = () => load(offsets.argumentLow(0), branch('set', 1, returns(1), returns(2)));
+    const filter = assemble(load(0, branch('eq', 5, asked(), branch('eq', 6, returns(3), asked()))));
+    expect(filter.length / 8).toBe(8);
+    expect(simulate(filter, { arch: 0, nr: 5, args: [1n] })).toBe(1);
+    expect(simulate(filter, { arch: 0, nr: 7, args: [2n] })).toBe(2);
+  });
+
   test('reaches targets that are more than 255 instructions away', () => {
     // A ladder in which every rung may leave to two far places: one return, and one node that is not a return.
     const far = load(offsets.argumentLow(1), branch('eq', 9, returns(100), returns(101)));
