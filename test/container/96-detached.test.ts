@@ -167,6 +167,8 @@ test('removal ends what runs only by force, and leaves nothing', async () => {
   await container.remove({ force: true });
   await container.remove();
   expect(filesOf(here)).toEqual([]);
+  // With it goes the keeper that it had ready for the next one.
+  await runtime[Symbol.asyncDispose]();
   await until(() => descendants().length <= before);
 });
 

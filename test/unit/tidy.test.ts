@@ -203,6 +203,7 @@ const testedElsewhere: readonly (readonly [start: string, folder: string, why: s
   ['lib/rootfs/', 'test/plans', 'ops mean something in their order only'],
   ['lib/process/', 'test/plans', 'ops mean something in their order only'],
   ['lib/plan/keeper.ts', 'test/lifetime', 'it is for owners that were killed'],
+  ['lib/host/heir.ts', 'test/lifetime', 'it is for owners that were killed'],
   ['lib/host/prepare.ts', 'test/container', 'what it prepares is a whole container'],
   ['lib/node/aborted.ts', 'test/container', 'what is given up goes on in a container'],
   ['lib/node/held.ts', 'test/container', 'what is held is copied into a container'],
