@@ -58,7 +58,7 @@ test('until_hangup goes on when the channel ends, and at a GO', async () => {
   await next(told);
   await told.send(goMessage(1));
   await told.send(goMessage(0));
-  expect(await next(told)).toEqual({ kind: 'done' });
+  expect(await next(told)).toEqual({ kind: 'done', tag: 0 });
 });
 
 test('what is no program is refused, with the verifier’s reason', async () => {
@@ -111,6 +111,6 @@ test('a guarded failure is skipped, and its alternative passed over on success',
   const attempt = (target: string) =>
     op('file', { root: 'd', path: target, mode: 0o644, content: bytes('') }, { unless: ['EEXIST'], skip: 1 });
   const { frames } = await run([opened('d', path), attempt('a'), make('b'), attempt('a'), make('c'), halt]);
-  expect(frames).toEqual([{ kind: 'done' }]);
+  expect(frames).toEqual([{ kind: 'done', tag: 0 }]);
   expect(readdirSync(path)).toEqual(['a', 'c']);
 });

@@ -100,7 +100,7 @@ describe('await_start', () => {
     expect(await next(connected)).toEqual({ kind: 'sync', tag: 2 });
     await connected.send(goMessage(2), [await file('the state')]);
     expect(await next(connected)).toEqual({ kind: 'handle', tag: 7 });
-    expect(await next(connected)).toEqual({ kind: 'done' });
+    expect(await next(connected)).toEqual({ kind: 'done', tag: 0 });
     expect(await next(connected)).toBe(undefined);
     expect(await exit).toEqual({ code: 0, signal: undefined });
   });
@@ -127,7 +127,7 @@ describe('await_start', () => {
     const connected = await connect();
     await connected.send(goMessage(2), [content]);
     await next(connected);
-    expect(await next(connected)).toEqual({ kind: 'done' });
+    expect(await next(connected)).toEqual({ kind: 'done', tag: 0 });
     expect(await exit).toEqual({ code: 0, signal: undefined });
     expect(readFileSync(`${at}/file`, 'utf8')).toBe('x');
   });

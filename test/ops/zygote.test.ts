@@ -69,7 +69,7 @@ test('a zygote clones an init that is a child of ours, with the id maps of the z
   for (const map of ['uid_map', 'gid_map'])
     expect(readFileSync(`/proc/${init.pid}/${map}`, 'utf8')).toBe(readFileSync(`/proc/${by.pid}/${map}`, 'utf8'));
   await runIn(init, [op('become_root', {}), halt]);
-  expect(await frameOf(init)).toEqual({ kind: 'done' });
+  expect(await frameOf(init)).toEqual({ kind: 'done', tag: 0 });
   expect(await init.exit).toEqual({ code: 0, signal: undefined });
 });
 
@@ -123,7 +123,7 @@ test('a zygote ends with its owner’s end of the channel, and with it no init',
   by.close();
   expect(await by.exit).toEqual({ code: 0, signal: undefined });
   await runIn(init, [op('become_root', {}), halt]);
-  expect(await frameOf(init)).toEqual({ kind: 'done' });
+  expect(await frameOf(init)).toEqual({ kind: 'done', tag: 0 });
 });
 
 test('root of an init has no right over its zygote, nor over another init of it', async () => {
@@ -137,7 +137,7 @@ test('root of an init has no right over its zygote, nor over another init of it'
   }
   // And over itself it has.
   await runIn(one, [op('become_root', {}), op('open', { dst: 'root', path: '/proc/self/root' }), halt]);
-  expect(await frameOf(one)).toEqual({ kind: 'done' });
+  expect(await frameOf(one)).toEqual({ kind: 'done', tag: 0 });
 });
 
 test('whenever a zygote is killed, each init that it has made is known or collected', async () => {
