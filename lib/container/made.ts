@@ -46,7 +46,7 @@ export async function make(
   try {
     const { host, images, snapshots, volumes } = home;
     const facts = await home.facts();
-    const reserved = mayBeReserved(options) ? home.reserve.take() : undefined;
+    const reserved = mayBeReserved(options) ? await home.reserve.take() : undefined;
     if (reserved !== undefined) undo.add(() => reserved.kept.release().finally(() => reserved.note.close()));
     const id = reserved?.id ?? home.newId();
     begun?.(id);

@@ -24,6 +24,8 @@ export class Reserve {
   readonly #request: ReserveRequest;
   #kept: Reserved | undefined;
   #making: Promise<void> | undefined;
+  /** Somebody waits for what is being made. */
+  #awaited = false;
   #swept = false;
   #closed = false;
 
@@ -31,8 +33,18 @@ export class Reserve {
     this.#request = request;
   }
 
-  /** What there is, for whoever asks first; it is theirs to release. */
-  take(): Reserved | undefined {
+  /** What there is, or is being made, for whoever asks first; it is theirs to release. */
+  async take(): Promise<Reserved | undefined> {
+    if (this.#making !== undefined && !this.#awaited) {
+      // Whoever made another would begin later, and end later.
+      this.#awaited = true;
+      await this.#making;
+      this.#awaited = false;
+    }
+    return this.#taken();
+  }
+
+  #taken(): Reserved | undefined {
     const kept = this.#kept;
     this.#kept = undefined;
     return kept;
@@ -52,7 +64,7 @@ export class Reserve {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#making;
-    const kept = this.take();
+    const kept = this.#taken();
     await kept?.kept.release();
     kept?.note.close();
   }

@@ -1,6 +1,6 @@
 import { type Issue, specError } from '../errors.ts';
 import { type ImageUser, usersOf } from './in-use.ts';
-import { blobsOf, type Removed } from './remove.ts';
+import { type Removed, untagged } from './remove.ts';
 import type { ImageStore, StoredImage } from './store/store.ts';
 
 export interface PruneFilter {
@@ -33,10 +33,12 @@ export async function pruneImages(store: ImageStore, options: PruneOptions): Pro
   const images = (await store.list()).filter(
     (image) => (all || image.names.length === 0) && usersOf(image, users).length === 0 && matches(image, options),
   );
-  await store.drop(images.flatMap(({ targets }) => targets));
+  const targets = images.flatMap((image) => image.targets);
+  const parts = await store.partsOf(targets);
+  await store.drop(targets);
   const inUse = users.map(({ image }) => image);
-  const { removed, bytes } = await store.collect({ removed: blobsOf(images), inUse, graceMs });
-  const names = images.flatMap((image) => image.names.map(({ reference }) => ({ untagged: reference })));
+  const { removed, bytes } = await store.collect({ removed: parts, inUse, graceMs });
+  const names = images.flatMap((image) => untagged(image.names));
   const ids = images.map(({ id }) => id);
   const others = removed.filter((digest) => !ids.includes(digest));
   return { removed: [...names, ...[...ids, ...others].map((deleted) => ({ deleted }))], bytes };

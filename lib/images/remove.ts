@@ -28,13 +28,14 @@ export async function removeImage(
   });
   if (image === undefined) return removeDamaged(store, text);
   const name = nameOf(text, image);
+  const parts = await store.partsOf(image.targets);
   if (name !== undefined && image.names.length > 1) {
     await store.untag(name.reference);
-    return [...untagged([name]), ...(await sweep(store, image, options))];
+    return [...untagged([name]), ...(await sweep(store, image, parts, options))];
   }
   mustBeFree(text, image, name, options);
   await store.drop(image.targets);
-  const blobs = await sweep(store, image, options);
+  const blobs = await sweep(store, image, parts, options);
   const isGone = blobs.some((each) => 'deleted' in each && each.deleted === image.id);
   return [...untagged(image.names), ...(isGone ? [] : [{ deleted: image.id }]), ...blobs];
 }
@@ -99,7 +100,8 @@ export function noSuchImage(text: string): RuntsError {
   });
 }
 
-function untagged(names: readonly Named[]): Removed[] {
+/** What it tells of names that are gone. */
+export function untagged(names: readonly Named[]): Removed[] {
   const lines = names.flatMap(({ reference, target }) => {
     const parsed = parseReference(reference);
     return [familiarReference(parsed), familiarReference(withDigest(parsed, target.digest))];
@@ -108,19 +110,13 @@ function untagged(names: readonly Named[]): Removed[] {
 }
 
 /** The blobs of images that have gone, unless something else needs them: the image itself first. */
-async function sweep(store: ImageStore, image: StoredImage, { users }: RemoveOptions): Promise<Removed[]> {
-  const { removed } = await store.collect({ removed: blobsOf([image]), inUse: users.map((user) => user.image) });
+async function sweep(
+  store: ImageStore,
+  image: StoredImage,
+  blobs: ReadonlySet<string>,
+  { users }: RemoveOptions,
+): Promise<Removed[]> {
+  const { removed } = await store.collect({ removed: blobs, inUse: users.map((user) => user.image) });
   const ordered = [...removed].sort((a, b) => Number(b === image.id) - Number(a === image.id));
   return ordered.map((deleted) => ({ deleted }));
-}
-
-/** Every blob that these images are made of. */
-export function blobsOf(images: readonly StoredImage[]): ReadonlySet<string> {
-  const blobs = images.flatMap(({ targets, descriptor, manifest }) => [
-    ...targets,
-    descriptor,
-    manifest.config,
-    ...manifest.layers,
-  ]);
-  return new Set(blobs.map(({ digest }) => digest));
 }

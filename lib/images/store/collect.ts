@@ -1,6 +1,7 @@
 import { readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RuntsError } from '../../errors.ts';
+import { isShortage } from '../../layers/shortage.ts';
 import { checkDigest } from '../digest.ts';
 import { parseJson } from '../json.ts';
 import { documentBytesMax } from '../limits.ts';
@@ -82,15 +83,22 @@ export async function storedDigests(place: Place): Promise<string[]> {
  * What these documents lead to, and they themselves; what is not stored leads nowhere.
  *
  * Documents of every kind are followed, of artifacts too, by the keys that all of them have. One that is damaged is an
- * error: what it leads to cannot be told from what nobody needs.
+ * error: what it leads to cannot be told from what nobody needs; unless it goes itself, and is passed over.
  */
-export async function reachable(place: Place, from: Iterable<string>): Promise<Set<string>> {
+export async function reachable(
+  place: Place,
+  from: Iterable<string>,
+  damaged: 'refused' | 'passed over' = 'refused',
+): Promise<Set<string>> {
   const seen = new Set<string>();
   const queue = [...from];
   for (let digest = queue.pop(); digest !== undefined; digest = queue.pop()) {
     if (seen.has(digest)) continue;
     seen.add(digest);
-    const { documents, blobs } = await childrenOf(place, digest);
+    const { documents, blobs } = await childrenOf(place, digest).catch((error: unknown) => {
+      if (damaged === 'refused' || isShortage(error)) throw error;
+      return { documents: [], blobs: [] };
+    });
     for (const blob of blobs) seen.add(blob);
     queue.push(...documents);
   }

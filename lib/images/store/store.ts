@@ -16,7 +16,7 @@ import type { Descriptor } from '../manifest.ts';
 import { openManifest } from '../oci-layout.ts';
 import { parseReference, showReference } from '../reference.ts';
 import type { ImageSource, Platform } from '../source.ts';
-import { type Collected, type CollectOptions, collectBlobs } from './collect.ts';
+import { type Collected, type CollectOptions, collectBlobs, reachable } from './collect.ts';
 import { findImage } from './find.ts';
 import { forgotten, kept, named } from './goes-with.ts';
 import { type IndexEntry, readIndex, type StoreIndex, writeIndex } from './index-file.ts';
@@ -195,6 +195,12 @@ export class ImageStore {
   async drop(targets: readonly Descriptor[]): Promise<void> {
     const digests = new Set(targets.map(({ digest }) => digest));
     await this.#change(async ({ entries }) => entries.filter(({ descriptor }) => !digests.has(descriptor.digest)));
+  }
+
+  /** Digests of all that these lead to, as far as it can be read: for whoever is about to drop them. */
+  partsOf(targets: readonly Descriptor[]): Promise<ReadonlySet<string>> {
+    const digests = targets.map(({ digest }) => digest);
+    return reachable(this.#place, digests, 'passed over');
   }
 
   /** The image of a reference, a digest, an id or the beginning of one, as Docker looks for it. */

@@ -291,6 +291,28 @@ describe('remove and prune', () => {
     expect(blobs(directory)).toEqual([]);
   });
 
+  const twice = async () => {
+    const { images, directory } = await temporaryImages();
+    const parts = { layers: [layerOf('one')] };
+    const [image] = await load(images, archives.packFiles(archives.dockerFiles(parts, ['a:1'])));
+    // The same image with its layers compressed.
+    expect((await load(images, ociArchive('b:1', 'one')))[0]?.id).toBe(image?.id);
+    return { images, directory, id: image!.id };
+  };
+
+  test('an image that is stored by two manifests goes with the layers of both, however young they are', async () => {
+    const { images, directory, id } = await twice();
+    await images.remove(id, { force: true });
+    expect(blobs(directory)).toEqual([]);
+  });
+
+  test('prune takes the layers of both manifests, and tells names as they are said', async () => {
+    const { images, directory } = await twice();
+    const { removed } = await images.prune({ all: true });
+    expect(removed).toEqual(expect.arrayContaining([{ untagged: 'a:1' }, { untagged: 'b:1' }]));
+    expect(blobs(directory)).toEqual([]);
+  });
+
   test('there is no such image', async () => {
     const { images } = await temporaryImages();
     const attempts = [
