@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { build } from 'rolldown';
 
 /** What stands on these stands in the static binary on what has their place in lib/tiny. */
-const exchanged = ['node/native', 'node/handle', 'spec/json', 'host/bounded', 'seccomp/syscalls'];
+const exchanged = ['node/native', 'node/handle', 'spec/json', 'spec/kernel-text', 'host/bounded', 'seccomp/syscalls'];
 
 /** What is loaded when it is needed elsewhere, is a part of the snapshot here: loading it would be work of each start. */
 function loadedAtOnce(code: string): string {

@@ -7,11 +7,12 @@ import type { Environment, Host } from './host.ts';
 export async function probeFacts(host: Host): Promise<Facts> {
   const { kernel, arch, uid, gid, privileged } = host.environment;
   const mountinfo = textOf(host, '/proc/self/mountinfo');
+  const ownMaps = Promise.all(['uid', 'gid'].map((kind) => textOf(host, `/proc/self/${kind}_map`)));
   const [subordinate, setgroups, nested, available, cgroup, hostRoot] = await Promise.all([
-    subordinateIds(host),
+    subordinateIds(host, ownMaps),
     textOf(host, '/proc/self/setgroups'),
     isNested(host),
-    availableIds(host),
+    ownMaps.then(availableIds),
     mountinfo.then((text) => cgroupFacts(host, text)),
     topLevel(host),
   ]);
@@ -40,27 +41,31 @@ export async function textOf(host: Host, path: string): Promise<string> {
 
 // ---- ids ---------------------------------------------------------------------------------------------------------------
 
+/** Of the users and of the groups of our own user namespace. */
+type IdMapTexts = readonly (string | undefined)[];
+
+const hasMapPrograms = ({ programs }: Environment): boolean =>
+  programs.newuidmap !== undefined && programs.newgidmap !== undefined;
+
 /** Root takes the ranges of these accounts, which exist for nothing else. */
 const accountsOfRoot = ['runts', 'containers'];
 /** No line is by this number: the accounts count by name only. */
 const noUid = -1;
 
-async function subordinateIds(host: Host): Promise<Facts['subordinate']> {
-  const { uid, programs } = host.environment;
+async function subordinateIds(host: Host, ownMaps: Promise<IdMapTexts>): Promise<Facts['subordinate']> {
   // An ordinary user's map has more than one line only through the set-uid programs.
-  if (uid !== 0 && (programs.newuidmap === undefined || programs.newgidmap === undefined))
-    return { uids: [], gids: [] };
-  const [uids, gids, uidMap, gidMap] = await Promise.all(
-    ['/etc/subuid', '/etc/subgid', '/proc/self/uid_map', '/proc/self/gid_map'].map((path) => textOf(host, path)),
-  );
+  if (host.environment.uid !== 0 && !hasMapPrograms(host.environment)) return { uids: [], gids: [] };
+  const [uids, gids] = await Promise.all(['/etc/subuid', '/etc/subgid'].map((path) => textOf(host, path)));
+  const [uidMap, gidMap] = await ownMaps;
   return {
     uids: mapped(rangesOf(uids ?? '', host.environment), uidMap ?? ''),
     gids: mapped(rangesOf(gids ?? '', host.environment), gidMap ?? ''),
   };
 }
 
-function rangesOf(text: string, { uid, userName }: Environment): readonly IdRange[] {
-  if (uid !== 0) return parseSubordinate(text, userName, uid);
+function rangesOf(text: string, environment: Environment): readonly IdRange[] {
+  const { uid } = environment;
+  if (uid !== 0) return parseSubordinate(text, environment.userName, uid);
   return accountsOfRoot.flatMap((name) => parseSubordinate(text, name, noUid));
 }
 
@@ -73,8 +78,7 @@ async function isNested(host: Host): Promise<true | undefined> {
 }
 
 /** Nothing on the host itself, where every id exists. */
-async function availableIds(host: Host): Promise<Facts['available']> {
-  const [uids, gids] = await Promise.all(['uid', 'gid'].map((kind) => textOf(host, `/proc/self/${kind}_map`)));
+function availableIds([uids, gids]: IdMapTexts): Facts['available'] {
   const found = { uids: idsInside(uids ?? ''), gids: idsInside(gids ?? '') };
   const all = [found.uids, found.gids].every((ranges) => ranges.length === 0 || ranges[0]!.count >= 0xffff_ffff);
   return all ? undefined : found;
@@ -231,9 +235,10 @@ async function topLevel(host: Host): Promise<Facts['hostRoot']> {
   const found: Record<string, Facts['hostRoot'][string]> = {};
   for (const name of topNames) {
     const link = await host.files.readLink(`/${name}`).catch(() => undefined);
-    const kind = await host.files.kind(`/${name}`).catch(() => undefined);
     if (link !== undefined) found[name] = { link };
-    else if (kind === 'directory') found[name] = 'directory';
+    else if ((await kindOf(host, `/${name}`)) === 'directory') found[name] = 'directory';
   }
   return found;
 }
+
+const kindOf = (host: Host, path: string) => host.files.kind(path).catch(() => undefined);

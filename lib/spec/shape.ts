@@ -1,5 +1,6 @@
 import type { Issue } from '../errors.ts';
 import { isConstant } from './constant.ts';
+import { unfit } from './kernel-text.ts';
 import { didYouMean } from './nearest.ts';
 import { hasOwn } from './own.ts';
 import { pointer } from './pointer.ts';
@@ -110,9 +111,9 @@ export const id = integer(0, 0xffff_fffe);
 /** A string, of the kernel's kind: no NUL, and something that UTF-8 can say. `fault` is the end of "must …, not X". */
 export function text(pattern?: RegExp, fault = 'must have another form'): Check {
   return (value, path, report) => {
-    if (typeof value !== 'string') report(path, `must be a string, not ${show(value)}`);
-    else if (value.includes('\0')) report(path, `must not contain a NUL character: ${show(value)}`);
-    else if (/[\uD800-\uDFFF]/u.test(value)) report(path, `must not contain half of a surrogate pair: ${show(value)}`);
+    if (typeof value !== 'string') return report(path, `must be a string, not ${show(value)}`);
+    const found = unfit(value);
+    if (found !== undefined) report(path, `must not contain ${found}: ${show(value)}`);
     else if (pattern !== undefined && !pattern.test(value)) report(path, `${fault}, not ${show(value)}`);
   };
 }

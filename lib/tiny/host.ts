@@ -112,13 +112,14 @@ function random(count: number): Uint8Array {
 
 function environment(): Environment {
   const uid = call.geteuid();
-  const found = ['newuidmap', 'newgidmap', 'fuse-overlayfs'].map(findProgram);
-  const [newuidmap, newgidmap, fuseOverlayfs] = found;
+  let programs: Environment['programs'] | undefined;
   return {
     uid,
     gid: call.getegid(),
     privileged: isPrivileged(),
-    userName: userName(uid),
+    get userName() {
+      return userName(uid);
+    },
     arch: system.arch,
     kernel: kernelRelease(),
     get cwd() {
@@ -127,11 +128,19 @@ function environment(): Environment {
     runtimeDirectory: variable('XDG_RUNTIME_DIR') || `/run/user/${uid}`,
     stateDirectory: stateDirectory(uid),
     dataDirectory: dataDirectory(uid),
-    programs: {
-      ...(newuidmap !== undefined && { newuidmap }),
-      ...(newgidmap !== undefined && { newgidmap }),
-      ...(fuseOverlayfs !== undefined && { fuseOverlayfs }),
+    get programs() {
+      programs ??= findPrograms();
+      return programs;
     },
+  };
+}
+
+function findPrograms(): Environment['programs'] {
+  const [newuidmap, newgidmap, fuseOverlayfs] = ['newuidmap', 'newgidmap', 'fuse-overlayfs'].map(findProgram);
+  return {
+    ...(newuidmap !== undefined && { newuidmap }),
+    ...(newgidmap !== undefined && { newgidmap }),
+    ...(fuseOverlayfs !== undefined && { fuseOverlayfs }),
   };
 }
 

@@ -87,6 +87,8 @@ interface System {
   readonly parseJson: (text: string) => unknown;
   /** Whether a member of an object in it is null. */
   readonly hasNulls: (value: unknown) => boolean;
+  /** Whether there is neither a NUL in it nor half of a surrogate pair. */
+  readonly isKernelText: (text: string) => boolean;
   /** Does what promises have left to do. */
   readonly jobs: () => void;
   readonly argv: readonly string[];

@@ -47,17 +47,13 @@ struct Arena {
   uint8_t cell_size[kPages];  // of a page of cells, in words; kZeros; else 0
 };
 
-// What the file says of its memory. It stands at the beginning of the arena.
-constexpr size_t kBuildBytes = 20;
+// What main.cc needs of the memory. It stands at the beginning of the arena.
 struct Head {
-  uint64_t whole;              // kWhole once everything is there
-  uint8_t build[kBuildBytes];  // of which program: its memory has addresses of it
   JSContext* js;
   JSValue native;
   JSValue entry;
   Arena arena;
 };
-constexpr uint64_t kWhole = 0x31706165'4873746eULL;
 
 Head* head();
 

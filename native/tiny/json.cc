@@ -215,11 +215,20 @@ JSValue nulls(JSContext* js, JSValueConst, int, JSValueConst* arguments) {
   return JS_NewBool(js, has_nulls(js, arguments[0]));
 }
 
+// isKernelText(text) -> boolean. Half of a pair is what nothing else is in UTF-8: ED, and a byte from A0 on.
+JSValue kernel_text(JSContext* js, JSValueConst, int, JSValueConst* arguments) {
+  Bytes text(js, arguments[0]);
+  bool fits = !text.has_nul();
+  for (size_t i = 1; i < text.size(); i++) fits = fits && !(text.data()[i - 1] == 0xed && text.data()[i] >= 0xa0);
+  return JS_NewBool(js, fits);
+}
+
 }  // namespace
 
 void define_json(JSContext* js, JSValueConst object) {
   define(js, object, "parseJson", parse_json, 1);
   define(js, object, "hasNulls", nulls, 1);
+  define(js, object, "isKernelText", kernel_text, 1);
 }
 
 }  // namespace runts

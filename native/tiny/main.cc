@@ -35,9 +35,8 @@ int run(char** argv) {
 }  // namespace runts
 
 int main(int count, char** argv) {
-  if (!runts::unpack(reinterpret_cast<char*>(runts::head()))) return runts::kOwnFailure;
   // Of a build that is not finished: `runts CODE IMAGE` makes the rest.
-  if (runts::head()->whole != runts::kWhole) {
+  if (!runts::is_whole()) {
     if (count == 3) return runts::make_snapshot(argv[1], argv[2]);
     fputs("runts: there is no snapshot in this file: its build did not end\n", stderr);
     return runts::kOwnFailure;

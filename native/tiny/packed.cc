@@ -1,6 +1,5 @@
 #include "packed.h"
 
-#include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -32,10 +31,6 @@ namespace {
 // the first.
 constexpr size_t kRowBytes = 16;
 constexpr size_t kLengths[] = {0, 1, 2, 4};
-
-struct Header {
-  uint64_t rows;
-};
 
 // From which byte behind the one that was read last each of a row comes; a zero where the number has its highest bit.
 struct Rows {
@@ -93,8 +88,11 @@ const uint8_t* let_go(const uint8_t* from, const uint8_t* to) {
 
 }  // namespace
 
-bool write_packed(FILE* file, const char* from, size_t size) {
-  Header header = {size / kRowBytes};
+const Packed& packed() { return *reinterpret_cast<const Packed*>(runts_packed); }
+
+bool write_packed(FILE* file, const uint8_t* build, const char* from, size_t size) {
+  Packed header = {kWhole, {}, static_cast<uint32_t>(size / kRowBytes)};
+  memcpy(header.build, build, kBuildBytes);
   bool written = fwrite(&header, sizeof header, 1, file) == 1;
   auto number_at = [from](size_t index) {
     uint32_t number = 0;
@@ -119,11 +117,9 @@ bool write_packed(FILE* file, const char* from, size_t size) {
 bool unpack(char* to) {
   constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE, since Linux 5.14
   constexpr size_t kStretch = 16384;
-  Header header;
-  memcpy(&header, runts_packed, sizeof header);
-  if (header.rows == 0) return true;
+  const Packed& header = packed();
   if (!can_shuffle()) return fputs("runts: this processor is too old: it has no SSSE3\n", stderr), false;
-  (void)madvise(to, header.rows * kRowBytes, kPopulateWrite);
+  (void)madvise(to, size_t{header.rows} * kRowBytes, kPopulateWrite);
   const uint8_t* kinds = runts_packed + sizeof header;
   const uint8_t* values = kinds + header.rows;
   size_t pages_before = (sizeof header + header.rows + ARENA_PAGE_BYTES - 1) / ARENA_PAGE_BYTES;

@@ -91,11 +91,11 @@ void forget_stack() {
   }
 }
 
-bool write_image(const char* to) {
+bool write_image(const char* to, const uint8_t* build) {
   auto* from = reinterpret_cast<const char*>(head());
   FILE* file = fopen(to, "wb");
   if (file == nullptr) return false;
-  bool written = write_packed(file, from, static_cast<size_t>(head()->arena.top - from));
+  bool written = write_packed(file, build, from, static_cast<size_t>(head()->arena.top - from));
   return fclose(file) == 0 && written;
 }
 
@@ -151,18 +151,17 @@ int make_snapshot(const char* code, const char* to) {
   if (js == nullptr) return fputs("runts: the engine cannot be started\n", stderr), kOwnFailure;
   if (!load(js, content, size)) return broken(js);
   if (!fates.agrees() || !ends_in_zeros()) return fputs("runts: two loads are not the same\n", stderr), kOwnFailure;
-  memcpy(head()->build, build, kBuildBytes);
-  head()->whole = kWhole;
   forget_stack();
-  return write_image(to) ? 0 : (perror(to), kOwnFailure);
+  return write_image(to, build) ? 0 : (perror(to), kOwnFailure);
 }
 
 JSContext* open_snapshot() {
   const uint8_t* build = build_of_program();
-  if (build == nullptr || memcmp(build, head()->build, kBuildBytes) != 0) {
+  if (build == nullptr || memcmp(build, packed().build, kBuildBytes) != 0) {
     fputs("runts: the memory in this file was made for another program; it was built wrongly, or changed\n", stderr);
     return nullptr;
   }
+  if (!unpack(reinterpret_cast<char*>(head()))) return nullptr;
   JS_UpdateStackTop(JS_GetRuntime(head()->js));
   return head()->js;
 }
@@ -181,7 +180,7 @@ int broken(JSContext* js) {
 // The engine seeds itself by the clock when it is made: the same, so that its image is.
 extern "C" int __real_gettimeofday(struct timeval* time, void* zone);
 extern "C" int __wrap_gettimeofday(struct timeval* time, void* zone) {
-  if (runts::head()->whole == runts::kWhole) return __real_gettimeofday(time, zone);
+  if (runts::is_whole()) return __real_gettimeofday(time, zone);
   *time = {};
   return 0;
 }

@@ -78,14 +78,14 @@ test('its snapshot is refused by another program, and so is one that is not whol
   expect(half).toEqual({ status: 125, stdout: '', stderr: expect.stringContaining('its build did not end') });
 });
 
-/** Where in the file the snapshot begins: the last of its segments that are loaded. */
+/** Where in the file the snapshot begins, which is a segment of its own. */
 function snapshotIn(file: Buffer): number {
   const [at, size, count] = [Number(file.readBigUInt64LE(32)), file.readUInt16LE(54), file.readUInt16LE(56)];
   const headers = Array.from({ length: count }, (_, i) => at + i * size);
-  const arena = headers.find(
-    (header) => file.readUInt32LE(header) === 1 && file.readBigUInt64LE(header + 16) === 0x1000_0000n,
+  const segment = headers.find(
+    (header) => file.readUInt32LE(header) === 1 && file.readBigUInt64LE(header + 16) === 0x2000_0000n,
   );
-  return Number(file.readBigUInt64LE((arena ?? 0) + 8));
+  return Number(file.readBigUInt64LE((segment ?? 0) + 8));
 }
 
 testIf('tiny', 'slow')(

@@ -1,0 +1,5 @@
+/** What a string has that the kernel could not be told of, as the end of "must not contain"; undefined where there is nothing. */
+export function unfit(text: string): string | undefined {
+  if (text.includes('\0')) return 'a NUL character';
+  return /[\uD800-\uDFFF]/u.test(text) ? 'half of a surrogate pair' : undefined;
+}
