@@ -48,7 +48,7 @@ testIf('userns', 'busybox')(
     process.stderr.write(`load: ${JSON.stringify(report)}\n`);
     const { before, after, outcomes, most, descriptorsMost, rss } = report;
     expect(after).toEqual(before);
-    // Each has a keeper beside it where it has a cgroup: the kernel does not remove that for us.
+    // Beside them one keeper has what the kernel does not remove for us; more are there while others are made.
     expect(most.children).toBeGreaterThanOrEqual(alive);
     expect(most.children).toBeLessThanOrEqual(2 * alive);
     // In flight, a container has a dozen descriptors or less, and living together eight.
