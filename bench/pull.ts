@@ -112,7 +112,7 @@ async function measure(all: readonly Subject[], directory: string): Promise<void
   const times = new Map(all.map(({ name }) => [name, [] as number[]]));
   for (let i = 0; i < runs; i++) {
     for (const { name, run } of all) {
-      const place = join(directory, `place-${i}-${name.replace(/[^a-z]/gi, '')}`);
+      const place = join(directory, `p-${i}-${name.replace(/[^a-z]/gi, '')}`);
       mkdirSync(place);
       // What was written before is not to be waited for now.
       execFileSync('sync');
