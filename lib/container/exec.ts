@@ -16,9 +16,8 @@ import type { Process as ProcessSpec } from '../spec/types.ts';
 import { type ResolvedUser, resolveUser } from '../spec/users.ts';
 import { Deadline } from './deadline.ts';
 import type { Home } from './home.ts';
-import { feed } from './output.ts';
 import { pipeOwner } from './owner.ts';
-import { Process } from './process.ts';
+import { collected, Process, type ProcessParts } from './process.ts';
 import { ExitError, type Result } from './result.ts';
 
 /** A container that runs, as a command that is to join it needs it. */
@@ -48,13 +47,8 @@ export async function execute(
   const { input, timeout, reject = true, maxOutput, ...rest } = options;
   const cancel = options.signal as AbortSignal | undefined;
   const deadline = new Deadline(timeout, cancel);
-  const process = await begin(running, command, rest, {
-    deadline,
-    stdin: input === undefined ? 'ignore' : 'pipe',
-    outputBytesMax: parseBytes(maxOutput) ?? undefined,
-  });
-  feed(process.stdin, input);
-  const result = await process.result;
+  const parts = await begin(running, command, rest, deadline, input === undefined ? 'ignore' : 'pipe');
+  const result = await collected(parts, { input, outputBytesMax: parseBytes(maxOutput) ?? undefined });
   if (result.failed && reject) throw new ExitError(result, cancel?.reason);
   return result;
 }
@@ -63,7 +57,7 @@ export async function execute(
 export async function spawn(running: Running, command: readonly string[], options: ExecOptions): Promise<Process> {
   check(running, command, options, {});
   const deadline = new Deadline(undefined, options.signal as AbortSignal | undefined);
-  return begin(running, command, options, { deadline, stdin: 'pipe', outputBytesMax: 0 });
+  return new Process(await begin(running, command, options, deadline, 'pipe'));
 }
 
 function check(
@@ -80,18 +74,13 @@ function check(
   if (issues.length > 0) throw specError('cannot run a command of these options', issues);
 }
 
-interface Manner {
-  readonly deadline: Deadline;
-  readonly stdin: 'ignore' | 'pipe';
-  readonly outputBytesMax: number | undefined;
-}
-
 async function begin(
   running: Running,
   command: readonly string[],
   options: ExecOptions,
-  { deadline, stdin, outputBytesMax }: Manner,
-): Promise<Process> {
+  deadline: Deadline,
+  stdin: 'ignore' | 'pipe',
+): Promise<ProcessParts> {
   const began = performance.now();
   const signal = options.signal as AbortSignal | undefined;
   try {
@@ -99,7 +88,7 @@ async function begin(
       throw new RuntsError('ERR_CANCELED', 'canceled before the command was started', { cause: signal.reason });
     }
     const { executed, stdio } = await deadline.making(() => start(running, command, options, deadline, stdin));
-    return new Process({ command, executed, stdio, deadline, began, outputBytesMax });
+    return { command, executed, stdio, deadline, began };
   } catch (error) {
     deadline.clear();
     throw saysWhy(error) || !(await ends(running)) ? error : hasEnded(running, error);

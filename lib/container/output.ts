@@ -3,27 +3,35 @@ import type { Readable, Writable } from 'node:stream';
 /** How much of a stream is kept unless `maxOutput` says otherwise. */
 const outputBytesMax = 100 * 1024 * 1024;
 
-/** What a stream said, up to a bound; what comes after it is read and thrown away, so that the writer never blocks. */
-export class Collector {
-  readonly #chunks: Buffer[] = [];
-  readonly #bytesMax: number;
-  #bytes = 0;
-  /** Whether something was thrown away. */
-  truncated = false;
-  /** Fulfilled at the end of the stream. A stream that breaks has ended. */
-  readonly ended: Promise<void>;
+/** Something that is read to its end: gives what it reads as it comes, and is fulfilled at the end. What breaks has ended. */
+export type Source = (take: (chunk: Uint8Array) => void) => Promise<void>;
 
-  constructor(stream: Readable, bytesMax: number = outputBytesMax) {
-    this.#bytesMax = bytesMax;
-    stream.on('data', (chunk: Buffer) => this.#take(chunk));
-    this.ended = new Promise((resolve) => {
+export const streamSource =
+  (stream: Readable): Source =>
+  (take) =>
+    new Promise((resolve) => {
+      stream.on('data', take);
       stream.once('close', resolve);
       stream.once('end', resolve);
       stream.once('error', () => resolve());
     });
+
+/** What a source said, up to a bound; what comes after it is read and thrown away, so that the writer never blocks. */
+export class Collector {
+  readonly #chunks: Uint8Array[] = [];
+  readonly #bytesMax: number;
+  #bytes = 0;
+  /** Whether something was thrown away. */
+  truncated = false;
+  /** Fulfilled at the end of the source. */
+  readonly ended: Promise<void>;
+
+  constructor(source: Source, bytesMax: number = outputBytesMax) {
+    this.#bytesMax = bytesMax;
+    this.ended = source((chunk) => this.#take(chunk));
   }
 
-  #take(chunk: Buffer): void {
+  #take(chunk: Uint8Array): void {
     const room = this.#bytesMax - this.#bytes;
     if (chunk.length > room) this.truncated = true;
     const kept = chunk.length > room ? chunk.subarray(0, room) : chunk;

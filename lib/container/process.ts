@@ -5,8 +5,9 @@ import type { Stdio } from '../node/stdio.ts';
 import { openTerminal, type TerminalSize, type TerminalStream } from '../node/terminal.ts';
 import { sentSignal } from '../spec/signals.ts';
 import type { Deadline } from './deadline.ts';
-import { Collector } from './output.ts';
-import { type Exit, exitOf, type Result, resultOf } from './result.ts';
+import { Execution } from './execution.ts';
+import { Collector, feed, streamSource } from './output.ts';
+import { type Result, resultOf } from './result.ts';
 
 export interface ProcessParts {
   readonly command: readonly string[];
@@ -14,12 +15,7 @@ export interface ProcessParts {
   readonly stdio: Stdio | undefined;
   readonly deadline: Deadline;
   readonly began: number;
-  /** Of each stream, for the result; 0 where whoever has the streams reads them. */
-  readonly outputBytesMax: number | undefined;
 }
-
-/** How long what a command left behind may hold its output, once the command was told to end. */
-const lingerMs = 1000;
 
 /** A command that was started in a container, beside its own: its streams, and how it ends. */
 export class Process {
@@ -31,32 +27,25 @@ export class Process {
   readonly stderr: Readable;
   /** How it ended, once it has and all that it wrote has been read. Never rejects. */
   readonly result: Promise<Result>;
-  readonly #executed: Executed;
   readonly #terminal: TerminalStream | undefined;
-  readonly #exit: Promise<Exit>;
-  #ended = false;
+  readonly #execution: Execution;
 
   constructor(parts: ProcessParts) {
     const { executed, stdio } = parts;
     this.pid = executed.pid;
-    this.#executed = executed;
-    this.#terminal = executed.console === undefined ? undefined : openTerminal(executed.console);
+    this.#terminal = terminalOf(executed);
     this.stdin = this.#terminal ?? stdio?.stdin ?? new PassThrough();
     this.stdout = this.#terminal ?? stdio?.stdout ?? empty();
     this.stderr = stdio?.stderr ?? empty();
     // A command need not read its input: that it ends first is no error.
     this.stdin.on('error', () => {});
-    this.#exit = executed.exit.then((exit) => {
-      this.#ended = true;
-      return exitOf(exit, false);
-    });
+    this.#execution = new Execution(executed);
     this.result = this.#follow(parts);
   }
 
   /** Sends it a signal, SIGTERM unless another is named; what it started is not asked. False when it has ended. */
   kill(signal = 'SIGTERM'): boolean {
-    const number = sentSignal(signal);
-    return !this.#ended && this.#executed.signal(number);
+    return this.#execution.signal(sentSignal(signal));
   }
 
   /** Tells a command with a terminal that its window has another size. */
@@ -67,29 +56,39 @@ export class Process {
     this.#terminal.resize(size);
   }
 
-  async #follow({ command, deadline, began, outputBytesMax }: ProcessParts): Promise<Result> {
-    const collect = outputBytesMax !== 0;
+  async #follow({ command, deadline, began }: ProcessParts): Promise<Result> {
     const streams = this.#terminal === undefined ? [this.stdout, this.stderr] : [this.stdout];
-    const [stdout, stderr] = streams.map((stream) => (collect ? new Collector(stream, outputBytesMax) : undefined));
-    const closed = Promise.all(streams.map(untilClosed));
-    const exit = await deadline.untilExit({ wait: () => this.#exit, stop: ({ grace }) => this.#stop(grace) });
-    deadline.clear();
-    // What it left running may hold its output for ever. Whoever told it to end does not wait for that.
-    if (deadline.timedOut || deadline.canceled) await Promise.race([closed, sleep(lingerMs)]);
-    else await closed;
+    const exit = await this.#execution.over(deadline, Promise.all(streams.map(untilClosed)));
     for (const stream of [this.stdin, ...streams]) stream.destroy();
-    this.#executed.release();
-    return resultOf(exit, { command, stdout, stderr, began, deadline });
-  }
-
-  async #stop(grace: number): Promise<Exit> {
-    this.kill('SIGTERM');
-    const exit = await Promise.race([this.#exit, sleep(grace)]);
-    if (exit !== undefined) return exit;
-    this.kill('SIGKILL');
-    return this.#exit;
+    return resultOf(exit, { command, stdout: undefined, stderr: undefined, began, deadline });
   }
 }
+
+export interface Collecting {
+  readonly input: string | Uint8Array | undefined;
+  /** Of each stream. */
+  readonly outputBytesMax: number | undefined;
+}
+
+/** How a command that was started ended, and what it wrote: where nobody else wants to read that. */
+export async function collected(
+  { command, executed, stdio, deadline, began }: ProcessParts,
+  { input, outputBytesMax }: Collecting,
+): Promise<Result> {
+  const terminal = terminalOf(executed);
+  feed(terminal ?? stdio?.stdin, input);
+  const [stdout, stderr] =
+    terminal === undefined
+      ? ([1, 2] as const).map((number) => new Collector((take) => stdio!.read(number, take), outputBytesMax))
+      : [new Collector(streamSource(terminal), outputBytesMax)];
+  const exit = await new Execution(executed).over(deadline, Promise.all([stdout?.ended, stderr?.ended]));
+  terminal?.destroy();
+  stdio?.close();
+  return resultOf(exit, { command, stdout, stderr, began, deadline });
+}
+
+const terminalOf = ({ console }: Executed): TerminalStream | undefined =>
+  console === undefined ? undefined : openTerminal(console);
 
 function empty(): Readable {
   return new PassThrough().end();
@@ -101,7 +100,3 @@ function untilClosed(stream: Readable): Promise<void> {
     for (const event of ['close', 'end', 'error']) stream.once(event, () => resolve());
   });
 }
-
-/** Holds no program that could end. */
-const sleep = (ms: number): Promise<undefined> =>
-  new Promise((resolve) => setTimeout(() => resolve(undefined), ms).unref());

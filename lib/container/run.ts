@@ -5,7 +5,7 @@ import { restartPolicy } from '../spec/detached.ts';
 import type { ContainerOptions, RunOptions } from '../spec/options.ts';
 import { Deadline } from './deadline.ts';
 import type { Home } from './home.ts';
-import { Collector, feed } from './output.ts';
+import { Collector, feed, streamSource } from './output.ts';
 import { OwnContainer } from './own.ts';
 import { ExitError, type Result, resultOf } from './result.ts';
 
@@ -33,7 +33,9 @@ export async function runContainer(home: Home, given: ContainerOptions & RunOpti
     const container = await deadline.making(() => make(home, { ...options, ...deadline.abortable }));
     try {
       const bytesMax = parseBytes(maxOutput);
-      const [stdout, stderr] = [container.stdout, container.stderr].map((s) => s && new Collector(s, bytesMax));
+      const [stdout, stderr] = [container.stdout, container.stderr].map(
+        (s) => s && new Collector(streamSource(s), bytesMax),
+      );
       feed(container.stdin, input);
       await deadline.making(() => container.start(deadline.abortable));
       const exit = await deadline.untilExit(container);

@@ -49,7 +49,10 @@ export interface NativeExit {
   endWithUs(on: boolean): void;
 }
 
-/** The master of a pseudo-terminal, on the event loop, with writes that never block. Open, it is not collected. */
+/**
+ * The master of a pseudo-terminal, or an end of a pipe, on the event loop, with writes that never block. Open, it is not
+ * collected.
+ */
 export interface NativeTerminal {
   /** Whether bytes are received; not from the start. */
   read(on: boolean): void;

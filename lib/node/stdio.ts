@@ -4,7 +4,7 @@ import type { Readable, Writable } from 'node:stream';
 import { RuntsError } from '../errors.ts';
 import type { Handle } from '../host/host.ts';
 import { orThrow } from './failure.ts';
-import { type NativeHandle, native } from './native.ts';
+import { type NativeHandle, type NativeTerminal, native } from './native.ts';
 import { nullDevice, passedOn } from './null-device.ts';
 
 /** Where a standard stream leads: nowhere, to a stream of ours, to our own, or to a descriptor of ours. */
@@ -28,6 +28,8 @@ export interface Stdio {
   readonly stdin: (Writable & Holding) | undefined;
   readonly stdout: (Readable & Holding) | undefined;
   readonly stderr: (Readable & Holding) | undefined;
+  /** Reads what is written to one that is a pipe, in the place of its stream; fulfilled at its end. */
+  read(number: 1 | 2, take: (bytes: Uint8Array) => void): Promise<void>;
   /** Closes all of it: for a container that did not come to be. */
   close(): void;
 }
@@ -47,7 +49,7 @@ export async function openStdio(spec: StdioSpec): Promise<Stdio> {
     for (const stream of opened) stream.close();
   };
   try {
-    for (const [number, target] of targets.entries()) opened.push(await openStream(target, number, spec.owner));
+    for (const [number, target] of targets.entries()) opened.push(openStream(target, number, spec.owner));
   } catch (error) {
     close();
     throw error;
@@ -64,6 +66,7 @@ export async function openStdio(spec: StdioSpec): Promise<Stdio> {
     get stderr() {
       return stderr.ours;
     },
+    read: (number, take) => opened[number]!.read(take),
     close,
   };
 }
@@ -106,6 +109,7 @@ class Stream {
   readonly #reads: boolean;
   #end: NativeHandle | undefined;
   #socket: Socket | undefined;
+  #reader: NativeTerminal | undefined;
 
   constructor(handle: Handle, end?: NativeHandle, reads = false) {
     this.handle = handle;
@@ -119,14 +123,31 @@ class Stream {
     return this.#socket;
   }
 
+  /** A tenth of what a stream costs: most commands write little, and are over at once. */
+  async read(take: (bytes: Uint8Array) => void): Promise<void> {
+    const end = this.#end;
+    if (end === undefined) return;
+    this.#end = undefined;
+    await new Promise<void>((resolve) => {
+      this.#reader = new native.Terminal(
+        end,
+        take,
+        () => resolve(),
+        () => {},
+      );
+      this.#reader.read(true);
+    });
+  }
+
   close(): void {
     this.handle.close();
     this.#end?.close();
+    this.#reader?.close();
     this.#socket?.destroy();
   }
 }
 
-async function openStream(target: StdioTarget, number: number, owner: StdioSpec['owner']): Promise<Stream> {
+function openStream(target: StdioTarget, number: number, owner: StdioSpec['owner']): Stream {
   if (target === 'pipe') return openPipe(number > 0, owner);
   // Each end has its own direction only, as a shell would have opened it.
   if (target === 'ignore') return new Stream(nullDevice(number === 0 ? constants.O_RDONLY : constants.O_WRONLY));

@@ -11,6 +11,13 @@
 
 namespace runts {
 
+namespace {
+
+// One turn of the loop must not belong to one writer that floods us.
+constexpr int kReadsPerTurn = 16;
+
+}  // namespace
+
 Napi::Function Terminal::define(Napi::Env env) {
   return DefineClass(env, "Terminal",
                      {
@@ -56,7 +63,11 @@ void Terminal::listen() { watch_->listen((reading_ ? UV_READABLE : 0) | (writing
 void Terminal::ready(int status, int events) {
   Napi::Env env = Env();
   Napi::HandleScope scope(env);
-  if (reading_ && (events & UV_READABLE || status < 0)) receive(env);
+  bool readable = (events & UV_READABLE) != 0 || status < 0;
+  for (int n = 0; readable && watch_ && reading_ && n < kReadsPerTurn; n++) {
+    Napi::HandleScope bytes(env);
+    readable = receive(env);
+  }
   if (watch_ && writing_ && (events & UV_WRITABLE || status < 0)) {
     writing_ = false;
     call_back(env, on_writable_, {});
@@ -64,15 +75,20 @@ void Terminal::ready(int status, int events) {
   if (watch_) listen();
 }
 
-void Terminal::receive(Napi::Env env) {
+// False when there is nothing more for now.
+bool Terminal::receive(Napi::Env env) {
   ssize_t n = ::read(watch_->fd(), state_.buffer.data(), state_.buffer.size());
-  if (n > 0) return call_back(env, on_bytes_, {copy_bytes(env, state_.buffer.data(), static_cast<size_t>(n))});
-  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (n > 0) {
+    call_back(env, on_bytes_, {copy_bytes(env, state_.buffer.data(), static_cast<size_t>(n))});
+    return true;
+  }
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return errno == EINTR;
   // EIO is how a master says that nobody has the slave open any more.
   int error = n == 0 || errno == EIO ? 0 : errno;
   Napi::FunctionReference on_end = std::move(on_end_);
   shut();
   call_back(env, on_end, {Napi::Number::New(env, error)});
+  return false;
 }
 
 void Terminal::read(const Napi::CallbackInfo& info) {

@@ -25,7 +25,7 @@ class Terminal final : public Napi::ObjectWrap<Terminal>, public Watcher {
   void close(const Napi::CallbackInfo& info);
 
   void ready(int status, int events);
-  void receive(Napi::Env env);
+  bool receive(Napi::Env env);
   void listen();
 
   Napi::FunctionReference on_bytes_, on_end_, on_writable_;
