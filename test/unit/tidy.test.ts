@@ -115,6 +115,7 @@ const entries: Readonly<Record<string, string>> = {
   'lib/tiny/main.ts': 'the static binary (scripts/tiny.ts)',
   'lib/tiny/handle.ts': 'stands in the place of lib/node/handle.ts there',
   'lib/tiny/json.ts': 'stands in the place of lib/spec/json.ts there',
+  'lib/tiny/kernel-text.ts': 'stands in the place of lib/spec/kernel-text.ts there',
   'lib/tiny/syscalls.ts': 'stands in the place of lib/seccomp/syscalls.ts there',
   'lib/tiny/bounded.ts': 'stands in the place of lib/host/bounded.ts there',
   'lib/program/decode.ts': 'reads a program back: tests hold the encoder against it',
