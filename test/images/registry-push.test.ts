@@ -212,7 +212,10 @@ needsSkopeo('skopeo reads what was pushed, and we what skopeo pushed, in both sc
   const directory = await temporaryDirectory();
   const config = configFor(directory);
   const { descriptor } = await publish(host, 'app:1', [1_000_000, 10], config);
-  const skopeo = (...args: string[]) => execFileSync('skopeo', ['--insecure-policy', ...args], { encoding: 'utf8' });
+  // Where it looks otherwise may be another user's.
+  const env = { ...process.env, REGISTRY_AUTH_FILE: join(directory, 'auth.json') };
+  const skopeo = (...args: string[]) =>
+    execFileSync('skopeo', ['--insecure-policy', ...args], { encoding: 'utf8', env });
   const inspected = JSON.parse(skopeo('inspect', '--tls-verify=false', `docker://${host}/app:1`));
   expect(inspected).toMatchObject({ Digest: descriptor['digest'], Architecture: thisArchitecture });
 
