@@ -48,7 +48,7 @@ test('many messages at once are sent in their order', async () => {
   const sent = Promise.all(tags.map((tag) => session.send(go(tag))));
   const all = await frames(session);
   await sent;
-  expect(all.at(-1)).toEqual({ kind: 'done' });
+  expect(all.at(-1)).toEqual({ kind: 'done', tag: 0 });
   expect(all.length).toBe(401);
 });
 
@@ -65,7 +65,7 @@ test('handles go to an init and come back as others', async () => {
   back?.close();
   file.close();
   expect(() => openHandle(back!)).toThrow('closed');
-  expect(await frames(session)).toEqual([{ kind: 'done' }]);
+  expect(await frames(session)).toEqual([{ kind: 'done', tag: 0 }]);
 });
 
 test('an init that floods us waits for us, and every frame is received', async () => {
@@ -78,7 +78,7 @@ test('an init that floods us waits for us, and every frame is received', async (
   expect(readdirSync(`/proc/${session.pid}`).length).toBeGreaterThan(0);
   const all = await frames(session);
   expect(all.filter((frame) => frame.kind === 'trace').length).toBeGreaterThanOrEqual(limits.opsMax - 1);
-  expect(all.at(-1)).toEqual({ kind: 'done' });
+  expect(all.at(-1)).toEqual({ kind: 'done', tag: 0 });
   await session.exit;
 });
 

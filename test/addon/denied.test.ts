@@ -67,17 +67,17 @@ const memfdCreate = process.arch === 'x64' ? 319 : 279;
 
 testIf('userns')('where clone3 is hidden, clone makes the init', async () => {
   const result = await fixtureUnder(refusing(clone3, 38), 'ordinary-user');
-  expect(result).toMatchObject({ frames: [{ kind: 'done' }], exit: { code: 0 } });
+  expect(result).toMatchObject({ frames: [{ kind: 'done', tag: 0 }], exit: { code: 0 } });
 });
 
 testIf('userns')('where execveat is hidden, the init is executed by its place in procfs', async () => {
   const result = await fixtureUnder(refusing(execveat, 38), 'ordinary-user');
-  expect(result).toMatchObject({ frames: [{ kind: 'done' }], exit: { code: 0 } });
+  expect(result).toMatchObject({ frames: [{ kind: 'done', tag: 0 }], exit: { code: 0 } });
 });
 
 testIf('userns')('where memory cannot be executed, the init is a file without a name', async () => {
   const result = await fixtureUnder(refusing(memfdCreate, 13), 'ordinary-user');
-  expect(result).toMatchObject({ frames: [{ kind: 'done' }], exit: { code: 0 } });
+  expect(result).toMatchObject({ frames: [{ kind: 'done', tag: 0 }], exit: { code: 0 } });
 });
 
 testIf('userns')('where the limit on namespaces is reached, the error says which', async () => {

@@ -149,7 +149,7 @@ test('an init that waits to be started goes on with whoever connects, once its c
   expect(frame).toEqual({ kind: 'handle', tag: 7 });
   const [back] = handles as unknown as readonly [{ fd: number } & Handle];
   expect(readFileSync(`/proc/self/fd/${back.fd}`, 'utf8')).toBe('{}');
-  expect(await nextFrame(starter)).toMatchObject({ frame: { kind: 'done' } });
+  expect(await nextFrame(starter)).toMatchObject({ frame: { kind: 'done', tag: 0 } });
   expect(await starter.receive()).toBe(undefined);
   expect(await creator.exit).toEqual({ code: 0, signal: undefined });
   starter.close();

@@ -13,7 +13,7 @@ const children = () => readFileSync(`/proc/self/task/${process.pid}/children`, '
 test('an init runs a program, says that it is done, and its exit is known', async () => {
   const session = await host.processes.spawn({ flags: 0 });
   await send(session, [halt]);
-  expect(await frames(session)).toEqual([{ kind: 'done' }]);
+  expect(await frames(session)).toEqual([{ kind: 'done', tag: 0 }]);
   expect(await session.exit).toEqual({ code: 0, signal: undefined });
   session.process.close();
 });
@@ -36,13 +36,16 @@ testIf('userns')('in new namespaces an init becomes root once its ids are mapped
   const session = await host.processes.spawn({ flags });
   await mapSelf(host, session.pid, ids);
   await send(session, [op('become_root', {}), op('hostname', { name: 'inside' }), halt]);
-  expect(await frames(session)).toEqual([{ kind: 'done' }]);
+  expect(await frames(session)).toEqual([{ kind: 'done', tag: 0 }]);
   expect(await session.exit).toEqual({ code: 0, signal: undefined });
   session.process.close();
 });
 
 testIf('root', 'userns')('an ordinary user can do the same', async () => {
-  expect(await runFixture('ordinary-user', { uid: 65534 })).toEqual({ frames: [{ kind: 'done' }], exit: { code: 0 } });
+  expect(await runFixture('ordinary-user', { uid: 65534 })).toEqual({
+    frames: [{ kind: 'done', tag: 0 }],
+    exit: { code: 0 },
+  });
 });
 
 test('an init that is closed without a program ends', async () => {
