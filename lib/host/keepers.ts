@@ -1,6 +1,6 @@
 import type { Maps } from '../plan/plan.ts';
 import type { Patience } from './bounded.ts';
-import type { Host, Processes } from './host.ts';
+import type { Host, Kernel } from './host.ts';
 import { Keeper, type Kept, type Removal } from './keeper.ts';
 import { Undo, withReleaseErrors } from './undo.ts';
 
@@ -44,12 +44,12 @@ function each(all: readonly Kept[], work: (kept: Kept) => Promise<void>): Promis
   return undo.run();
 }
 
-/** What all who use the same port of processes have in common. */
-const shared = new WeakMap<Processes, Keepers>();
+/** What all who use the same kernel have in common: a runtime that is never disposed has no keeper more. */
+const shared = new WeakMap<Kernel, Keepers>();
 
 function keepersOf(host: Host): Keepers {
-  const found = shared.get(host.processes) ?? new Keepers(host);
-  shared.set(host.processes, found);
+  const found = shared.get(host.kernel) ?? new Keepers(host);
+  shared.set(host.kernel, found);
   return found;
 }
 
