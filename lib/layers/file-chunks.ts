@@ -12,7 +12,7 @@ export class FileChunks extends Readable {
   readonly #path: string;
   #fd: number | undefined;
   #bytesRead = 0;
-  readonly #lent = new Set<ArrayBufferLike>();
+  readonly #lent = new WeakSet<ArrayBufferLike>();
   readonly #free: Buffer[] = [];
 
   constructor(path: string) {

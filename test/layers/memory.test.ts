@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { createHash, randomBytes } from 'node:crypto';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, expect } from 'vitest';
 import { tarEnd, tarHeader } from '../../lib/layers/tar-write.ts';
 import { removeData } from '../support/remove-data.ts';
@@ -25,23 +26,29 @@ afterEach(async () => {
 
 const plain = { mode: 0o755, uid: 0, gid: 0, mtime: 1, nanoseconds: 0, size: 0, target: '', major: 0, minor: 0 };
 
-/** Writes an archive of directories; gives its digest. */
-function writeDirectories(archive: string, names: Iterable<string>): string {
+/** Writes an archive; gives its digest. */
+function writeArchive(archive: string, parts: Iterable<Buffer>): string {
   const hash = createHash('sha256');
   const fd = openSync(archive, 'w');
   const write = (bytes: Buffer) => {
     hash.update(bytes);
     writeSync(fd, bytes);
   };
-  for (const name of names) write(tarHeader({ ...plain, type: 'directory', name, xattrs: new Map() }));
+  for (const bytes of parts) write(bytes);
   write(tarEnd);
   closeSync(fd);
   return `sha256:${hash.digest('hex')}`;
 }
 
-async function grownBy(names: Iterable<string>): Promise<number> {
+function* directories(names: Iterable<string>): Generator<Buffer> {
+  for (const name of names) yield tarHeader({ ...plain, type: 'directory', name, xattrs: new Map() });
+}
+
+/** By how many MiB. */
+async function grownBy(parts: Iterable<Buffer>, compress?: (archive: string) => void): Promise<number> {
   const archive = join(directory, 'layer.tar');
-  const diffId = writeDirectories(archive, names);
+  const diffId = writeArchive(archive, parts);
+  compress?.(archive);
   const args = [program, join(directory, 'layers'), archive, diffId];
   const { stdout } = await promisify(execFile)(process.execPath, args);
   expect(stdout).toMatch(/^\d+$/);
@@ -54,7 +61,7 @@ function* numbered(count: number, name: (number: string) => string): Generator<s
 
 test('a great many directories with long names are unpacked in less than 64 MiB', async () => {
   const names = numbered(50_000, (number) => `${number}${'y'.repeat(190)}/${'x'.repeat(200)}`);
-  expect(await grownBy(names)).toBeLessThan(64);
+  expect(await grownBy(directories(names))).toBeLessThan(64);
 });
 
 test('directories that are deep in one another are unpacked in less than 64 MiB', async () => {
@@ -62,5 +69,17 @@ test('directories that are deep in one another are unpacked in less than 64 MiB'
   function* names(): Generator<string> {
     for (let i = 0; i < 40; i++) for (const [depth] of deep.entries()) yield [i, ...deep.slice(0, depth)].join('/');
   }
-  expect(await grownBy(names())).toBeLessThan(64);
+  expect(await grownBy(directories(names()))).toBeLessThan(64);
+});
+
+test('files that do not become smaller when they are compressed are unpacked in less than 64 MiB', async () => {
+  const size = 1024 * 1024;
+  function* files(): Generator<Buffer> {
+    for (const name of numbered(150, (number) => number)) {
+      yield tarHeader({ ...plain, type: 'file', name, size, xattrs: new Map() });
+      yield randomBytes(size);
+    }
+  }
+  const compress = (archive: string) => writeFileSync(archive, gzipSync(readFileSync(archive), { level: 1 }));
+  expect(await grownBy(files(), compress)).toBeLessThan(64);
 });
