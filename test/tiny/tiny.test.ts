@@ -90,7 +90,7 @@ function snapshotIn(file: Buffer): number {
 
 testIf('tiny', 'slow')(
   'it is the same, byte for byte, when it is built again in another place',
-  { timeout: 120_000 },
+  { timeout: 300_000 },
   () => {
     const env = { ...process.env, RUNTS_TINY: join(place, 'again'), RUNTS_ENGINE: join(root, 'build/tiny/engine') };
     execFileSync(process.execPath, [join(root, 'dist/scripts/tiny.js')], { cwd: place, env });
