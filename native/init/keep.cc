@@ -65,6 +65,9 @@ void run_apart(uint32_t number) {
   if (pid == 0) leave(0);
 }
 
+// Of a host that is gone there may be orders that it has sent before.
+int unless_gone(int sent) { return sent == -EPIPE ? 0 : sent; }
+
 void forget(uint32_t number) {
   Kept& what = programs[number];
   if (what.size > 0 && what.handle >= 0) (void)sys(__NR_close, what.handle);
@@ -76,24 +79,28 @@ void forget(uint32_t number) {
 int keep(Where& at) {
   static Kept brought;
   ignore_children(true);  // nobody waits for those that run something
-  for (;;) {
+  int r;
+  do {
     KeeperOrder order;
-    int r = receive_order(&order, brought.program, sizeof brought.program);
-    if (r == -EPIPE) break;
+    r = receive_order(&order, brought.program, sizeof brought.program);
     if (r == -EMFILE) {
-      r = answer_for(refusal(EMFILE, ""), order.number);
+      r = unless_gone(answer_for(refusal(EMFILE, ""), order.number));
     } else if (r >= 0 && order.kind == kMessageKeep) {
       Frame answer = take(order, brought);
       if (answer.kind == kFrameError && order.handle >= 0) (void)sys(__NR_close, order.handle);
-      r = answer_for(answer, order.number);
+      r = unless_gone(answer_for(answer, order.number));
     } else if (r >= 0) {
       if (order.kind == kMessageRun) run_apart(order.number);
       if (order.kind == kMessageForget) forget(order.number);
+      if (order.handle >= 0) (void)sys(__NR_close, order.handle);  // none is asked for
     }
-    if (r < 0 && r != -EPIPE) return check(at, kStepRecvmsg, r);
+  } while (r >= 0);
+  bool gone = r == -EPIPE;
+  for (uint32_t number = 0; number < kProgramsKeptMax; number++) {
+    if (gone) run_apart(number);
+    forget(number);
   }
-  for (uint32_t number = 0; number < kProgramsKeptMax; number++) run_apart(number);
-  return 0;
+  return gone ? 0 : check(at, kStepRecvmsg, r);
 }
 
 }  // namespace runts
