@@ -1,7 +1,6 @@
 // A keeper: a process outside of the containers that undoes what the kernel leaves of them when their owner is killed. What
 // is to be undone are programs, which it holds and does not run: until it is told to, or nobody is left to tell it.
 #include <linux/signal.h>
-#include <string.h>
 
 #include "../ops/process.h"
 #include "../program/link.h"
@@ -26,13 +25,7 @@ int answer_for(Frame frame, uint32_t number) {
 }
 
 Frame refusal(int error, const char* why) {
-  Frame frame = {};
-  frame.kind = kFrameError;
-  frame.step = error == EBADMSG ? kStepVerify : kStepRecvmsg;
-  frame.error = error;
-  frame.detail_length = static_cast<uint32_t>(strlen(why));
-  memcpy(frame.detail, why, frame.detail_length);
-  return frame;
+  return frame_of(Failure{0, 0, error, Where{error == EBADMSG ? kStepVerify : kStepRecvmsg, why}});
 }
 
 // Where it is not what it ought to be, or its handle got lost, it is not kept, and the host hears of it.
