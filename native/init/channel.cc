@@ -112,6 +112,7 @@ int send_frame(const Frame& frame, int fd) {
   IoVector vector = {&frame, sizeof frame};
   MessageRecord record = {nullptr, 0, &vector, 1, fd < 0 ? nullptr : &rights, fd < 0 ? 0 : sizeof rights, 0};
   long n = sys(__NR_sendmsg, channel, &record, kNoSignal);
+  if (n == -ECONNRESET) return -EPIPE;  // a host that died with something unread is as gone as another
   return n < 0 ? static_cast<int>(n) : 0;
 }
 
