@@ -94,9 +94,10 @@ export async function waiting(
     plan,
     output,
     start: (state = '{}') => connectAndStart(socket, session, plan, state),
-    exec: (args, change = () => {}, other = {}) => execIn(session.pid, spec as Spec, args, change, other),
+    exec: (args, change = () => {}, other = {}) =>
+      execIn(session.pid, spec as Spec, args, change, { id: request.id, ...other }),
     execOnTerminal: (args, other = {}) =>
-      execIn(session.pid, spec as Spec, args, () => {}, { ...other, stdio: 'terminal' }),
+      execIn(session.pid, spec as Spec, args, () => {}, { id: request.id, ...other, stdio: 'terminal' }),
   };
 }
 
