@@ -50,7 +50,7 @@ export const commands: Readonly<Record<string, CommandRow>> = {
   push: { doc: 'send an image to its registry', load: async () => (await import('./images/transfer.ts')).push },
   images: { doc: 'print the images that are here', load: async () => (await import('./images/list.ts')).images },
   image: {
-    doc: 'commands about images: ls, inspect, history, rm, prune and others',
+    doc: 'commands about images: ls, inspect, history, rm, prune, verify and others',
     load: async (words) => (await import('./images/image.ts')).imageCommand(words),
   },
   history: { doc: 'print how an image was made', load: async () => (await import('./images/inspect.ts')).history },

@@ -149,6 +149,8 @@ export function imageVerbs(host: Host) {
     prune: (all: boolean, filters: readonly string[]) =>
       images.prune({ all, ...parsePruneFilters(filters, new Date()) }),
 
+    verify: () => images.verify(),
+
     login: (domain: string | undefined, username: string, password: string) =>
       images.login(registryOf(domain), { username, password }),
 

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { chmodSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import * as archives from '../support/archives.ts';
@@ -64,7 +64,26 @@ test('what is missing does not keep the rest from being done, and is told by the
   expect(stdout).toContain('Untagged: bb:1');
 });
 
+test('image verify reads every blob, and tells by its words and its exit code what is damaged or missing', async () => {
+  const { directory, rootfs, call, does } = await machine();
+  const id = (await does('import', rootfs, 'bb:1')).trim();
+  expect(await does('image', 'verify')).toMatch(/^3 blobs, [\d.]+kB: all of them are what their digests say\n$/);
+  const blobs = join(directory, 'data', 'runts', 'images', 'blobs', 'sha256');
+  const [layer = ''] = (JSON.parse(await does('image', 'inspect', 'bb:1')) as [{ RootFS: { Layers: string[] } }])[0]
+    .RootFS.Layers;
+  chmodSync(join(blobs, layer.slice(7)), 0o644);
+  writeFileSync(join(blobs, layer.slice(7)), 'something else');
+  const damaged = await call('image', 'verify');
+  expect(damaged).toMatchObject({ code: 1, stdout: expect.stringContaining(`damaged: ${layer}: `) });
+  expect(damaged.stderr).toContain('of 3 blobs 1 are damaged, and 0 are missing');
+  rmSync(join(blobs, id.slice(7)));
+  const { code, stdout } = await call('image', 'verify', '--json');
+  expect(code).toBe(1);
+  expect(JSON.parse(stdout)).toMatchObject({ blobs: 2, damaged: [{ digest: layer }], missing: [{ digest: id }] });
+});
+
 test.each([
+  [['image', 'verify', 'bb:1'], 'requires no arguments'],
   [['image'], 'requires a command'],
   [['image', 'lss'], 'Did you mean ls'],
   [['tag', 'a'], 'exactly 2 arguments'],

@@ -15,7 +15,7 @@ import {
   wrongCount,
 } from './common.ts';
 import { humanSize } from './format.ts';
-import type { RemovedRow } from './port.ts';
+import type { ProblemRow, RemovedRow } from './port.ts';
 
 /** `runts tag`. */
 export const tag: Command = {
@@ -94,6 +94,31 @@ async function isSure(all: boolean, { world }: Context): Promise<boolean> {
   world.print(`WARNING! This will remove ${what}.\nAre you sure you want to continue? Then say so by --force.\n`);
   return false;
 }
+
+/** `runts image verify`. */
+export const verify: Command = {
+  synopsis: ['[OPTIONS]'],
+  text: `Reads all that is stored of all images, and says what is not what its digest says and what is missing. Its exit code is 1
+where there is such a thing.`,
+  flags: { json: jsonFlag },
+  grammar,
+  async main(parsed, { world, log }) {
+    if (parsed.rest.length > 0) throw wrongCount('image verify', 'no arguments', parsed.rest.length);
+    const found = await (await world.imageVerbs()).verify();
+    const { blobs, bytes, damaged, missing } = found;
+    const isSound = damaged.length + missing.length === 0;
+    if (isOn(parsed, 'json')) world.print(printJson(found));
+    else {
+      const line = (what: string) => (each: ProblemRow) => `${what}: ${each.digest}: ${each.problem}\n`;
+      world.print([...damaged.map(line('damaged')), ...missing.map(line('missing'))].join(''));
+      if (isSound) world.print(`${blobs} blobs, ${humanSize(bytes)}: all of them are what their digests say\n`);
+    }
+    if (isSound) return 0;
+    const message = `of ${blobs} blobs ${damaged.length} are damaged, and ${missing.length} are missing`;
+    log.error(message, `${world.name}: ${message}. Pull or load these images again, or remove them.`);
+    return 1;
+  },
+};
 
 /** `runts load`. */
 export const load: Command = {

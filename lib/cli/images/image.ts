@@ -19,12 +19,13 @@ const subcommands: Readonly<Record<string, () => Promise<Command>>> = {
   save: async () => (await import('./change.ts')).save,
   import: async () => (await import('./change.ts')).importCommand,
   prune: async () => (await import('./change.ts')).prune,
+  verify: async () => (await import('./change.ts')).verify,
 };
 
 const general: Command = {
   synopsis: ['COMMAND [OPTIONS] [ARGUMENTS]'],
-  text: `COMMAND is one of ls (images), inspect, history, pull, push, tag, rm (rmi), load, save, import and prune; image COMMAND --help
-tells about each.`,
+  text: `COMMAND is one of ls (images), inspect, history, pull, push, tag, rm (rmi), load, save, import, prune and verify; image
+COMMAND --help tells about each.`,
   flags: {},
   grammar,
   words: Object.keys(subcommands),

@@ -24,6 +24,12 @@ export interface HistoryRow {
 
 export type RemovedRow = { readonly untagged: string } | { readonly deleted: string };
 
+/** A blob, and what is wrong with it. */
+export interface ProblemRow {
+  readonly digest: string;
+  readonly problem: string;
+}
+
 /** How the progress of a transfer is shown. */
 export interface Show {
   readonly print: (text: string) => void;
@@ -83,6 +89,12 @@ export interface ImageVerbs {
     all: boolean,
     filters: readonly string[],
   ): Promise<{ readonly removed: readonly RemovedRow[]; readonly bytes: number }>;
+  verify(): Promise<{
+    readonly blobs: number;
+    readonly bytes: number;
+    readonly damaged: readonly ProblemRow[];
+    readonly missing: readonly ProblemRow[];
+  }>;
   login(
     domain: string | undefined,
     username: string,
