@@ -202,7 +202,7 @@ test('the caller may edit the spec last', async () => {
 
 test('a limit that nobody can keep is an error with the remedy, and nothing is made', async () => {
   const make = async () => {
-    const options = { rootfs: rootfs.path, command: ['true'], limits: { memory: '64m' } };
+    const options = { rootfs: rootfs.path, command: ['true'], limits: { memory: '64m' as const } };
     const made = await createContainer(options).catch((e) => e);
     if (made.code === undefined) await made.remove();
     return made;
