@@ -74,8 +74,17 @@ export function fillTemplate(template: string, value: object): string {
       .filter((key) => key !== '')
       .reduce<unknown>((at, key) => fieldOf(at, key, whole), value);
     if (json !== undefined) return JSON.stringify(found) ?? 'null';
-    return typeof found === 'object' && found !== null ? JSON.stringify(found) : String(found ?? '');
+    return found === undefined || found === null ? '' : inGo(found);
   });
+}
+
+/** As Go prints a value (fmt, %v): docker's templates do. */
+function inGo(value: unknown): string {
+  if (value === undefined || value === null) return '<nil>';
+  if (Array.isArray(value)) return `[${value.map(inGo).join(' ')}]`;
+  if (typeof value !== 'object') return String(value);
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return `map[${entries.map(([key, each]) => `${key}:${inGo(each)}`).join(' ')}]`;
 }
 
 function fieldOf(value: unknown, key: string, whole: string): unknown {
