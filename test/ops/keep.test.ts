@@ -1,40 +1,20 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { Session } from '../../lib/host/host.ts';
 import { keeperProgram, keeperTag, removalProgram } from '../../lib/plan/keeper.ts';
 import { encode } from '../../lib/program/encode.ts';
-import {
-  decodeFrame,
-  forgetMessage,
-  goMessage,
-  keepMessage,
-  runMessage,
-  segmentMessages,
-} from '../../lib/program/frames.ts';
+import { forgetMessage, goMessage, keepMessage, runMessage } from '../../lib/program/frames.ts';
 import { limits } from '../../lib/program/limits.ts';
 import { until } from '../support/look.ts';
 import { directory, host } from '../support/ops.ts';
 import { patienceMs } from '../support/requires.ts';
+import { frameOf, heldSessions, runIn } from '../support/sessions.ts';
 
-const sessions: Session[] = [];
-afterEach(async () => {
-  for (const session of sessions.splice(0)) {
-    host.processes.signal(session.process, 9);
-    session.close();
-    await session.exit;
-    session.process.close();
-  }
-});
-
-async function frameOf(session: Session) {
-  const message = await session.receive();
-  return message && decodeFrame(message.bytes);
-}
+const sessions = heldSessions();
 
 async function keeper(): Promise<Session> {
-  const session = await host.processes.spawn({ flags: 0 });
-  sessions.push(session);
-  for (const message of segmentMessages(encode(keeperProgram({ mapped: false })))) await session.send(message);
+  const session = sessions.hold(await host.processes.spawn({ flags: 0 }));
+  await runIn(session, keeperProgram({ mapped: false }));
   expect(await frameOf(session)).toEqual({ kind: 'sync', tag: keeperTag });
   await session.send(goMessage(keeperTag));
   return session;

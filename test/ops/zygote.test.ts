@@ -1,14 +1,14 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { Session } from '../../lib/host/host.ts';
 import { writeMaps } from '../../lib/host/maps.ts';
 import type { Maps } from '../../lib/plan/plan.ts';
 import { zygoteProgram, zygoteTag } from '../../lib/plan/zygote.ts';
-import { encode } from '../../lib/program/encode.ts';
-import { decodeFrame, goMessage, segmentMessages } from '../../lib/program/frames.ts';
+import { goMessage } from '../../lib/program/frames.ts';
 import { descendants } from '../support/look.ts';
 import { halt, host, isolated, op } from '../support/ops.ts';
 import { patienceMs } from '../support/requires.ts';
+import { end, frameOf, heldSessions, runIn } from '../support/sessions.ts';
 
 const own = (id: number) => [{ container: 0, host: id, size: 1 }];
 /** What everybody may map. */
@@ -20,41 +20,19 @@ const maps: Maps = {
   origin: 'test',
 };
 
-const sessions: Session[] = [];
-afterEach(async () => {
-  for (const session of sessions.splice(0)) await end(session);
-});
-
-async function end(session: Session): Promise<void> {
-  host.processes.signal(session.process, 9);
-  session.close();
-  await session.exit;
-  session.process.close();
-}
-
-async function frameOf(session: Session) {
-  const message = await session.receive();
-  return message && decodeFrame(message.bytes);
-}
+const sessions = heldSessions();
 
 async function zygote(): Promise<Session> {
-  const session = await host.processes.spawn({ flags: isolated.user });
-  sessions.push(session);
+  const session = sessions.hold(await host.processes.spawn({ flags: isolated.user }));
   await writeMaps(host, session.pid, maps);
-  for (const message of segmentMessages(encode(zygoteProgram(maps)))) await session.send(message);
+  await runIn(session, zygoteProgram(maps));
   expect(await frameOf(session)).toEqual({ kind: 'sync', tag: zygoteTag });
   await session.send(goMessage(zygoteTag));
   return session;
 }
 
 async function cloned(by: Session, flags: number = isolated.user): Promise<Session> {
-  const session = await host.processes.spawnBy(by, { flags });
-  sessions.push(session);
-  return session;
-}
-
-async function runIn(session: Session, ops: Parameters<typeof encode>[0]['ops']): Promise<void> {
-  for (const message of segmentMessages(encode({ inputs: [], ops }))) await session.send(message);
+  return sessions.hold(await host.processes.spawnBy(by, { flags }));
 }
 
 const status = (pid: number, name: string) =>
@@ -68,7 +46,7 @@ test('a zygote clones an init that is a child of ours, with the id maps of the z
   expect(status(init.pid, 'PPid')).toBe(String(process.pid));
   for (const map of ['uid_map', 'gid_map'])
     expect(readFileSync(`/proc/${init.pid}/${map}`, 'utf8')).toBe(readFileSync(`/proc/${by.pid}/${map}`, 'utf8'));
-  await runIn(init, [op('become_root', {}), halt]);
+  await runIn(init, { inputs: [], ops: [op('become_root', {}), halt] });
   expect(await frameOf(init)).toEqual({ kind: 'done', tag: 0 });
   expect(await init.exit).toEqual({ code: 0, signal: undefined });
 });
@@ -122,7 +100,7 @@ test('a zygote ends with its owner’s end of the channel, and with it no init',
   const init = await cloned(by);
   by.close();
   expect(await by.exit).toEqual({ code: 0, signal: undefined });
-  await runIn(init, [op('become_root', {}), halt]);
+  await runIn(init, { inputs: [], ops: [op('become_root', {}), halt] });
   expect(await frameOf(init)).toEqual({ kind: 'done', tag: 0 });
 });
 
@@ -132,11 +110,14 @@ test('root of an init has no right over its zygote, nor over another init of it'
   for (const { pid } of [by, other]) {
     const path = `/proc/${pid}/root`;
     const attacker = await cloned(by);
-    await runIn(attacker, [op('become_root', {}), op('open', { dst: 'root', path }), halt]);
+    await runIn(attacker, { inputs: [], ops: [op('become_root', {}), op('open', { dst: 'root', path }), halt] });
     expect(await frameOf(attacker)).toMatchObject({ kind: 'error', op: 'open', errno: 13 });
   }
   // And over itself it has.
-  await runIn(one, [op('become_root', {}), op('open', { dst: 'root', path: '/proc/self/root' }), halt]);
+  await runIn(one, {
+    inputs: [],
+    ops: [op('become_root', {}), op('open', { dst: 'root', path: '/proc/self/root' }), halt],
+  });
   expect(await frameOf(one)).toEqual({ kind: 'done', tag: 0 });
 });
 
@@ -146,17 +127,18 @@ test('whenever a zygote is killed, each init that it has made is known or collec
   for (let round = 0; round < 40; round++) {
     const by = await zygote();
     const all = Array.from({ length: 6 }, () => host.processes.spawnBy(by, { flags: isolated.user }));
-    // At another moment each time: between a clone and its answer, too.
-    for (const until = performance.now() + round * 0.05; performance.now() < until; );
+    // At another moment each time: between a clone and its answer, too; and now and then when there is one for certain.
+    if (round % 10 === 9) await all[0];
+    else for (const until = performance.now() + round * 0.05; performance.now() < until; );
     host.processes.signal(by.process, 9);
     for (const result of await Promise.allSettled(all)) {
       if (result.status === 'fulfilled') {
         made++;
-        await end(result.value);
+        sessions.hold(result.value);
       } else expect(result.reason).toMatchObject({ code: 'EPIPE' });
     }
+    await sessions.endAll();
   }
-  for (const session of sessions.splice(0)) await end(session);
   expect(made).toBeGreaterThan(0);
   await expect.poll(() => descendants(), { timeout: patienceMs }).toEqual(before);
 });
