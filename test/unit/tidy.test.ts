@@ -57,7 +57,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   // seccomp: the default profile is a value that options stand for.
   host: [...leaf, 'hints', 'dbus', 'plan', 'seccomp'],
   cli: [...leaf, 'plan', 'host'],
-  // ---- the line: everything above runs in plain ES2020 ----
+  // ---- the line: everything above is ES2020 and private fields ----
   layers: [...leaf, 'hints', 'host'],
   images: [...leaf, 'host', 'node', 'layers'],
   volumes: [...leaf, 'plan', 'host', 'node', 'layers'],
