@@ -120,7 +120,11 @@ async function start(
   const facts = await home.facts();
   const user = await userOf(running, options.user);
   const process = execProcess(prepared.spec, command, options, user);
-  const stdio = process.terminal ? undefined : await pipes(running, process, facts.privileged, stdin);
+  let stdio: Stdio | undefined;
+  const open = () => {
+    if (!process.terminal) stdio ??= pipes(running, process, facts.privileged, stdin);
+    return stdio?.handles;
+  };
   try {
     const executed = await execInHost(host, facts, {
       id,
@@ -129,7 +133,7 @@ async function start(
       pid: created.session.pid,
       first: firstOf(running, facts),
       cgroup: created.cgroup,
-      stdio: stdio?.handles,
+      stdio: open,
       ownStdio: true,
       opened: () => mustStillRun(running),
       cancel: deadline.signal,
@@ -160,12 +164,7 @@ async function mustStillRun(running: Running): Promise<void> {
 const hasEnded = ({ id }: Running, cause?: unknown): RuntsError =>
   new RuntsError('ERR_STATE', `cannot run a command in container ${id}: it has ended`, { cause });
 
-function pipes(
-  { prepared }: Running,
-  { user }: ProcessSpec,
-  privileged: boolean,
-  stdin: 'ignore' | 'pipe',
-): Promise<Stdio> {
+function pipes({ prepared }: Running, { user }: ProcessSpec, privileged: boolean, stdin: 'ignore' | 'pipe'): Stdio {
   return openStdio({ stdin, stdout: 'pipe', stderr: 'pipe', owner: pipeOwner(prepared.plan, user, privileged) });
 }
 

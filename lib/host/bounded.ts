@@ -147,7 +147,7 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
 }
 
 /** Made when it is asked for: most who have a host need one of its ports. */
-function once<T>(make: () => T): () => T {
+export function once<T>(make: () => T): () => T {
   let made: T | undefined;
   return () => {
     made ??= make();

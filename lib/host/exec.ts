@@ -13,7 +13,7 @@ import { closeHandles } from './program.ts';
 import { nextMilestone, type Progress, unexpected } from './progress.ts';
 import { frameDeadlineMs } from './session.ts';
 import { Undo, withReleaseErrors } from './undo.ts';
-import { type Birthplace, beginWalk, type Walk, walkTo } from './walk.ts';
+import { type Birthplace, beginWalk, beginWalkOf, type Walk, type WalkRequest, walkTo } from './walk.ts';
 
 /** One more command in a container that runs. */
 export interface ExecRequest extends Omit<Planned, 'namespaces' | 'stdio' | 'consoleSize' | 'pid'> {
@@ -23,7 +23,8 @@ export interface ExecRequest extends Omit<Planned, 'namespaces' | 'stdio' | 'con
   readonly first?: { readonly process: Handle; readonly namespaces: ReadonlySet<NamespaceType> } | undefined;
   /** The container's cgroup. */
   readonly cgroup?: Birthplace | undefined;
-  readonly stdio?: Stdio | undefined;
+  /** Asked for when the command needs it, which is not before its init is being made. */
+  readonly stdio?: (() => Stdio | undefined) | undefined;
   /** Whoever gets our children when we are gone waits for it: we leave its status alone. */
   readonly detached?: boolean | undefined;
   readonly cancel?: Cancel | undefined;
@@ -71,37 +72,30 @@ export async function exec(host: Host, facts: Facts, request: ExecRequest): Prom
 
 /** Clones an init and sends it into the container. */
 export async function enter(host: Host, facts: Facts, request: ExecRequest, undo: Undo): Promise<Entering> {
-  const { stdio, deadlineMs = frameDeadlineMs, cancel, cgroup, detached, first } = request;
-  const { born, arrived } = request;
-  const { plan, program } =
-    first === undefined ? { plan: await planFor(host, facts, request) } : planAtHand(facts, request, first.namespaces);
+  const { deadlineMs = frameDeadlineMs, cancel, cgroup, detached, first, born, arrived } = request;
   // Whoever enters by a pidfd does not come to the wrong place.
   const opened = first === undefined ? request.opened : undefined;
   const handles = new Map<number, Handle>();
   undo.add(() => closeHandles(handles));
   const options = { deadlineMs, signal: cancel, facts };
-  const walk = await beginWalk(
-    host,
-    {
-      plan,
-      program,
-      options,
-      sources: { stdio, process: first?.process },
-      cgroup,
-      detached,
-      handles,
-      born,
-      opened,
-      arrived,
-    },
-    undo,
-  );
-  return { ...walk, handles };
+  const walking = (plan: Plan): WalkRequest => {
+    const sources = { stdio: request.stdio?.(), process: first?.process };
+    return { plan, options, sources, cgroup, detached, handles, born, opened, arrived };
+  };
+  const begin = async (): Promise<Walk> => {
+    if (first === undefined) return beginWalk(host, walking(await planFor(host, facts, request)), undo);
+    const prepare = () => {
+      const { plan, program } = planAtHand(facts, request, first.namespaces);
+      return { request: walking(plan), program };
+    };
+    return beginWalkOf(host, { flags: 0, cgroup, options, detached }, prepare, undo);
+  };
+  return { ...(await begin()), handles };
 }
 
 interface Compiled {
   readonly plan: Plan;
-  readonly program?: Uint8Array | undefined;
+  readonly program: Uint8Array;
 }
 
 const planned = (request: ExecRequest, pid: number | undefined, namespaces: ReadonlySet<NamespaceType>): Planned => {

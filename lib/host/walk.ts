@@ -3,10 +3,10 @@ import type { Facts } from '../plan/facts.ts';
 import { type Plan, tags } from '../plan/plan.ts';
 import { encoded } from '../program/encoded.ts';
 import { segmentMessages } from '../program/frames.ts';
-import { bounded, type Patience } from './bounded.ts';
+import { bounded, once, type Patience } from './bounded.ts';
 import type { Cancel } from './cancel.ts';
 import { errnoOf, refused } from './failure.ts';
-import type { Handle, Host, Session, SpawnRequest } from './host.ts';
+import type { Errand, Handle, Host, Session, SpawnRequest } from './host.ts';
 import { givenInputs, type InputSources, openInputs } from './inputs.ts';
 import { completeMaps, writeMaps } from './maps.ts';
 import { deliver, died, lastWords, nextMilestone, type Progress, unexpected } from './progress.ts';
@@ -49,8 +49,6 @@ export interface Birthplace {
 
 export interface WalkRequest {
   readonly plan: Plan;
-  /** The plan's segment, encoded, where that is known. */
-  readonly program?: Uint8Array | undefined;
   readonly options: WalkOptions;
   readonly sources: Omit<InputSources, 'pid' | 'facts' | 'cgroup'>;
   /** Where the init is to be born. */
@@ -69,14 +67,35 @@ export interface WalkRequest {
   readonly opened?: (() => Promise<void>) | undefined;
 }
 
+/** What is known of an init before its plan is. */
+export interface Birth
+  extends Pick<WalkRequest, 'cgroup' | 'options'>,
+    Pick<SpawnRequest, 'flags' | 'maps' | 'detached'> {}
+
+export interface PreparedWalk {
+  readonly request: WalkRequest;
+  /** The plan's segment, encoded. */
+  readonly program: Uint8Array;
+}
+
 /** Clones an init and gives it its plan. Whatever fails afterwards, `undo` ends it. */
 export async function beginWalk(host: Host, request: WalkRequest, undo: Undo): Promise<Walk> {
-  const { plan, options, sources, handles } = request;
+  const { plan, options } = request;
+  const program = encoded(plan.segment, encoding(options));
+  const maps = hasMapsSync(plan) ? undefined : plan.maps;
+  return beginWalkOf(host, { ...request, flags: plan.flags, maps }, () => ({ request, program }), undo);
+}
+
+/** The same where what the init is to do can be prepared while there is none yet: that takes as long as it takes to begin. */
+export async function beginWalkOf(host: Host, birth: Birth, prepare: () => PreparedWalk, undo: Undo): Promise<Walk> {
+  const prepared = once(prepare);
+  const { options } = birth;
   const { deadlineMs, signal: cancel, facts, trace } = options;
-  const program = request.program ?? encoded(plan.segment, encoding(options));
   const patience = { deadlineMs, cancel };
   const ports = bounded(host, patience);
-  const session = await spawn(ports, request, errandOf(request, program));
+  const session = await clone(ports, birth, () => errandOf(prepared()));
+  const { request, program } = await preparedFor(session, ports, prepared);
+  const { plan, sources, handles } = request;
   const end = session.errand === true && !waits(plan) ? endErrand : endSession;
   undo.add(() => end(host, session, deadlineMs));
   await request.born?.(session);
@@ -111,8 +130,19 @@ export async function beginWalk(host: Host, request: WalkRequest, undo: Undo): P
   return { session, channel, progress };
 }
 
+/** Not every host asks for it while it clones. */
+async function preparedFor(session: Session, ports: Host, prepared: () => PreparedWalk): Promise<PreparedWalk> {
+  try {
+    return prepared();
+  } catch (error) {
+    await abandon(ports, session);
+    throw error;
+  }
+}
+
 /** All that an init is given before it begins: where nothing of it has to wait until there is one. */
-function errandOf({ plan, sources, born, opened }: WalkRequest, program: Uint8Array): SpawnRequest['errand'] {
+function errandOf({ request, program }: PreparedWalk): Errand | undefined {
+  const { plan, sources, born, opened } = request;
   if (plan.maps !== undefined || born !== undefined || opened !== undefined) return undefined;
   const handles = givenInputs(plan, sources);
   const [message, ...others] = segmentMessages(program);
@@ -177,13 +207,13 @@ const aboutTheCgroup = ['EACCES', 'EBUSY', 'EOPNOTSUPP', 'ENOENT', 'ENODEV'];
  */
 const notByClone = ['EAGAIN', 'EOPNOTSUPP', 'EACCES', 'EINVAL', 'E2BIG', 'ENOSYS'];
 
-async function spawn(
+async function clone(
   ports: Host,
-  { plan, cgroup, options, detached }: WalkRequest,
+  { flags, maps, cgroup, options, detached }: Birth,
   errand: SpawnRequest['errand'],
 ): Promise<Session> {
   const { facts } = options;
-  const request = { flags: plan.flags, maps: hasMapsSync(plan) ? undefined : plan.maps, detached };
+  const request = { flags, maps, detached };
   if (cgroup?.enter !== undefined && cgroup.handle === undefined) return moved(ports, request, cgroup.enter, facts);
   try {
     return await ports.processes.spawn({ ...request, cgroup: cgroup?.handle, errand });
