@@ -74,16 +74,16 @@ export interface Birth
 
 export interface PreparedWalk {
   readonly request: WalkRequest;
-  /** The plan's segment, encoded. */
-  readonly program: Uint8Array;
+  /** The plan's segment, as it is sent. */
+  readonly messages: readonly Uint8Array[];
 }
 
 /** Clones an init and gives it its plan. Whatever fails afterwards, `undo` ends it. */
 export async function beginWalk(host: Host, request: WalkRequest, undo: Undo): Promise<Walk> {
   const { plan, options } = request;
-  const program = encoded(plan.segment, encoding(options));
+  const messages = segmentMessages(encoded(plan.segment, encoding(options)));
   const maps = hasMapsSync(plan) ? undefined : plan.maps;
-  return beginWalkOf(host, { ...request, flags: plan.flags, maps }, () => ({ request, program }), undo);
+  return beginWalkOf(host, { ...request, flags: plan.flags, maps }, () => ({ request, messages }), undo);
 }
 
 /** The same where what the init is to do can be prepared while there is none yet: that takes as long as it takes to begin. */
@@ -94,7 +94,7 @@ export async function beginWalkOf(host: Host, birth: Birth, prepare: () => Prepa
   const patience = { deadlineMs, cancel };
   const ports = bounded(host, patience);
   const session = await clone(ports, birth, () => errandOf(prepared()));
-  const { request, program } = await preparedFor(session, ports, prepared);
+  const { request, messages } = await preparedFor(session, ports, prepared);
   const { plan, sources, handles } = request;
   const end = session.errand === true && !waits(plan) ? endErrand : endSession;
   undo.add(() => end(host, session, deadlineMs));
@@ -124,7 +124,7 @@ export async function beginWalkOf(host: Host, birth: Birth, prepare: () => Prepa
     inputs,
   );
   await request.opened?.();
-  await deliver(host, channel, progress, channel.sendProgram(program, registers));
+  await deliver(host, channel, progress, channel.sendMessages(messages, registers));
   await letGo();
   await inputs.run();
   return { session, channel, progress };
@@ -141,11 +141,11 @@ async function preparedFor(session: Session, ports: Host, prepared: () => Prepar
 }
 
 /** All that an init is given before it begins: where nothing of it has to wait until there is one. */
-function errandOf({ request, program }: PreparedWalk): Errand | undefined {
+function errandOf({ request, messages }: PreparedWalk): Errand | undefined {
   const { plan, sources, born, opened } = request;
   if (plan.maps !== undefined || born !== undefined || opened !== undefined) return undefined;
   const handles = givenInputs(plan, sources);
-  const [message, ...others] = segmentMessages(program);
+  const [message, ...others] = messages;
   if (handles === undefined || message === undefined || others.length > 0) return undefined;
   return { message, handles };
 }
