@@ -9,10 +9,10 @@ import { ownNamespaces } from '../plan/exec.ts';
 import type { Facts } from '../plan/facts.ts';
 import { isMapped } from '../plan/keeper.ts';
 import { parseBytes } from '../spec/bytes.ts';
-import { runOptionChecks } from '../spec/check-options.ts';
 import { checkExec, type ExecOptions, execProcess } from '../spec/exec-options.ts';
 import type { RunOptions } from '../spec/options.ts';
-import type { Process as ProcessSpec } from '../spec/types.ts';
+import { Recent } from '../spec/recent.ts';
+import type { Process as ProcessSpec, Spec } from '../spec/types.ts';
 import { type ResolvedUser, resolveUser } from '../spec/users.ts';
 import { Deadline } from './deadline.ts';
 import type { Home } from './home.ts';
@@ -43,7 +43,7 @@ export async function execute(
   command: readonly string[],
   options: ExecOptions & RunOptions,
 ): Promise<Result> {
-  check(running, command, options, runOptionChecks);
+  check(running, command, options, 'exec');
   const { input, timeout, reject = true, maxOutput, ...rest } = options;
   const cancel = options.signal as AbortSignal | undefined;
   const deadline = new Deadline(timeout, cancel);
@@ -55,7 +55,7 @@ export async function execute(
 
 /** Starts one more command, and hands its streams over. */
 export async function spawn(running: Running, command: readonly string[], options: ExecOptions): Promise<Process> {
-  check(running, command, options, {});
+  check(running, command, options, 'spawn');
   const deadline = new Deadline(undefined, options.signal as AbortSignal | undefined);
   return new Process(await begin(running, command, options, deadline, 'pipe'));
 }
@@ -64,9 +64,9 @@ function check(
   { outlives }: Running,
   command: unknown,
   options: ExecOptions,
-  extra: Parameters<typeof checkExec>[2],
+  how: Parameters<typeof checkExec>[2],
 ): void {
-  const issues = checkExec(command, options, extra);
+  const issues = checkExec(command, options, how);
   if (outlives === true && options?.privileged === true) {
     const message = 'must not be true in a detached container: with CAP_SYS_PTRACE its log could be written by anybody';
     issues.push({ path: '/privileged', message });
@@ -119,8 +119,12 @@ async function start(
   const { host } = home;
   const facts = await home.facts();
   const user = await userOf(running, options.user);
-  const process = execProcess(prepared.spec, command, options, user);
-  const stdio = process.terminal ? undefined : await pipes(running, process, facts.privileged, stdin);
+  const process = processOf(running, command, options, user);
+  let stdio: Stdio | undefined;
+  const open = () => {
+    if (!process.terminal) stdio ??= pipes(running, process, facts.privileged, stdin);
+    return stdio?.handles;
+  };
   try {
     const executed = await execInHost(host, facts, {
       id,
@@ -129,8 +133,9 @@ async function start(
       pid: created.session.pid,
       first: firstOf(running, facts),
       cgroup: created.cgroup,
-      stdio: stdio?.handles,
+      stdio: open,
       ownStdio: true,
+      atOnce: true,
       opened: () => mustStillRun(running),
       cancel: deadline.signal,
     });
@@ -142,6 +147,28 @@ async function start(
   } finally {
     for (const handle of stdio?.handles ?? []) handle.close();
   }
+}
+
+/** By their configuration: a command that is asked for again is the same one, and its plan is known. */
+const asked = new WeakMap<Spec, Recent<ProcessSpec>>();
+const askedMax = 8;
+/** Of a command and its environment. */
+const keyLengthMax = 16 * 1024;
+
+function processOf(
+  { id, prepared: { spec } }: Running,
+  command: readonly string[],
+  options: ExecOptions,
+  user: ResolvedUser | undefined,
+): ProcessSpec {
+  const { env, cwd, tty, privileged } = options;
+  const key = JSON.stringify([id, command, env, cwd, tty, privileged, user]);
+  // The caller may change its list.
+  const make = () => execProcess(spec, [...command], options, user);
+  if (key.length > keyLengthMax) return make();
+  const recent = asked.get(spec) ?? new Recent<ProcessSpec>(askedMax);
+  asked.set(spec, recent);
+  return recent.get(key, make);
 }
 
 /** How its namespaces are entered at once. Those of a container that somebody else may have made are looked at instead. */
@@ -160,12 +187,7 @@ async function mustStillRun(running: Running): Promise<void> {
 const hasEnded = ({ id }: Running, cause?: unknown): RuntsError =>
   new RuntsError('ERR_STATE', `cannot run a command in container ${id}: it has ended`, { cause });
 
-function pipes(
-  { prepared }: Running,
-  { user }: ProcessSpec,
-  privileged: boolean,
-  stdin: 'ignore' | 'pipe',
-): Promise<Stdio> {
+function pipes({ prepared }: Running, { user }: ProcessSpec, privileged: boolean, stdin: 'ignore' | 'pipe'): Stdio {
   return openStdio({ stdin, stdout: 'pipe', stderr: 'pipe', owner: pipeOwner(prepared.plan, user, privileged) });
 }
 

@@ -46,7 +46,7 @@ export class OwnRun {
       const { host } = home;
       const facts = await home.facts();
       const owner = pipeOwner(plan, prepared.spec.process!.user, facts.privileged);
-      const stdio = prepared.terminal ? undefined : await openStdio({ ...targets(options), owner });
+      const stdio = prepared.terminal ? undefined : openStdio({ ...targets(options), owner });
       if (stdio !== undefined) undo.add(() => stdio.close());
       const created = await createInHost(host, plan, {
         stdio: stdio?.handles,

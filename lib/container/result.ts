@@ -44,14 +44,17 @@ interface End {
 }
 
 export function resultOf(exit: Exit, { command, stdout, stderr, began, deadline }: End): Result {
+  const { exitCode, signal, oomKilled } = exit;
   const { timedOut, canceled } = deadline;
   return {
-    ...exit,
+    exitCode,
+    signal,
+    oomKilled,
     command,
     stdout: stdout?.text() ?? '',
     stderr: stderr?.text() ?? '',
     durationMs: performance.now() - began,
-    failed: timedOut || canceled || exit.exitCode !== 0,
+    failed: timedOut || canceled || exitCode !== 0,
     timedOut,
     canceled,
     truncated: stdout?.truncated === true || stderr?.truncated === true,

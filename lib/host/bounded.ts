@@ -1,6 +1,7 @@
 import { RuntsError } from '../errors.ts';
 import { type Cancel, throwIfCanceled, within } from './cancel.ts';
 import type { CgroupFiles, Files, Host, Kernel, Processes, Sockets } from './host.ts';
+import { once } from './once.ts';
 import { abandon, endErrand } from './session.ts';
 
 export interface Patience {
@@ -143,14 +144,5 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
     get kernel() {
       return boundedKernel();
     },
-  };
-}
-
-/** Made when it is asked for: most who have a host need one of its ports. */
-function once<T>(make: () => T): () => T {
-  let made: T | undefined;
-  return () => {
-    made ??= make();
-    return made;
   };
 }

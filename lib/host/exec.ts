@@ -2,9 +2,9 @@ import { type ExecRequest as Planned, planExec } from '../plan/exec.ts';
 import type { Facts } from '../plan/facts.ts';
 import { type Plan, tags } from '../plan/plan.ts';
 import { encode } from '../program/encode.ts';
+import { segmentMessages } from '../program/frames.ts';
 import { type NamespaceType, namespaceFiles } from '../spec/names.ts';
-import { Recent } from '../spec/recent.ts';
-import type { Spec } from '../spec/types.ts';
+import type { Process } from '../spec/types.ts';
 import type { Cancel } from './cancel.ts';
 import { refused } from './failure.ts';
 import type { Exit, Handle, Host, Session } from './host.ts';
@@ -13,7 +13,7 @@ import { closeHandles } from './program.ts';
 import { nextMilestone, type Progress, unexpected } from './progress.ts';
 import { frameDeadlineMs } from './session.ts';
 import { Undo, withReleaseErrors } from './undo.ts';
-import { type Birthplace, beginWalk, type Walk, walkTo } from './walk.ts';
+import { type Birthplace, beginWalk, beginWalkOf, type Walk, type WalkRequest, walkTo } from './walk.ts';
 
 /** One more command in a container that runs. */
 export interface ExecRequest extends Omit<Planned, 'namespaces' | 'stdio' | 'consoleSize' | 'pid'> {
@@ -23,7 +23,8 @@ export interface ExecRequest extends Omit<Planned, 'namespaces' | 'stdio' | 'con
   readonly first?: { readonly process: Handle; readonly namespaces: ReadonlySet<NamespaceType> } | undefined;
   /** The container's cgroup. */
   readonly cgroup?: Birthplace | undefined;
-  readonly stdio?: Stdio | undefined;
+  /** Asked for when the command needs it, which is not before its init is being made. */
+  readonly stdio?: (() => Stdio | undefined) | undefined;
   /** Whoever gets our children when we are gone waits for it: we leave its status alone. */
   readonly detached?: boolean | undefined;
   readonly cancel?: Cancel | undefined;
@@ -58,11 +59,18 @@ export interface Entering extends Walk {
   readonly handles: Map<number, Handle>;
 }
 
-/** Starts a command in a container, with all that its configuration says of confinement. A failure leaves nothing. */
-export async function exec(host: Host, facts: Facts, request: ExecRequest): Promise<Executed> {
+/**
+ * Starts a command in a container, with all that its configuration says of confinement. Nobody has anything to do before it
+ * is executed. A failure leaves nothing.
+ */
+export async function exec(
+  host: Host,
+  facts: Facts,
+  request: ExecRequest & { readonly atOnce: true },
+): Promise<Executed> {
   const undo = new Undo();
   try {
-    const entering = await enter(host, facts, { ...request, atOnce: true }, undo);
+    const entering = await enter(host, facts, request, undo);
     return await untilExecuted(host, entering, undo);
   } catch (error) {
     throw withReleaseErrors(error, await undo.run());
@@ -71,37 +79,30 @@ export async function exec(host: Host, facts: Facts, request: ExecRequest): Prom
 
 /** Clones an init and sends it into the container. */
 export async function enter(host: Host, facts: Facts, request: ExecRequest, undo: Undo): Promise<Entering> {
-  const { stdio, deadlineMs = frameDeadlineMs, cancel, cgroup, detached, first } = request;
-  const { born, arrived } = request;
-  const { plan, program } =
-    first === undefined ? { plan: await planFor(host, facts, request) } : planAtHand(facts, request, first.namespaces);
+  const { deadlineMs = frameDeadlineMs, cancel, cgroup, detached, first, born, arrived } = request;
   // Whoever enters by a pidfd does not come to the wrong place.
   const opened = first === undefined ? request.opened : undefined;
   const handles = new Map<number, Handle>();
   undo.add(() => closeHandles(handles));
   const options = { deadlineMs, signal: cancel, facts };
-  const walk = await beginWalk(
-    host,
-    {
-      plan,
-      program,
-      options,
-      sources: { stdio, process: first?.process },
-      cgroup,
-      detached,
-      handles,
-      born,
-      opened,
-      arrived,
-    },
-    undo,
-  );
-  return { ...walk, handles };
+  const walking = (plan: Plan): WalkRequest => {
+    const sources = { stdio: request.stdio?.(), process: first?.process };
+    return { plan, options, sources, cgroup, detached, handles, born, opened, arrived };
+  };
+  const begin = async (): Promise<Walk> => {
+    if (first === undefined) return beginWalk(host, walking(await planFor(host, facts, request)), undo);
+    const prepare = () => {
+      const { plan, messages } = planAtHand(facts, request, first.namespaces);
+      return { request: walking(plan), messages };
+    };
+    return beginWalkOf(host, { flags: 0, cgroup, options, detached }, prepare, undo);
+  };
+  return { ...(await begin()), handles };
 }
 
 interface Compiled {
   readonly plan: Plan;
-  readonly program?: Uint8Array | undefined;
+  readonly messages: readonly Uint8Array[];
 }
 
 const planned = (request: ExecRequest, pid: number | undefined, namespaces: ReadonlySet<NamespaceType>): Planned => {
@@ -113,34 +114,21 @@ const planned = (request: ExecRequest, pid: number | undefined, namespaces: Read
 const planFor = async (host: Host, facts: Facts, request: ExecRequest): Promise<Plan> =>
   planExec(planned(request, request.pid, await differing(host, request.pid)), facts);
 
-/** By their configuration: a program that asks a container often asks the same. */
-const known = new WeakMap<Spec, { readonly facts: Facts; readonly compiled: Recent<Compiled> }>();
-const knownMax = 8;
-/** Of a command and its environment. */
-const keyLengthMax = 16 * 1024;
+/** For as long as whoever asks keeps the command, which is asked for again more often than not. */
+const known = new WeakMap<Process, Compiled & { readonly of: readonly unknown[] }>();
 
 /** The plan of a command that is entered into the container by a pidfd: nothing of it depends on the process. */
 function planAtHand(facts: Facts, request: ExecRequest, namespaces: ReadonlySet<NamespaceType>): Compiled {
-  const compile = (): Compiled => {
-    const plan = planExec(planned(request, undefined, namespaces), facts);
-    return { plan, program: encode(plan.segment) };
-  };
   const { id, spec, process, ownStdio, plainOutput, preserveFds, newKeyring, atOnce } = request;
-  const key = JSON.stringify(
-    [id, process, ownStdio, plainOutput, preserveFds, newKeyring, atOnce, [...namespaces]],
-    exact,
-  );
-  if (key.length > keyLengthMax) return compile();
-  let ofSpec = known.get(spec);
-  if (ofSpec?.facts !== facts) {
-    ofSpec = { facts, compiled: new Recent(knownMax) };
-    known.set(spec, ofSpec);
-  }
-  return ofSpec.compiled.get(key, compile);
+  // The namespaces are those of the configuration.
+  const of = [facts, id, spec, ownStdio, plainOutput, preserveFds, newKeyring, atOnce];
+  const before = known.get(process);
+  if (before?.of.every((part, i) => part === of[i])) return before;
+  const plan = planExec(planned(request, undefined, namespaces), facts);
+  const compiled = { plan, messages: segmentMessages(encode(plan.segment)), of };
+  known.set(process, compiled);
+  return compiled;
 }
-
-/** JSON has no word for the large numbers. */
-const exact = (_: string, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value);
 
 /** Until all that can fail has been tried but the execution itself. */
 export function untilReady(

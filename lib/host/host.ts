@@ -168,8 +168,11 @@ export interface SpawnRequest {
   readonly flags: number;
   /** A cgroup v2 directory: CLONE_INTO_CGROUP. */
   readonly cgroup?: Handle | undefined;
-  /** What it finds on its channel when it begins. Whoever can leave it there does, and the session says so. */
-  readonly errand?: { readonly message: Uint8Array; readonly handles: readonly Handle[] } | undefined;
+  /**
+   * What it is to find on its channel when it begins. Whoever can leave it there asks for it while the init is being made, and
+   * the session says so. What it throws is why there is none.
+   */
+  readonly errand?: (() => Errand | undefined) | undefined;
   /** What the maps of its user namespace are to be. Whoever can write them at once does, and the session says so. */
   readonly maps?: Maps | undefined;
   /**
@@ -177,6 +180,12 @@ export interface SpawnRequest {
    * is looked at, and it is not collected.
    */
   readonly detached?: boolean | undefined;
+}
+
+/** All that an init needs to do what it is there for. */
+export interface Errand {
+  readonly message: Uint8Array;
+  readonly handles: readonly Handle[];
 }
 
 export interface RunOptions {

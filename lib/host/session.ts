@@ -65,12 +65,17 @@ export class Channel {
   };
 
   /** The whole program; the handles, which stay ours, go with the first message. */
-  async sendProgram(program: Uint8Array, handles: readonly Handle[]): Promise<void> {
+  sendProgram(program: Uint8Array, handles: readonly Handle[]): Promise<void> {
+    return this.sendMessages(segmentMessages(program), handles);
+  }
+
+  /** The same of one that is in messages already. */
+  async sendMessages(messages: readonly Uint8Array[], handles: readonly Handle[]): Promise<void> {
     if (handles.length > limits.handlesMax) {
       throw new RuntsError('ERR_SPEC', `${handles.length} handles for the init, with a limit of ${limits.handlesMax}`);
     }
     let first = true;
-    for (const message of segmentMessages(program)) {
+    for (const message of messages) {
       await this.#wait(this.session.send(message, first ? handles : []), 'sending the program to the init');
       first = false;
     }

@@ -6,9 +6,10 @@ import { segmentMessages } from '../program/frames.ts';
 import { bounded, type Patience } from './bounded.ts';
 import type { Cancel } from './cancel.ts';
 import { errnoOf, refused } from './failure.ts';
-import type { Handle, Host, Session, SpawnRequest } from './host.ts';
+import type { Errand, Handle, Host, Session, SpawnRequest } from './host.ts';
 import { givenInputs, type InputSources, openInputs } from './inputs.ts';
 import { completeMaps, writeMaps } from './maps.ts';
+import { once } from './once.ts';
 import { deliver, died, lastWords, nextMilestone, type Progress, unexpected } from './progress.ts';
 import { abandon, Channel, endErrand, endSession } from './session.ts';
 import { Undo } from './undo.ts';
@@ -49,8 +50,6 @@ export interface Birthplace {
 
 export interface WalkRequest {
   readonly plan: Plan;
-  /** The plan's segment, encoded, where that is known. */
-  readonly program?: Uint8Array | undefined;
   readonly options: WalkOptions;
   readonly sources: Omit<InputSources, 'pid' | 'facts' | 'cgroup'>;
   /** Where the init is to be born. */
@@ -69,14 +68,35 @@ export interface WalkRequest {
   readonly opened?: (() => Promise<void>) | undefined;
 }
 
+/** What is known of an init before its plan is. */
+export interface Birth
+  extends Pick<WalkRequest, 'cgroup' | 'options'>,
+    Pick<SpawnRequest, 'flags' | 'maps' | 'detached'> {}
+
+export interface PreparedWalk {
+  readonly request: WalkRequest;
+  /** The plan's segment, as it is sent. */
+  readonly messages: readonly Uint8Array[];
+}
+
 /** Clones an init and gives it its plan. Whatever fails afterwards, `undo` ends it. */
 export async function beginWalk(host: Host, request: WalkRequest, undo: Undo): Promise<Walk> {
-  const { plan, options, sources, handles } = request;
+  const { plan, options } = request;
+  const messages = segmentMessages(encoded(plan.segment, encoding(options)));
+  const maps = hasMapsSync(plan) ? undefined : plan.maps;
+  return beginWalkOf(host, { ...request, flags: plan.flags, maps }, () => ({ request, messages }), undo);
+}
+
+/** The same where what the init is to do can be prepared while there is none yet: that takes as long as it takes to begin. */
+export async function beginWalkOf(host: Host, birth: Birth, prepare: () => PreparedWalk, undo: Undo): Promise<Walk> {
+  const prepared = once(prepare);
+  const { options } = birth;
   const { deadlineMs, signal: cancel, facts, trace } = options;
-  const program = request.program ?? encoded(plan.segment, encoding(options));
   const patience = { deadlineMs, cancel };
   const ports = bounded(host, patience);
-  const session = await spawn(ports, request, errandOf(request, program));
+  const session = await clone(ports, birth, () => errandOf(prepared()));
+  const { request, messages } = await preparedFor(session, ports, prepared);
+  const { plan, sources, handles } = request;
   const end = session.errand === true && !waits(plan) ? endErrand : endSession;
   undo.add(() => end(host, session, deadlineMs));
   await request.born?.(session);
@@ -105,17 +125,28 @@ export async function beginWalk(host: Host, request: WalkRequest, undo: Undo): P
     inputs,
   );
   await request.opened?.();
-  await deliver(host, channel, progress, channel.sendProgram(program, registers));
+  await deliver(host, channel, progress, channel.sendMessages(messages, registers));
   await letGo();
   await inputs.run();
   return { session, channel, progress };
 }
 
+/** Not every host asks for it while it clones. */
+async function preparedFor(session: Session, ports: Host, prepared: () => PreparedWalk): Promise<PreparedWalk> {
+  try {
+    return prepared();
+  } catch (error) {
+    await abandon(ports, session);
+    throw error;
+  }
+}
+
 /** All that an init is given before it begins: where nothing of it has to wait until there is one. */
-function errandOf({ plan, sources, born, opened }: WalkRequest, program: Uint8Array): SpawnRequest['errand'] {
+function errandOf({ request, messages }: PreparedWalk): Errand | undefined {
+  const { plan, sources, born, opened } = request;
   if (plan.maps !== undefined || born !== undefined || opened !== undefined) return undefined;
   const handles = givenInputs(plan, sources);
-  const [message, ...others] = segmentMessages(program);
+  const [message, ...others] = messages;
   if (handles === undefined || message === undefined || others.length > 0) return undefined;
   return { message, handles };
 }
@@ -177,13 +208,13 @@ const aboutTheCgroup = ['EACCES', 'EBUSY', 'EOPNOTSUPP', 'ENOENT', 'ENODEV'];
  */
 const notByClone = ['EAGAIN', 'EOPNOTSUPP', 'EACCES', 'EINVAL', 'E2BIG', 'ENOSYS'];
 
-async function spawn(
+async function clone(
   ports: Host,
-  { plan, cgroup, options, detached }: WalkRequest,
+  { flags, maps, cgroup, options, detached }: Birth,
   errand: SpawnRequest['errand'],
 ): Promise<Session> {
   const { facts } = options;
-  const request = { flags: plan.flags, maps: hasMapsSync(plan) ? undefined : plan.maps, detached };
+  const request = { flags, maps, detached };
   if (cgroup?.enter !== undefined && cgroup.handle === undefined) return moved(ports, request, cgroup.enter, facts);
   try {
     return await ports.processes.spawn({ ...request, cgroup: cgroup?.handle, errand });

@@ -101,17 +101,15 @@ export interface Native {
   ) => NativeTerminal;
 
   /**
-   * Clones an init on a thread of the pool; it waits on its channel. `flags`: CLONE_NEW*; `cgroup`: to be born in. What
-   * `done` does not take over before it comes back, by a Channel on `channel`, is killed and collected.
+   * Clones an init on a thread of the pool; it waits on its channel. Gives our end of that at once: what is sent over it
+   * meanwhile the init finds when it begins. `flags`: CLONE_NEW*; `cgroup`: to be born in. What `done` does not take over
+   * before it comes back, by a Channel on `channel`, is killed and collected.
    */
   spawn(
     flags: number,
     cgroup: NativeHandle | undefined,
     done: (result: Spawned | Failure) => void,
-    /** What it finds on its channel; the handles stay the caller's. */
-    message?: Uint8Array,
-    handles?: readonly NativeHandle[],
-  ): Failure | undefined;
+  ): NativeHandle | Failure;
   /** Takes all processing of input and output from a terminal, also what Node's raw mode leaves. */
   rawTerminal(fd: number): Failure | undefined;
   /** A new descriptor for the file of one that somebody else owns. */

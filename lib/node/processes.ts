@@ -1,11 +1,11 @@
 import { RuntsError } from '../errors.ts';
-import type { Handle, Processes, Session, SpawnRequest } from '../host/host.ts';
+import type { Errand, Handle, Processes, Session, SpawnRequest } from '../host/host.ts';
 import { errnoNumber } from '../program/errno.ts';
 import { ended } from './ended.ts';
 import { isFailure, orThrow } from './failure.ts';
 import { openHandle } from './handle.ts';
 import { inherited } from './inherited.ts';
-import { type Failure, native, type Spawned } from './native.ts';
+import { type Failure, type NativeHandle, native, type Spawned } from './native.ts';
 import { run } from './run.ts';
 import { NodeSession } from './session.ts';
 import { connectTo } from './sockets.ts';
@@ -23,19 +23,36 @@ export async function spawnInit({ flags, cgroup, detached, errand }: SpawnReques
     throw new RuntsError('ERR_SPEC', `flags are CLONE_NEW* bits, not ${String(flags)}`);
   }
   const directory = cgroup === undefined ? undefined : openHandle(cgroup, 'cgroup');
-  const handles = errand?.handles.map((handle) => openHandle(handle));
   return new Promise((resolve, reject) => {
+    let given = false;
+    let refused: { readonly why: unknown } | undefined;
     const done = (result: Spawned | Failure): void => {
       try {
-        const peer = { ours: true, detached, errand: errand !== undefined };
-        resolve(isFailure(result) ? result : new NodeSession({ ...result, ...peer }));
+        if (refused !== undefined) throw refused.why;
+        resolve(isFailure(result) ? result : new NodeSession({ ...result, ours: true, detached, errand: given }));
       } catch (error) {
-        reject(error); // no descriptor or no watch was left for it
+        reject(error); // no descriptor or no watch was left for it, or there is no errand
       }
     };
-    const failure = native.spawn(flags, directory, done, errand?.message, handles);
-    if (failure !== undefined) resolve(failure);
+    const channel = native.spawn(flags, directory, done);
+    if (isFailure(channel)) {
+      resolve(channel);
+      return;
+    }
+    try {
+      given = give(channel, errand?.());
+    } catch (why) {
+      refused = { why };
+    }
   });
+}
+
+/** Leaves an errand on a channel that nobody reads yet. */
+function give(channel: NativeHandle, errand: Errand | undefined): boolean {
+  if (errand === undefined) return false;
+  const handles = errand.handles.map((handle) => openHandle(handle));
+  orThrow(native.socketSend(channel, errand.message, handles));
+  return true;
 }
 
 /** The port `Processes` over the addon. A refusal of the kernel rejects as a SystemError: the core knows the hints. */

@@ -22,7 +22,7 @@ export async function run(file: string, args: readonly string[], options: RunOpt
     throw new RuntsError('ERR_SPEC', `${JSON.stringify(file)} is not an absolute path of a program`);
   const { cwd = '/', environment = [], name = file, input = '' } = options;
   // Pipes of our own: of those that Node makes it forgets our ends where it finds no descriptors left to start the program.
-  const pipes = await openStdio({ stdin: 'pipe', stdout: 'pipe', stderr: 'pipe' });
+  const pipes = openStdio({ stdin: 'pipe', stdout: 'pipe', stderr: 'pipe' });
   let limits: Limits | undefined;
   try {
     const env = environmentOf(environment);

@@ -41,7 +41,7 @@ export interface Holding {
 }
 
 /** The descriptors of a new process's standard streams, and the streams at our end. */
-export async function openStdio(spec: StdioSpec): Promise<Stdio> {
+export function openStdio(spec: StdioSpec): Stdio {
   const targets = [spec.stdin, spec.stdout, spec.stderr] as const;
   for (const target of targets) checkTarget(target);
   const opened: Stream[] = [];

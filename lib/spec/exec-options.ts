@@ -1,5 +1,5 @@
 import type { Issue } from '../errors.ts';
-import { optionChecks, words } from './check-options.ts';
+import { optionChecks, runOptionChecks, words } from './check-options.ts';
 import { mergeEnv } from './env.ts';
 import { capabilityNames } from './names.ts';
 import type { CommonOptions } from './options.ts';
@@ -21,14 +21,20 @@ export interface ExecOptions extends Pick<CommonOptions, 'cwd' | 'tty'> {
 
 const { env, cwd, user, tty, signal } = optionChecks;
 const fields = { env, cwd, user, tty, signal, privileged: boolean } as Fields;
+const commandCheck = words(1);
 
 /** What other tools call them. */
 const renamed = { workdir: 'cwd', WorkingDir: 'cwd', environment: 'env', terminal: 'tty', cmd: 'command' };
 
+/** Of a command whose streams are handed over, and of one that is run to its end: each put together once. */
+const optionsCheck = {
+  spawn: closed(fields, 'option', renamed),
+  exec: closed({ ...fields, ...runOptionChecks }, 'option', renamed),
+} as const;
+
 /** Everything that is wrong with a command and its options. */
-export function checkExec(command: unknown, options: unknown, extra: Fields = {}): Issue[] {
-  const issues = issuesOf(command, words(1), '/command');
-  return [...issues, ...issuesOf(options, closed({ ...fields, ...extra }, 'option', renamed))];
+export function checkExec(command: unknown, options: unknown, how: keyof typeof optionsCheck = 'spawn'): Issue[] {
+  return [...issuesOf(command, commandCheck, '/command'), ...issuesOf(options, optionsCheck[how])];
 }
 
 /** The process that options (checked before) stand for in a container of this configuration. */

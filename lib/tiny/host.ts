@@ -36,11 +36,11 @@ const processes: Processes = {
   spawn: async ({ flags, cgroup, detached }) =>
     new Promise((resolve, reject) => {
       const directory = cgroup === undefined ? undefined : openHandle(cgroup, 'cgroup');
-      const failure = native.spawn(flags, directory, (made) => {
+      const channel = native.spawn(flags, directory, (made) => {
         if ('errno' in made) reject(orThrow(made));
         else resolve(new NodeSession({ ...made, ours: true, detached }));
       });
-      orThrow(failure);
+      orThrow(channel);
     }),
   // A zygote is worth its process to those who make many containers; only a runtime has one.
   spawnBy: async () => {

@@ -220,8 +220,9 @@ export const native: Here = {
     const made = system.spawn(flags, cgroup?.fd ?? -1);
     if ('errno' in made) return made;
     const [pid, process, channel] = made;
-    done({ pid, process: newHandle(process), channel: newHandle(channel) });
-    return undefined;
+    const ours = newHandle(channel);
+    done({ pid, process: newHandle(process), channel: ours });
+    return ours;
   },
   duplicate: (fd) => handleOr(call.fcntl(fd, duplicateAbove, 3)),
   lock: (file) => outcome(call.flock(file.fd, 2 | 4)),

@@ -10,7 +10,6 @@
 #include <sys/socket.h>
 
 #include "../program/format.h"
-#include "rights.h"
 
 #ifndef CLONE_INTO_CGROUP
 #define CLONE_INTO_CGROUP 0x200000000ULL
@@ -201,20 +200,6 @@ void widen(int channel) {
   (void)sys(__NR_setsockopt, channel, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);  // a send will tell (EMSGSIZE)
 }
 
-int give(Where& at, int channel, const Errand& errand) {
-  if (errand.size == 0) return 0;
-  struct iovec vector = {const_cast<uint8_t*>(errand.bytes), errand.size};
-  struct msghdr message = {};
-  message.msg_iov = &vector;
-  message.msg_iovlen = 1;
-  Rights rights = {};
-  add_rights(message, rights, static_cast<uint32_t>(errand.handle_count),
-             [&](uint32_t i) { return errand.handles[i].get(); });
-  long r = -EINTR;
-  while (r == -EINTR) r = sys(__NR_sendmsg, channel, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-  return r < 0 ? check(at, kStepSendmsg, r) : 0;
-}
-
 // Moves a descriptor out of the way of 0 to 3, where the child's are put.
 int above_standard(Where& at, Fd* fd) {
   if (fd->get() > kChannelFd) return 0;
@@ -225,21 +210,26 @@ int above_standard(Where& at, Fd* fd) {
 
 }  // namespace
 
-int spawn_init(Where& at, uint64_t flags, int cgroup, int image, const Errand& errand, Spawned* spawned) {
+int open_channel(Where& at, ChannelEnds* ends) {
+  int pair[2];
+  int r = check(at, kStepSocket, sys(__NR_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair));
+  if (r < 0) return r;
+  ends->ours.reset(pair[0]);
+  ends->theirs.reset(pair[1]);
+  widen(ends->ours.get());
+  return above_standard(at, &ends->theirs);
+}
+
+int spawn_init(Where& at, uint64_t flags, int cgroup, int image, int channel, Spawned* spawned) {
   Fd null(check(at, kStepOpen, "/dev/null", sys(__NR_openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC)));
   if (!null.ok()) return null.get();
   at.detail = "";
-  int ends[2];
-  int r = check(at, kStepSocket, sys(__NR_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends));
+  int r = above_standard(at, &null);
   if (r < 0) return r;
-  Fd ours(ends[0]), theirs(ends[1]);
-  widen(ours.get());
-  if ((r = above_standard(at, &null)) < 0 || (r = above_standard(at, &theirs)) < 0) return r;
-  if ((r = give(at, ours.get(), errand)) < 0) return r;
 
   Stack stack;
   if (!stack.ok()) return check(at, kStepClone, -ENOMEM);
-  Child child = {null.get(), theirs.get(), image, (flags & CLONE_NEWUSER) != 0, kStepOp, 0};
+  Child child = {null.get(), channel, image, (flags & CLONE_NEWUSER) != 0, kStepOp, 0};
   int pidfd = -1;
   long pid;
   {
@@ -254,13 +244,11 @@ int spawn_init(Where& at, uint64_t flags, int cgroup, int image, const Errand& e
   }
   spawned->pid = static_cast<int>(pid);
   spawned->process = static_cast<Fd&&>(process);
-  spawned->channel = static_cast<Fd&&>(ours);
   return 0;
 }
 
 void abandon(Spawned* spawned) {
   if (!spawned->process.ok()) return;
-  spawned->channel.reset();
   (void)sys(__NR_pidfd_send_signal, spawned->process.get(), kSigkill, nullptr, 0);  // it may have ended by itself
   collect(spawned->process.get());
   spawned->process.reset();

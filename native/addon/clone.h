@@ -5,22 +5,21 @@
 
 namespace runts {
 
+// What is sent to an init before there is one, it finds when it begins.
+struct ChannelEnds {
+  Fd ours, theirs;
+};
+
+int open_channel(Where& at, ChannelEnds* ends);
+
 struct Spawned {
   int pid = 0;
   Fd process;  // pidfd
-  Fd channel;
 };
 
-// What an init finds on its channel when it begins: the same as a message that is sent to it then.
-struct Errand {
-  const uint8_t* bytes = nullptr;
-  size_t size = 0;
-  const Fd* handles = nullptr;
-  size_t handle_count = 0;
-};
-
-// CLONE_NEW* flags; cgroup: a directory of cgroup v2 to be born in, or -1; image: the init. Blocks until the exec.
-int spawn_init(Where& at, uint64_t flags, int cgroup, int image, const Errand& errand, Spawned* spawned);
+// CLONE_NEW* flags; cgroup: a directory of cgroup v2 to be born in, or -1; image: the init; channel: its end, which stays the
+// caller's. Blocks until the exec.
+int spawn_init(Where& at, uint64_t flags, int cgroup, int image, int channel, Spawned* spawned);
 
 // Kills and collects an init that nobody took over.
 void abandon(Spawned* spawned);

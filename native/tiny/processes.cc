@@ -17,15 +17,15 @@ namespace {
 // One is enough for all inits of this process.
 Fd image;
 
-int from_memory(Where& at, uint64_t flags, int cgroup, Spawned* spawned) {
+int from_memory(Where& at, uint64_t flags, int cgroup, int channel, Spawned* spawned) {
   if (!image.ok()) image = Fd(sealed_image(at));
-  return image.ok() ? spawn_init(at, flags, cgroup, image.get(), {}, spawned) : image.get();
+  return image.ok() ? spawn_init(at, flags, cgroup, image.get(), channel, spawned) : image.get();
 }
 
 // Where memory must not be executed: vm.memfd_noexec, or a security module.
-int from_file(Where& at, uint64_t flags, int cgroup, Spawned* spawned) {
+int from_file(Where& at, uint64_t flags, int cgroup, int channel, Spawned* spawned) {
   Fd file(file_image(at));
-  return file.ok() ? spawn_init(at, flags, cgroup, file.get(), {}, spawned) : file.get();
+  return file.ok() ? spawn_init(at, flags, cgroup, file.get(), channel, spawned) : file.get();
 }
 
 // spawn(flags, cgroup) -> [pid, process, channel] | failure: a new init; `cgroup` is a descriptor or -1.
@@ -33,19 +33,22 @@ JSValue spawn(JSContext* js, JSValueConst, int, JSValueConst* arguments) {
   auto flags = static_cast<uint64_t>(number_of(js, arguments[0]));
   int cgroup = static_cast<int>(number_of(js, arguments[1]));
   Where at;
+  ChannelEnds ends;
+  int r = open_channel(at, &ends);
+  if (r < 0) return failure(js, at, r);
   Spawned spawned;
-  int r = from_memory(at, flags, cgroup, &spawned);
+  r = from_memory(at, flags, cgroup, ends.theirs.get(), &spawned);
   bool denied = (r == -EACCES || r == -EPERM) && at.step == kStepExecve;
   if (!image.ok() || denied) {
     Where other;
-    int second = from_file(other, flags, cgroup, &spawned);
+    int second = from_file(other, flags, cgroup, ends.theirs.get(), &spawned);
     if (second >= 0) r = second;  // else why memory was refused says more
   }
   if (r < 0) return failure(js, at, r);
   JSValue list = JS_NewArray(js);
   JS_SetPropertyUint32(js, list, 0, JS_NewInt32(js, spawned.pid));
   JS_SetPropertyUint32(js, list, 1, JS_NewInt32(js, spawned.process.release()));
-  JS_SetPropertyUint32(js, list, 2, JS_NewInt32(js, spawned.channel.release()));
+  JS_SetPropertyUint32(js, list, 2, JS_NewInt32(js, ends.ours.release()));
   return list;
 }
 

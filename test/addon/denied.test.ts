@@ -41,7 +41,7 @@ interface Surroundings {
 async function fixture(name: string, { flags = 0, before }: Surroundings): Promise<unknown> {
   const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
   const argv = ['node', '--import', here('../support/typescript.mjs'), here(`fixtures/${name}.ts`)];
-  const stdio = await openStdio({ stdin: 'ignore', stdout: 'pipe', stderr: 'inherit' });
+  const stdio = openStdio({ stdin: 'ignore', stdout: 'pipe', stderr: 'inherit' });
   const [stdin, stdout, stderr] = stdio.handles;
   const root = unsafe.open('/');
   const session = await host.processes.spawn({ flags });

@@ -1,6 +1,8 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { createHost } from '../../lib/node/host.ts';
+import { encode } from '../../lib/program/encode.ts';
+import { segmentMessages } from '../../lib/program/frames.ts';
 import { testIf } from '../support/requires.ts';
 import { runFixture } from './fixture.ts';
 import { frames, halt, mapSelf, namespace, op, runProgram, send } from './programs.ts';
@@ -46,6 +48,34 @@ testIf('root', 'userns')('an ordinary user can do the same', async () => {
     frames: [{ kind: 'done', tag: 0 }],
     exit: { code: 0 },
   });
+});
+
+test('an errand is asked for while the init is made, and found by it when it begins', async () => {
+  const [message] = segmentMessages(encode({ inputs: [], ops: [halt] }));
+  const session = await host.processes.spawn({ flags: 0, errand: () => ({ message: message!, handles: [] }) });
+  expect(session.errand).toBe(true);
+  expect(await frames(session)).toEqual([{ kind: 'done', tag: 0 }]);
+  expect(await session.exit).toEqual({ code: 0, signal: undefined });
+  session.process.close();
+});
+
+test('where there is no errand after all the init waits for a program', async () => {
+  const session = await host.processes.spawn({ flags: 0, errand: () => undefined });
+  expect(session.errand).toBe(false);
+  await send(session, [halt]);
+  expect(await frames(session)).toEqual([{ kind: 'done', tag: 0 }]);
+  await session.exit;
+  session.process.close();
+});
+
+test('an errand that cannot be had leaves neither a process nor a descriptor', async () => {
+  const before = [children(), descriptors()];
+  const errand = () => {
+    throw new Error('not today');
+  };
+  await expect(host.processes.spawn({ flags: 0, errand })).rejects.toThrow('not today');
+  await expect(host.processes.spawn({ flags: 0x200, errand })).rejects.toThrow('not today');
+  await expect.poll(() => [children(), descriptors()]).toEqual(before);
 });
 
 test('an init that is closed without a program ends', async () => {

@@ -22,7 +22,7 @@ const ownProc = [
 
 /** A command under a reaper, once it has started. */
 async function start(ops: readonly Op[], argv: readonly string[]) {
-  const stdio = await openStdio({ stdin: 'ignore', stdout: 'pipe', stderr: 'inherit' });
+  const stdio = openStdio({ stdin: 'ignore', stdout: 'pipe', stderr: 'inherit' });
   const [stdin, stdout, stderr] = stdio.handles;
   const session = await host.processes.spawn({ flags });
   onTestFinished(() => session.close());

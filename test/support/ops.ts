@@ -123,7 +123,7 @@ export async function fail(ops: readonly Op[], surroundings?: Surroundings): Pro
 
 /** Runs ops and then a command of busybox, and gives what it wrote to its standard output. */
 export async function output(ops: readonly Op[], argv: readonly string[], surroundings: Surroundings = {}) {
-  const stdio = await openStdio({ stdin: 'ignore', stdout: 'pipe', stderr: 'inherit' });
+  const stdio = openStdio({ stdin: 'ignore', stdout: 'pipe', stderr: 'inherit' });
   const [stdin, stdout, stderr] = stdio.handles;
   const written = text(stdio.stdout!);
   const program = [

@@ -110,7 +110,7 @@ interface Given {
 async function walked(plan: Plan, tag: number, at: AtSync, { listener, cgroup }: Given = {}) {
   const undo = new Undo();
   onTestFinished(async () => void (await undo.run()));
-  const stdio = await openStdio({ stdin: 'ignore', stdout: 'pipe', stderr: 'pipe' });
+  const stdio = openStdio({ stdin: 'ignore', stdout: 'pipe', stderr: 'pipe' });
   const output = Promise.all([text(stdio.stdout!), text(stdio.stderr!)]).then((parts) => parts.join(''));
   output.catch(() => undefined);
   const maps = async ({ pid }: Session) => {

@@ -127,7 +127,7 @@ interface Outcome {
 /** One life, with a failure at one op of the plan. */
 async function failing(request: Request, id: string, failAt: number | undefined, errno: string): Promise<Outcome> {
   const { plan, terminal, release } = await prepared(request, id);
-  const stdio = terminal ? undefined : await openStdio({ stdin: 'ignore', stdout: 'pipe', stderr: 'pipe' });
+  const stdio = terminal ? undefined : openStdio({ stdin: 'ignore', stdout: 'pipe', stderr: 'pipe' });
   let started = false;
   try {
     const faults = failAt === undefined ? {} : { failAt, failErrno: errnoNumber(errno) };

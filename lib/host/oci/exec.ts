@@ -105,7 +105,7 @@ async function execute(
       process,
       pid,
       cgroup: birthplace,
-      stdio: request.stdio,
+      stdio: () => request.stdio,
       ownStdio: false,
       plainOutput: request.plainOutput,
       preserveFds: request.preserveFds,
