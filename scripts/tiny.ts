@@ -144,7 +144,8 @@ const flags = [...cxx, ...common, ...ours, '-isystem', from, '-I', out];
 // Each allocation of the engine goes through the arena, and much is copied: they are to be as fast. What copies is not to become
 // a call of itself.
 const fast = ['-O2', '-fno-tree-loop-distribute-patterns'];
-const flagsOf = (name: string): string[] => (['tiny/arena', 'tiny/memory'].includes(name) ? [...flags, ...fast] : flags);
+const flagsOf = (name: string): string[] =>
+  ['tiny/arena', 'tiny/memory'].includes(name) ? [...flags, ...fast] : flags;
 const objects = await Promise.all(
   sources.map((name) => compile(flagsOf(name), join(native, `${name}.cc`), join(out, `${basename(name)}.o`))),
 );

@@ -27,6 +27,7 @@ import { operation } from './operation.ts';
 import { identify } from './process.ts';
 import { keepProgram } from './program.ts';
 import type { Record } from './record.ts';
+import type { Waiting } from './start.ts';
 import { startSocket, stateOf } from './state.ts';
 import { claim, discard, type Entry, save, saveRecord } from './store.ts';
 
@@ -50,6 +51,8 @@ export interface CreateRequest {
   readonly preserveFds: number;
   /** Whoever gets our children when we are gone waits for it: we leave its status alone. */
   readonly detached?: boolean | undefined;
+  /** It is started by us, at once: its lock stays ours until then. */
+  readonly starts?: boolean | undefined;
   readonly noPivot: boolean;
   readonly noNewKeyring: boolean;
   readonly cgroupManager: CgroupManager;
@@ -65,8 +68,8 @@ export interface CreateRequest {
 
 /** A container that waits to be started, by us or by somebody else. */
 export interface Made {
-  readonly record: Record;
-  readonly pid: number;
+  /** Its lock is held by us where we are to start it. */
+  readonly waiting: Waiting;
   /** How its first process ended, as long as it is our child. */
   readonly exit: Promise<Exit>;
   /** The other end of its terminal, where no socket was named for it; ours to close. */
@@ -101,7 +104,7 @@ async function make(host: Host, raw: Host, facts: Facts, request: MakingRequest)
     // Without what was found out for its first process: HOME is another one's for another user.
     await save(host, entry, 'config.json', request.spec);
     const made = await new Making(host, raw, facts, { ...request, spec }, entry, plan, undo).run(record);
-    entry.close();
+    if (request.starts !== true) entry.close();
     return made;
   } catch (error) {
     throw withReleaseErrors(error, await undo.run());
@@ -322,11 +325,17 @@ class Making {
     const attached = consoleSocket === undefined ? master : undefined;
     if (attached === undefined) closeHandles(this.#handles);
     return {
-      record: created,
-      pid: session.pid,
+      waiting: {
+        entry: this.#entry,
+        record: created,
+        spec: this.#request.spec,
+        segment: this.#plan.segment,
+        process: session.process,
+      },
       exit: session.exit,
       console: attached,
       release: () => {
+        this.#entry.close();
         session.hold(false);
         session.close();
         session.process.close();
