@@ -85,7 +85,7 @@ export function create(host: Host, facts: Facts, request: CreateRequest): Promis
   return operation(host, `create container ${request.id}`, work, deadlineMs);
 }
 
-async function make(host: Host, raw: Host, facts: Facts, request: MakingRequest): Promise<Made> {
+async function make(host: Host, raw: Host, facts: Facts, request: Omit<MakingRequest, 'configuration'>): Promise<Made> {
   const { cancel } = request;
   throwIfCanceled(cancel, 'making a container');
   await mustSignal(host);
@@ -101,9 +101,8 @@ async function make(host: Host, raw: Host, facts: Facts, request: MakingRequest)
   try {
     const record = newRecord(host, request, spec, rootfs);
     await saveRecord(host, entry, record);
-    // Without what was found out for its first process: HOME is another one's for another user.
-    await save(host, entry, 'config.json', request.spec);
-    const made = await new Making(host, raw, facts, { ...request, spec }, entry, plan, undo).run(record);
+    const configuration = request.spec;
+    const made = await new Making(host, raw, facts, { ...request, spec, configuration }, entry, plan, undo).run(record);
     if (request.starts !== true) entry.close();
     return made;
   } catch (error) {
@@ -180,7 +179,11 @@ function newRecord(host: Host, request: CreateRequest, spec: Spec, rootfs: strin
   };
 }
 
-type MakingRequest = CreateRequest & { readonly deadlineMs: number };
+type MakingRequest = CreateRequest & {
+  readonly deadlineMs: number;
+  /** As it was given. */
+  readonly configuration: Spec;
+};
 
 /** The steps of one create, each of which is on disk before the next begins. */
 class Making {
@@ -217,7 +220,6 @@ class Making {
     };
     const placed = await placeContainer(host, steady, this.#plan.cgroup, intend);
     this.#undo.add(() => placed.release());
-    await keepProgram(host, this.#entry, this.#plan.segment, placed.record);
     const path = startSocket(this.#entry);
     const listener = await host.sockets.listen(path).catch((error: unknown) => {
       throw refused(error, { at: 'state', doing: `listen at ${path}` });
@@ -243,6 +245,7 @@ class Making {
         },
         this.#undo,
       );
+      await this.#keep(host, placed);
       const answers = this.#answers(record);
       await walkTo(this.#host, walk, tags.created, answers, patience);
       return await this.#finish(walk, placed, record);
@@ -253,6 +256,13 @@ class Making {
 
   #save(record: Record): Promise<void> {
     return saveRecord(this.#host, this.#entry, record);
+  }
+
+  /** What others are to know, while the init is at work: the hooks that they are told of run no sooner. */
+  async #keep(host: Host, placed: Placed): Promise<void> {
+    // Without what was found out for its first process: HOME is another one's for another user.
+    await save(host, this.#entry, 'config.json', this.#request.configuration);
+    await keepProgram(host, this.#entry, this.#plan.segment, placed.record);
   }
 
   /** From now on whoever finds the record finds the process. */
