@@ -73,12 +73,22 @@ export interface WalkRequest {
 export async function beginWalk(host: Host, request: WalkRequest, undo: Undo): Promise<Walk> {
   const { plan, options, sources, handles } = request;
   const { deadlineMs, signal: cancel, facts, trace } = options;
-  const program = request.program ?? encoded(plan.segment, encoding(options));
+  let program: Uint8Array | undefined;
+  const encode = (): Uint8Array => {
+    program ??= request.program ?? encoded(plan.segment, encoding(options));
+    return program;
+  };
   const patience = { deadlineMs, cancel };
   const ports = bounded(host, patience);
-  const session = await spawn(ports, request, errandOf(request, program));
-  const end = session.errand === true && !waits(plan) ? endErrand : endSession;
-  undo.add(() => end(host, session, deadlineMs));
+  const spawning = spawn(ports, request, errandOf(request, encode));
+  undo.add(async () => {
+    const made = await spawning.catch(() => undefined);
+    const end = made?.errand === true && !waits(plan) ? endErrand : endSession;
+    if (made !== undefined) await end(host, made, deadlineMs);
+  });
+  // While the kernel is at the clone.
+  encode();
+  const session = await spawning;
   await request.born?.(session);
 
   const channel = new Channel(host, session, { deadlineMs, cancel, trace });
@@ -105,18 +115,19 @@ export async function beginWalk(host: Host, request: WalkRequest, undo: Undo): P
     inputs,
   );
   await request.opened?.();
-  await deliver(host, channel, progress, channel.sendProgram(program, registers));
+  await deliver(host, channel, progress, channel.sendProgram(encode(), registers));
   await letGo();
   await inputs.run();
   return { session, channel, progress };
 }
 
 /** All that an init is given before it begins: where nothing of it has to wait until there is one. */
-function errandOf({ plan, sources, born, opened }: WalkRequest, program: Uint8Array): SpawnRequest['errand'] {
+function errandOf({ plan, sources, born, opened }: WalkRequest, encode: () => Uint8Array): SpawnRequest['errand'] {
   if (plan.maps !== undefined || born !== undefined || opened !== undefined) return undefined;
   const handles = givenInputs(plan, sources);
-  const [message, ...others] = segmentMessages(program);
-  if (handles === undefined || message === undefined || others.length > 0) return undefined;
+  if (handles === undefined) return undefined;
+  const [message, ...others] = segmentMessages(encode());
+  if (message === undefined || others.length > 0) return undefined;
   return { message, handles };
 }
 

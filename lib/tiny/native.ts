@@ -217,10 +217,15 @@ export const native: Here = {
   Channel,
   Exit,
   spawn(flags, cgroup, done) {
-    const made = system.spawn(flags, cgroup?.fd ?? -1);
-    if ('errno' in made) return made;
-    const [pid, process, channel] = made;
-    done({ pid, process: newHandle(process), channel: newHandle(channel) });
+    const birth = system.spawn(flags, cgroup?.fd ?? -1);
+    if (birth < 0) return failure(birth);
+    const entry = watch(birth, readable, () => {
+      forget(entry);
+      const made = system.spawned(birth);
+      if ('errno' in made) return done(made);
+      const [pid, process, channel] = made;
+      done({ pid, process: newHandle(process), channel: newHandle(channel) });
+    });
     return undefined;
   },
   duplicate: (fd) => handleOr(call.fcntl(fd, duplicateAbove, 3)),

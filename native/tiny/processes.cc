@@ -1,5 +1,7 @@
 // New processes: inits of containers, and programs of the host.
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
@@ -9,6 +11,9 @@
 #include "../addon/device_filter.h"
 #include "../addon/image.h"
 #include "value.h"
+
+// Of <new>, which stands in no header of musl's.
+inline void* operator new(size_t, void* place) noexcept { return place; }
 
 namespace runts {
 
@@ -28,25 +33,78 @@ int from_file(Where& at, uint64_t flags, int cgroup, Spawned* spawned) {
   return file.ok() ? spawn_init(at, flags, cgroup, file.get(), {}, spawned) : file.get();
 }
 
-// spawn(flags, cgroup) -> [pid, process, channel] | failure: a new init; `cgroup` is a descriptor or -1.
-JSValue spawn(JSContext* js, JSValueConst, int, JSValueConst* arguments) {
-  auto flags = static_cast<uint64_t>(number_of(js, arguments[0]));
-  int cgroup = static_cast<int>(number_of(js, arguments[1]));
-  Where at;
-  Spawned spawned;
-  int r = from_memory(at, flags, cgroup, &spawned);
+int spawn_any(Where& at, uint64_t flags, int cgroup, Spawned* spawned) {
+  int r = from_memory(at, flags, cgroup, spawned);
   bool denied = (r == -EACCES || r == -EPERM) && at.step == kStepExecve;
   if (!image.ok() || denied) {
     Where other;
-    int second = from_file(other, flags, cgroup, &spawned);
+    int second = from_file(other, flags, cgroup, spawned);
     if (second >= 0) r = second;  // else why memory was refused says more
   }
-  if (r < 0) return failure(js, at, r);
-  JSValue list = JS_NewArray(js);
-  JS_SetPropertyUint32(js, list, 0, JS_NewInt32(js, spawned.pid));
-  JS_SetPropertyUint32(js, list, 1, JS_NewInt32(js, spawned.process.release()));
-  JS_SetPropertyUint32(js, list, 2, JS_NewInt32(js, spawned.channel.release()));
-  return list;
+  return r;
+}
+
+// An init that is being made, on a thread of its own: a clone with new namespaces takes the kernel a while.
+struct Birth {
+  uint64_t flags;
+  int cgroup;
+  Fd told;  // hears of the end
+  pthread_t thread;
+  Where at;
+  Spawned spawned;
+  int result;
+};
+
+// One after the other: they have one image.
+pthread_mutex_t births = PTHREAD_MUTEX_INITIALIZER;
+
+void* give_birth(void* argument) {
+  auto* birth = static_cast<Birth*>(argument);
+  pthread_mutex_lock(&births);
+  birth->result = spawn_any(birth->at, birth->flags, birth->cgroup, &birth->spawned);
+  pthread_mutex_unlock(&births);
+  (void)sys(__NR_write, birth->told.get(), &birth, sizeof birth);  // a pipe that nothing was written to has room
+  return nullptr;
+}
+
+// spawn(flags, cgroup) -> number: a descriptor that can be read once there is a new init, or -errno; `cgroup` is a
+// descriptor or -1.
+JSValue spawn(JSContext* js, JSValueConst, int, JSValueConst* arguments) {
+  void* room = malloc(sizeof(Birth));
+  int ends[2];
+  long r = room == nullptr ? -ENOMEM : sys(__NR_pipe2, ends, O_CLOEXEC);
+  if (r < 0) return free(room), number(js, r);
+  Fd heard(ends[0]);
+  auto* birth = new (room) Birth{};
+  birth->flags = static_cast<uint64_t>(number_of(js, arguments[0]));
+  birth->cgroup = static_cast<int>(number_of(js, arguments[1]));
+  birth->told = Fd(ends[1]);
+  // Where there can be no thread, this one waits.
+  if (pthread_create(&birth->thread, nullptr, give_birth, birth) != 0) {
+    birth->thread = pthread_self();
+    give_birth(birth);
+  }
+  return number(js, heard.release());
+}
+
+// spawned(descriptor) -> [pid, process, channel] | failure: what came of it, once it can be read.
+JSValue spawned(JSContext* js, JSValueConst, int, JSValueConst* arguments) {
+  Fd heard(static_cast<int>(number_of(js, arguments[0])));
+  Birth* birth = nullptr;
+  if (sys(__NR_read, heard.get(), &birth, sizeof birth) != sizeof birth) return failure(js, Where{}, -EIO);
+  if (!pthread_equal(birth->thread, pthread_self())) pthread_join(birth->thread, nullptr);
+  JSValue result;
+  if (birth->result < 0) {
+    result = failure(js, birth->at, birth->result);
+  } else {
+    result = JS_NewArray(js);
+    JS_SetPropertyUint32(js, result, 0, JS_NewInt32(js, birth->spawned.pid));
+    JS_SetPropertyUint32(js, result, 1, JS_NewInt32(js, birth->spawned.process.release()));
+    JS_SetPropertyUint32(js, result, 2, JS_NewInt32(js, birth->spawned.channel.release()));
+  }
+  birth->~Birth();
+  free(birth);
+  return result;
 }
 
 // start(file, argv, environment, directory, descriptors) -> number: the pid of a program in a session of its own, with
@@ -99,6 +157,7 @@ JSValue filter(JSContext* js, JSValueConst, int, JSValueConst* arguments) {
 
 void define_processes(JSContext* js, JSValueConst object) {
   define(js, object, "spawn", spawn, 2);
+  define(js, object, "spawned", spawned, 1);
   define(js, object, "start", start, 5);
   define(js, object, "become", become, 3);
   define(js, object, "filterDevices", filter, 2);
