@@ -22,7 +22,6 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
     throwIfCanceled(cancel, doing);
     return within(call(), { clock, deadlineMs, cancel, doing, graceMs, ...(late && { late }) });
   };
-  const { files, cgroups, processes, sockets, kernel } = host;
   const close = (handle: { close(): void }) => handle.close();
 
   /** What ordinary files and those of cgroups have in common. */
@@ -43,7 +42,8 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
     watch: (path) => wait(`watching ${path}`, () => of.watch(path), close),
   });
   const boundedFiles = once(
-    (): Files => ({
+    host,
+    ({ files }): Files => ({
       ...common(files),
       readBelow: (root, path, max) => wait(`reading ${path} below ${root}`, () => files.readBelow(root, path, max)),
       isStraight: (path) => wait(`looking at ${path}`, () => files.isStraight(path)),
@@ -62,13 +62,14 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
     const timeoutMs = options.timeoutMs ?? deadlineMs;
     const doing = `running ${file}`;
     throwIfCanceled(cancel, doing);
-    const work = processes.run(file, args, { cancel, ...options, timeoutMs });
+    const work = host.processes.run(file, args, { cancel, ...options, timeoutMs });
     const result = await within(work, { clock, deadlineMs: timeoutMs + graceMs, cancel, doing, graceMs });
     if (!result.timedOut || options.timeoutMs !== undefined) return result;
     throw new RuntsError('ERR_TIMEOUT', `no end after ${deadlineMs} ms of ${doing}`);
   };
   const boundedProcesses = once(
-    (): Processes => ({
+    host,
+    ({ processes }): Processes => ({
       spawn: (request) =>
         wait(
           'cloning the init',
@@ -95,7 +96,8 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
     }),
   );
   const boundedSockets = once(
-    (): Sockets => ({
+    host,
+    ({ sockets }): Sockets => ({
       listen: (path) => wait(`listening at ${path}`, () => sockets.listen(path), close),
       deliver: (path, message, handles) => wait(`sending to ${path}`, () => sockets.deliver(path, message, handles)),
       pair: () =>
@@ -115,7 +117,8 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
     }),
   );
   const boundedKernel = once(
-    (): Kernel => ({
+    host,
+    ({ kernel }): Kernel => ({
       blob: (content) => kernel.blob(content),
       filterDevices: (cgroup, program) =>
         wait('attaching a device filter', () => kernel.filterDevices(cgroup, program)),
@@ -125,9 +128,11 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
       setProject: (directory, project) => wait('setting a project', () => kernel.setProject(directory, project)),
     }),
   );
-  const boundedCgroups = once(() => common(cgroups));
+  const boundedCgroups = once(host, (ports) => common(ports.cgroups));
+  const { random, environment } = host;
+  // Not all that is in the host: it may be bounded itself, and make its ports when they are asked for.
   return {
-    ...host,
+    ...{ clock, random, environment },
     get files() {
       return boundedFiles();
     },
@@ -147,10 +152,10 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
 }
 
 /** Made when it is asked for: most who have a host need one of its ports. */
-function once<T>(make: () => T): () => T {
+export function once<T>(host: Host, make: (host: Host) => T): () => T {
   let made: T | undefined;
   return () => {
-    made ??= make();
+    made ??= make(host);
     return made;
   };
 }

@@ -1,5 +1,5 @@
 import { RuntsError } from '../errors.ts';
-import { bounded as boundedWhole, type Patience } from '../host/bounded.ts';
+import { bounded as boundedWhole, once, type Patience } from '../host/bounded.ts';
 import { throwIfCanceled } from '../host/cancel.ts';
 import type { CgroupFiles, Files, Host } from '../host/host.ts';
 
@@ -23,5 +23,26 @@ export function bounded(host: Host, patience: Patience): Host {
     });
     return Object.fromEntries(calls);
   };
-  return { ...boundedWhole(host, patience), files: atOnce(host.files), cgroups: atOnce(host.cgroups) };
+  const whole = boundedWhole(host, patience);
+  const files = once(host, (ports) => atOnce(ports.files));
+  const cgroups = once(host, (ports) => atOnce(ports.cgroups));
+  const { clock, random, environment } = host;
+  return {
+    ...{ clock, random, environment },
+    get files() {
+      return files();
+    },
+    get cgroups() {
+      return cgroups();
+    },
+    get processes() {
+      return whole.processes;
+    },
+    get sockets() {
+      return whole.sockets;
+    },
+    get kernel() {
+      return whole.kernel;
+    },
+  };
 }

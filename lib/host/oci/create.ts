@@ -70,6 +70,7 @@ export interface CreateRequest {
 export interface Made {
   /** Its lock is held by us where we are to start it. */
   readonly waiting: Waiting;
+  readonly pid: number;
   /** How its first process ended, as long as it is our child. */
   readonly exit: Promise<Exit>;
   /** The other end of its terminal, where no socket was named for it; ours to close. */
@@ -335,6 +336,7 @@ class Making {
     const attached = consoleSocket === undefined ? master : undefined;
     if (attached === undefined) closeHandles(this.#handles);
     return {
+      pid: session.pid,
       waiting: {
         entry: this.#entry,
         record: created,
