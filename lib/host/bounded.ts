@@ -23,8 +23,9 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
     throwIfCanceled(cancel, doing);
     return within(call(), { clock, deadlineMs, cancel, doing, graceMs, ...(late && { late }) });
   };
-  const { files, cgroups, processes, sockets, kernel } = host;
   const close = (handle: { close(): void }) => handle.close();
+  /** Made when it is asked for: most who have a host need one of its ports. */
+  const ofHost = <T>(make: (host: Host) => T): (() => T) => once(() => make(host));
 
   /** What ordinary files and those of cgroups have in common. */
   const common = (of: CgroupFiles): CgroupFiles => ({
@@ -43,8 +44,8 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
     setOwner: (path, uid, gid) => wait(`giving ${path} away`, () => of.setOwner(path, uid, gid)),
     watch: (path) => wait(`watching ${path}`, () => of.watch(path), close),
   });
-  const boundedFiles = once(
-    (): Files => ({
+  const boundedFiles = ofHost(
+    ({ files }): Files => ({
       ...common(files),
       readBelow: (root, path, max) => wait(`reading ${path} below ${root}`, () => files.readBelow(root, path, max)),
       isStraight: (path) => wait(`looking at ${path}`, () => files.isStraight(path)),
@@ -63,13 +64,13 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
     const timeoutMs = options.timeoutMs ?? deadlineMs;
     const doing = `running ${file}`;
     throwIfCanceled(cancel, doing);
-    const work = processes.run(file, args, { cancel, ...options, timeoutMs });
+    const work = host.processes.run(file, args, { cancel, ...options, timeoutMs });
     const result = await within(work, { clock, deadlineMs: timeoutMs + graceMs, cancel, doing, graceMs });
     if (!result.timedOut || options.timeoutMs !== undefined) return result;
     throw new RuntsError('ERR_TIMEOUT', `no end after ${deadlineMs} ms of ${doing}`);
   };
-  const boundedProcesses = once(
-    (): Processes => ({
+  const boundedProcesses = ofHost(
+    ({ processes }): Processes => ({
       spawn: (request) =>
         wait(
           'cloning the init',
@@ -95,8 +96,8 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
       inherited: (fd) => processes.inherited(fd),
     }),
   );
-  const boundedSockets = once(
-    (): Sockets => ({
+  const boundedSockets = ofHost(
+    ({ sockets }): Sockets => ({
       listen: (path) => wait(`listening at ${path}`, () => sockets.listen(path), close),
       deliver: (path, message, handles) => wait(`sending to ${path}`, () => sockets.deliver(path, message, handles)),
       pair: () =>
@@ -115,8 +116,8 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
       },
     }),
   );
-  const boundedKernel = once(
-    (): Kernel => ({
+  const boundedKernel = ofHost(
+    ({ kernel }): Kernel => ({
       blob: (content) => kernel.blob(content),
       filterDevices: (cgroup, program) =>
         wait('attaching a device filter', () => kernel.filterDevices(cgroup, program)),
@@ -126,9 +127,11 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
       setProject: (directory, project) => wait('setting a project', () => kernel.setProject(directory, project)),
     }),
   );
-  const boundedCgroups = once(() => common(cgroups));
+  const boundedCgroups = ofHost((ports) => common(ports.cgroups));
+  const { random, environment } = host;
+  // Not all that is in the host: it may be bounded itself, and make its ports when they are asked for.
   return {
-    ...host,
+    ...{ clock, random, environment },
     get files() {
       return boundedFiles();
     },

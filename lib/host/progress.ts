@@ -50,10 +50,10 @@ export async function nextMilestone(channel: Channel, progress: Progress): Promi
 
 /** The hooks that an init runs, each with the time that it was promised; 0 where it was promised none. */
 function hooksOf({ segment }: Progress): readonly { readonly path: string; readonly timeoutMs: number }[] {
-  return segment.ops.flatMap(({ op, operands }) => {
-    if (op !== 'hook') return [];
+  const hooks = segment.ops.filter(({ op }) => op === 'hook');
+  return hooks.map(({ operands }) => {
     const { path, timeout } = operands as { readonly path: string; readonly timeout: number };
-    return [{ path, timeoutMs: timeout }];
+    return { path, timeoutMs: timeout };
   });
 }
 

@@ -82,9 +82,9 @@ export interface PreparedWalk {
 /** Clones an init and gives it its plan. Whatever fails afterwards, `undo` ends it. */
 export async function beginWalk(host: Host, request: WalkRequest, undo: Undo): Promise<Walk> {
   const { plan, options } = request;
-  const messages = segmentMessages(encoded(plan.segment, encoding(options)));
   const maps = hasMapsSync(plan) ? undefined : plan.maps;
-  return beginWalkOf(host, { ...request, flags: plan.flags, maps }, () => ({ request, messages }), undo);
+  const prepare = () => ({ request, messages: segmentMessages(encoded(plan.segment, encoding(options))) });
+  return beginWalkOf(host, { ...request, flags: plan.flags, maps }, prepare, undo);
 }
 
 /** The same where what the init is to do can be prepared while there is none yet: that takes as long as it takes to begin. */

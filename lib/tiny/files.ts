@@ -3,7 +3,7 @@ import { systemError } from '../node/failure.ts';
 import { namesIn, readBytesMax, readWhole, strictText, writeOnce, writeWhole } from './content.ts';
 import { openFile, withFile } from './handle.ts';
 import { newHandle, openAt } from './native.ts';
-import { at, call, errno, isType, must, o, type Stat, stat, statOf, textOf, types } from './system.ts';
+import { at, call, errno, isType, must, o, type Stat, scratch, stat, statOf, textOf, types } from './system.ts';
 import { FileWatch } from './watch.ts';
 
 const linkBytesMax = 4096;
@@ -36,9 +36,8 @@ export const files: Files = {
   isStraight: async () => false,
 
   async readLink(path) {
-    const bytes = new Uint8Array(linkBytesMax);
-    const n = call.readlinkat(at.cwd, path, bytes, bytes.length);
-    return [...nowhere, errno.inval].includes(-n) ? undefined : textOf(bytes, must(n, 'readlink', path));
+    const n = call.readlinkat(at.cwd, path, scratch, linkBytesMax);
+    return [...nowhere, errno.inval].includes(-n) ? undefined : textOf(scratch, must(n, 'readlink', path));
   },
 
   write: async (path, text) => withFile(openFile(path, o.writeonly), (fd) => writeOnce(fd, text, path)),

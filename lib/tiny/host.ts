@@ -12,7 +12,7 @@ import { native, newHandle } from './native.ts';
 import { isPrivileged } from './null-device.ts';
 import { run } from './run.ts';
 import { connectTo, sockets } from './sockets.ts';
-import { at, call, errno, isType, must, stat, system, textOf, types, variable } from './system.ts';
+import { at, call, errno, isType, must, scratch, stat, system, textOf, types, variable } from './system.ts';
 
 const gone = 3; // ESRCH
 /** What pidfd_open says of a thread that is no process: of old, and from 6.9 on. */
@@ -184,9 +184,8 @@ function userName(uid: number): string | undefined {
   if (fd < 0) return undefined;
   const file = newHandle(fd);
   let text = '';
-  const bytes = new Uint8Array(64 * 1024);
-  for (let n = call.read(fd, bytes, bytes.length); n > 0; n = call.read(fd, bytes, bytes.length))
-    text += textOf(bytes, n);
+  const more = (): number => call.read(fd, scratch, scratch.length);
+  for (let n = more(); n > 0; n = more()) text += textOf(scratch, n);
   file.close();
   return text
     .split('\n')

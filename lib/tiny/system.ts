@@ -162,15 +162,16 @@ export const isType = (stat: Stat, type: number): boolean => (stat.mode & fileTy
 /** Where everybody reads to, a message of the longest kind too: nobody has anything in it while they wait. */
 export const scratch = new Uint8Array(64 * 1024);
 
+const statx = new DataView(new ArrayBuffer(256));
+const statxBytes = new Uint8Array(statx.buffer);
+const word = (offset: number): number => statx.getUint32(offset, true);
+
 /** `struct statx`, or -errno. */
 export function stat(path: string, flags = 0, directory = at.cwd): Stat | number {
-  const bytes = new Uint8Array(256);
-  const result = call.statx(directory, path, flags, 0x7ff, bytes);
+  const result = call.statx(directory, path, flags, 0x7ff, statxBytes);
   if (result < 0) return result;
-  const fields = new DataView(bytes.buffer);
-  const word = (offset: number): number => fields.getUint32(offset, true);
   return {
-    mode: fields.getUint16(28, true),
+    mode: statx.getUint16(28, true),
     uid: word(20),
     size: word(40) + word(44) * 2 ** 32,
     inode: [word(32), word(36), word(136), word(140)].join(),

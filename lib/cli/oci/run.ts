@@ -1,5 +1,6 @@
 import type { CreateRequest, Made } from '../../host/oci/create.ts';
 import { messageOf } from '../../host/undo.ts';
+import type { Spec } from '../../spec/types.ts';
 import type { Command, Context } from '../command.ts';
 import { isOn } from '../parse.ts';
 import { dockerFlags, runSynopsis, runText, sourceFlags } from '../run-words.ts';
@@ -37,7 +38,7 @@ async function make(request: CreateRequest, { world }: Context): Promise<Made> {
     import('../../host/probe.ts'),
   ]);
   try {
-    return await create(world.host, await probeFacts(world.host), request);
+    return await create(world.host, await probeFacts(world.host), { ...request, starts: true });
   } finally {
     for (const handle of request.stdio ?? []) handle.close();
   }
@@ -56,31 +57,25 @@ async function go(
   { world, root, log }: Context,
   signals: Signals,
 ): Promise<number> {
-  const { start } = await import('../../host/oci/start.ts');
+  const { startMade } = await import('../../host/oci/start.ts');
+  const { record, spec, process } = made.waiting;
   const warn = (message: string): void => log.warn(message);
   let stays = false;
   let began = false;
   try {
     signals.hold();
     return await joined(made.console, world, async (shown) => {
-      await start(world.host, root, id, { warn, interruptible: interruptible(world) });
+      await startMade(world.host, made.waiting, { warn, interruptible: interruptible(world) });
       began = true;
       stays = detach || keep;
       if (detach) return 0;
-      const process = await world.host.processes.find(made.pid);
-      try {
-        const signal = (number: number): void => {
-          if (process !== undefined) world.host.processes.signal(process, number);
-        };
-        return await attend({ exit: made.exit, signal, console: made.console }, signals, shown);
-      } finally {
-        process?.close();
-      }
+      const signal = (number: number): void => void world.host.processes.signal(process, number);
+      return await attend({ exit: made.exit, signal, console: made.console }, signals, shown);
     });
   } finally {
     made.release();
-    if (!stays) await clear(id, { world, root, warn });
-    const { pidFile } = made.record;
+    if (!stays) await clear(id, spec, { world, root, warn });
+    const { pidFile } = record;
     // Of a container that never ran, it would name whoever gets the number next.
     if (!began && pidFile !== undefined) await world.host.files.removeFile(pidFile).catch(() => undefined);
   }
@@ -89,11 +84,12 @@ async function go(
 /** What the command came to is known by now: that something of it is left is told, and changes nothing. */
 async function clear(
   id: string,
+  spec: Spec,
   { world, root, warn }: Pick<Context, 'world' | 'root'> & { readonly warn: (message: string) => void },
 ): Promise<void> {
   const { removeContainer } = await import('../../host/oci/delete.ts');
   const remove = () =>
-    removeContainer(world.host, root, id, { force: true, warn, interruptible: interruptible(world) });
+    removeContainer(world.host, root, id, { force: true, spec, warn, interruptible: interruptible(world) });
   try {
     // Nobody is going to come for it: what went wrong for a moment only is tried again.
     await remove().catch(remove);

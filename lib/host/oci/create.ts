@@ -27,6 +27,7 @@ import { operation } from './operation.ts';
 import { identify } from './process.ts';
 import { keepProgram } from './program.ts';
 import type { Record } from './record.ts';
+import type { Waiting } from './start.ts';
 import { startSocket, stateOf } from './state.ts';
 import { claim, discard, type Entry, save, saveRecord } from './store.ts';
 
@@ -50,6 +51,8 @@ export interface CreateRequest {
   readonly preserveFds: number;
   /** Whoever gets our children when we are gone waits for it: we leave its status alone. */
   readonly detached?: boolean | undefined;
+  /** It is started by us, at once: its lock stays ours until then. */
+  readonly starts?: boolean | undefined;
   readonly noPivot: boolean;
   readonly noNewKeyring: boolean;
   readonly cgroupManager: CgroupManager;
@@ -65,7 +68,8 @@ export interface CreateRequest {
 
 /** A container that waits to be started, by us or by somebody else. */
 export interface Made {
-  readonly record: Record;
+  /** Its lock is held by us where we are to start it. */
+  readonly waiting: Waiting;
   readonly pid: number;
   /** How its first process ended, as long as it is our child. */
   readonly exit: Promise<Exit>;
@@ -82,7 +86,7 @@ export function create(host: Host, facts: Facts, request: CreateRequest): Promis
   return operation(host, `create container ${request.id}`, work, deadlineMs);
 }
 
-async function make(host: Host, raw: Host, facts: Facts, request: MakingRequest): Promise<Made> {
+async function make(host: Host, raw: Host, facts: Facts, request: Omit<MakingRequest, 'configuration'>): Promise<Made> {
   const { cancel } = request;
   throwIfCanceled(cancel, 'making a container');
   await mustSignal(host);
@@ -98,10 +102,9 @@ async function make(host: Host, raw: Host, facts: Facts, request: MakingRequest)
   try {
     const record = newRecord(host, request, spec, rootfs);
     await saveRecord(host, entry, record);
-    // Without what was found out for its first process: HOME is another one's for another user.
-    await save(host, entry, 'config.json', request.spec);
-    const made = await new Making(host, raw, facts, { ...request, spec }, entry, plan, undo).run(record);
-    entry.close();
+    const configuration = request.spec;
+    const made = await new Making(host, raw, facts, { ...request, spec, configuration }, entry, plan, undo).run(record);
+    if (request.starts !== true) entry.close();
     return made;
   } catch (error) {
     throw withReleaseErrors(error, await undo.run());
@@ -177,7 +180,11 @@ function newRecord(host: Host, request: CreateRequest, spec: Spec, rootfs: strin
   };
 }
 
-type MakingRequest = CreateRequest & { readonly deadlineMs: number };
+type MakingRequest = CreateRequest & {
+  readonly deadlineMs: number;
+  /** As it was given. */
+  readonly configuration: Spec;
+};
 
 /** The steps of one create, each of which is on disk before the next begins. */
 class Making {
@@ -214,7 +221,6 @@ class Making {
     };
     const placed = await placeContainer(host, steady, this.#plan.cgroup, intend);
     this.#undo.add(() => placed.release());
-    await keepProgram(host, this.#entry, this.#plan.segment, placed.record);
     const path = startSocket(this.#entry);
     const listener = await host.sockets.listen(path).catch((error: unknown) => {
       throw refused(error, { at: 'state', doing: `listen at ${path}` });
@@ -240,6 +246,7 @@ class Making {
         },
         this.#undo,
       );
+      await this.#keep(host, placed);
       const answers = this.#answers(record);
       await walkTo(this.#host, walk, tags.created, answers, patience);
       return await this.#finish(walk, placed, record);
@@ -250,6 +257,13 @@ class Making {
 
   #save(record: Record): Promise<void> {
     return saveRecord(this.#host, this.#entry, record);
+  }
+
+  /** What others are to know, while the init is at work: the hooks that they are told of run no sooner. */
+  async #keep(host: Host, placed: Placed): Promise<void> {
+    // Without what was found out for its first process: HOME is another one's for another user.
+    await save(host, this.#entry, 'config.json', this.#request.configuration);
+    await keepProgram(host, this.#entry, this.#plan.segment, placed.record);
   }
 
   /** From now on whoever finds the record finds the process. */
@@ -322,11 +336,18 @@ class Making {
     const attached = consoleSocket === undefined ? master : undefined;
     if (attached === undefined) closeHandles(this.#handles);
     return {
-      record: created,
       pid: session.pid,
+      waiting: {
+        entry: this.#entry,
+        record: created,
+        spec: this.#request.spec,
+        segment: this.#plan.segment,
+        process: session.process,
+      },
       exit: session.exit,
       console: attached,
       release: () => {
+        this.#entry.close();
         session.hold(false);
         session.close();
         session.process.close();

@@ -18,6 +18,8 @@ import { discard, type Entry, load, openLocked, readRecord } from './store.ts';
 export interface DeleteOptions {
   /** Also when it runs, or does not exist. */
   readonly force: boolean;
+  /** Its configuration, where that is known. */
+  readonly spec?: Spec | undefined;
   readonly warn: (message: string) => void;
   /** For its poststop hooks. */
   readonly interruptible?: Interruptible | undefined;
@@ -48,16 +50,19 @@ async function remove(host: Host, root: string, id: string, options: DeleteOptio
       await discard(host, entry);
       return undefined;
     }
-    const status = await statusOf(host, entry, record);
-    if (!options.force && status !== 'stopped' && status !== 'created') {
-      throw new RuntsError('ERR_STATE', `cannot delete container ${id} that is not stopped: ${status}`, {
-        hint: 'Kill it first, or use --force.',
-      });
-    }
-    return await removeEntry(host, entry, record);
+    if (!options.force) await mustHaveEnded(host, entry, record);
+    return await removeEntry(host, entry, record, options);
   } finally {
     entry.close();
   }
+}
+
+async function mustHaveEnded(host: Host, entry: Entry, record: Record): Promise<void> {
+  const status = await statusOf(host, entry, record);
+  if (status === 'stopped' || status === 'created') return;
+  throw new RuntsError('ERR_STATE', `cannot delete container ${entry.id} that is not stopped: ${status}`, {
+    hint: 'Kill it first, or use --force.',
+  });
 }
 
 /** With force, what is left of a container is removed also where its record cannot be read. */
@@ -91,13 +96,13 @@ const remains = ({ id }: Entry, cgroup: CgroupRecord): Record => ({
 });
 
 /** Ends what still runs, and removes everything: it may be called again after it was interrupted anywhere. */
-async function removeEntry(host: Host, entry: Entry, record: Record): Promise<Gone> {
+async function removeEntry(host: Host, entry: Entry, record: Record, known: DeleteOptions): Promise<Gone> {
   await endProcesses(host, record);
   if (record.cgroup !== undefined) await openCgroup(host, record.cgroup).remove();
   if (record.intelRdt !== undefined) await removeGroups(host, record.intelRdt);
   const { pidFile, phase } = record;
   if (pidFile !== undefined && phase === 'creating') await removePidFile(host, pidFile, record.process?.pid);
-  const spec = (await load(host, entry, 'config.json').catch(() => undefined)) as Spec | undefined;
+  const spec = known.spec ?? ((await load(host, entry, 'config.json').catch(() => undefined)) as Spec | undefined);
   await discard(host, entry);
   return { hooks: spec?.hooks, state: stateOf(record, 'stopped') };
 }

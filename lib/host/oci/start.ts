@@ -1,5 +1,5 @@
 import { RuntsError } from '../../errors.ts';
-import { tags } from '../../plan/plan.ts';
+import { type Segment, tags } from '../../plan/plan.ts';
 import { encodeUtf8 } from '../../program/utf8.ts';
 import type { Spec } from '../../spec/types.ts';
 import type { Interruptible } from '../cancel.ts';
@@ -7,7 +7,7 @@ import { errnoOf, refused } from '../failure.ts';
 import type { Handle, Host } from '../host.ts';
 import { closeHandles } from '../program.ts';
 import { deliver, nextMilestone, type Progress, unexpected } from '../progress.ts';
-import { Channel, frameDeadlineMs } from '../session.ts';
+import { Channel } from '../session.ts';
 import { withReleaseErrors } from '../undo.ts';
 import { endProcesses } from './end.ts';
 import { runHooks, stateText } from './hooks.ts';
@@ -26,30 +26,63 @@ export interface StartOptions {
   readonly deadlineMs?: number | undefined;
 }
 
+/** A container that waits to be started, and what has to be known of it; whoever starts it holds its lock. */
+export interface Waiting {
+  readonly entry: Entry;
+  readonly record: Record;
+  readonly spec: Spec;
+  readonly segment: Segment;
+  /** Its first process. */
+  readonly process: Handle;
+}
+
 /**
  * Lets a created container execute its command, and waits until it has. A command that cannot be executed is an error, and
  * the container has stopped then; a poststart hook that fails is one, too, and the container is removed.
  */
 export function start(host: Host, root: string, id: string, options: StartOptions): Promise<void> {
-  const { deadlineMs = frameDeadlineMs } = options;
-  const work = async (ports: Host): Promise<void> => {
-    const entry = await openLocked(ports, root, id);
+  return operation(host, doing(id), (ports) => find(host, ports, root, id, options), options.deadlineMs);
+}
+
+/** The same by who has made it, and holds its lock since: nothing has to be read again. */
+export async function startMade(host: Host, waiting: Waiting, options: StartOptions): Promise<void> {
+  const { entry } = waiting;
+  try {
+    await operation(host, doing(entry.id), (ports) => begin(host, ports, waiting, options), options.deadlineMs);
+  } finally {
+    entry.close();
+  }
+}
+
+const doing = (id: string): string => `start container ${id}`;
+
+async function find(host: Host, ports: Host, root: string, id: string, options: StartOptions): Promise<void> {
+  const entry = await openLocked(ports, root, id);
+  try {
+    const record = await theRecord(ports, entry);
+    await mustBeCreated(ports, entry, record);
+    const spec = (await load(ports, entry, 'config.json')) as Spec;
+    const process = await findProcess(ports, record);
+    if (process === undefined) throw new RuntsError('ERR_STATE', `cannot start a container that has stopped: ${id}`);
     try {
-      const record = await theRecord(ports, entry);
-      await mustBeCreated(ports, entry, record);
-      const spec = (await load(ports, entry, 'config.json')) as Spec;
-      await execute(ports, entry, record, spec, { ...options, deadlineMs });
-      const started = { ...record, started: true };
-      await saveRecord(ports, entry, started);
-      // Hooks have the time that their configuration gives them.
-      await poststart(host, spec, started, options).catch(async (error: unknown) => {
-        throw withReleaseErrors(error, await problems(endProcesses(ports, started)));
-      });
+      await begin(host, ports, { entry, record, spec, segment: await keptProgram(ports, entry), process }, options);
     } finally {
-      entry.close();
+      process.close();
     }
-  };
-  return operation(host, `start container ${id}`, work, deadlineMs);
+  } finally {
+    entry.close();
+  }
+}
+
+async function begin(host: Host, ports: Host, waiting: Waiting, options: StartOptions): Promise<void> {
+  const { entry, record, spec } = waiting;
+  await execute(ports, waiting, options);
+  const started = { ...record, started: true };
+  await saveRecord(ports, entry, started);
+  // Hooks have the time that their configuration gives them.
+  await poststart(host, spec, started, options).catch(async (error: unknown) => {
+    throw withReleaseErrors(error, await problems(endProcesses(ports, started)));
+  });
 }
 
 async function poststart(host: Host, { hooks }: Spec, record: Record, options: StartOptions): Promise<void> {
@@ -70,20 +103,12 @@ async function mustBeCreated(host: Host, entry: Entry, record: Record): Promise<
   throw new RuntsError('ERR_STATE', `${why}: ${entry.id}`);
 }
 
-async function execute(
-  host: Host,
-  entry: Entry,
-  record: Record,
-  spec: Spec,
-  { deadlineMs, warn }: StartOptions,
-): Promise<void> {
-  const process = await findProcess(host, record);
-  if (process === undefined)
-    throw new RuntsError('ERR_STATE', `cannot start a container that has stopped: ${entry.id}`);
+async function execute(host: Host, waiting: Waiting, { deadlineMs, warn }: StartOptions): Promise<void> {
+  const { entry, record, spec, segment, process } = waiting;
   const handles = new Map<number, Handle>();
   try {
     const progress: Progress = {
-      segment: await keptProgram(host, entry),
+      segment,
       handles,
       arrived: (tag, handle) => notified(host, tag, handle, record, spec, warn),
     };
@@ -111,7 +136,6 @@ async function execute(
     throw error;
   } finally {
     closeHandles(handles);
-    process.close();
   }
 }
 

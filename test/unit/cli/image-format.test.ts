@@ -27,9 +27,7 @@ test.each([
 
 test('a template has fields, fields of fields and JSON, and says what else there is', () => {
   const value = { Id: 'x', Config: { Cmd: ['sh'] }, Empty: undefined };
-  expect(fillTemplate('{{.Id}} {{ .Config.Cmd }}\\t{{json .Config}}{{.Empty}}', value)).toBe(
-    'x [sh]\t{"Cmd":["sh"]}',
-  );
+  expect(fillTemplate('{{.Id}} {{ .Config.Cmd }}\\t{{json .Config}}{{.Empty}}', value)).toBe('x [sh]\t{"Cmd":["sh"]}');
   const config = { Labels: { b: '2', a: '1' }, Env: [], Volumes: { '/data': {} }, On: true, Sizes: [1, null] };
   expect(fillTemplate('{{.Labels}} {{.Env}} {{.Volumes}} {{.On}} {{.Sizes}}', config)).toBe(
     'map[a:1 b:2] [] map[/data:map[]] true [1 <nil>]',
