@@ -2,13 +2,14 @@ import { RuntsError } from '../errors.ts';
 import type { Environment, Handle, Host, Kernel, Processes } from '../host/host.ts';
 import { ended } from '../node/ended.ts';
 import { orThrow, systemError } from '../node/failure.ts';
+import type { Spawned } from '../node/native.ts';
 import { NodeSession } from '../node/session.ts';
 import { cgroups } from './cgroups.ts';
 import { files } from './files.ts';
 import { openHandle } from './handle.ts';
 import { inherited } from './inherited.ts';
 import { after } from './loop.ts';
-import { native, newHandle } from './native.ts';
+import { type Failure, native, newHandle } from './native.ts';
 import { isPrivileged } from './null-device.ts';
 import { run } from './run.ts';
 import { connectTo, sockets } from './sockets.ts';
@@ -33,15 +34,14 @@ export function createHost(): Host {
 }
 
 const processes: Processes = {
-  spawn: async ({ flags, cgroup, detached }) =>
-    new Promise((resolve, reject) => {
-      const directory = cgroup === undefined ? undefined : openHandle(cgroup, 'cgroup');
-      const failure = native.spawn(flags, directory, (made) => {
-        if ('errno' in made) reject(orThrow(made));
-        else resolve(new NodeSession({ ...made, ours: true, detached }));
-      });
-      orThrow(failure);
-    }),
+  async spawn({ flags, cgroup, detached }) {
+    const directory = cgroup === undefined ? undefined : openHandle(cgroup, 'cgroup');
+    const made = await new Promise<Spawned | Failure>((resolve) => {
+      const refused = native.spawn(flags, directory, resolve);
+      if (refused !== undefined) resolve(refused);
+    });
+    return new NodeSession({ ...orThrow(made), ours: true, detached });
+  },
   // A zygote is worth its process to those who make many containers; only a runtime has one.
   spawnBy: async () => {
     throw systemError(errno.nosys, 'clone_inits');
