@@ -107,7 +107,7 @@ void let_go() {
   (void)sys(__NR_madvise, image, needed - image, MADV_RANDOM);
   (void)sys(__NR_madvise, image, needed - image, MADV_DONTNEED);
   (void)sys(__NR_madvise, goes, reinterpret_cast<uintptr_t>(_end) - reinterpret_cast<uintptr_t>(goes), MADV_DONTNEED);
-  // The stack below this frame, once as deep. Where pages are larger, a beginning that is none of a page is refused.
+  // The stack was deeper once. Where pages are larger than ours the kernel refuses what begins in the middle of one.
   uintptr_t frame = reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) - kFrameMax;
   (void)sys(__NR_madvise, (frame & ~(kPage - 1)) - kStackMax, kStackMax, MADV_DONTNEED);
 }
