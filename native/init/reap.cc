@@ -30,7 +30,7 @@ namespace runts {
 namespace {
 
 enum { kSigchld = 17, kSigkill = 9, kSetBytes = 8, kKeptMax = 4 + kSegmentsMax + 3 };
-enum : uintptr_t { kPage = 4096, kFrameMax = 1024, kStackMax = 128 << 10 };
+enum : uintptr_t { kPage = 4096, kFrameMax = 512, kStackMax = 128 << 10 };
 
 // The command's end of a pipe that closes at its exec, or with its death.
 int exec_notice = -1;
@@ -99,17 +99,19 @@ void tell_started(struct pollfd* notice) {
   (void)sys(__NR_munmap, shared, kPage);
 }
 
+__attribute__((noinline)) void give_back(uintptr_t begin, uintptr_t end) { (void)sys(__NR_madvise, begin, end - begin, MADV_DONTNEED); }
+
 // Gives back the memory that only setting the container up took: there may be thousands of us, and each waits for long. It
-// makes no difference to what we do, so nobody asks whether it worked.
-void let_go() {
+// makes no difference to what we do, so nobody asks whether it worked. Not inlined: the stack that is in use is above its frame.
+__attribute__((noinline)) void let_go() {
   // Code that is wanted after all comes back. Two mappings that differ keep the kernel from mapping its neighbours as well.
   auto image = reinterpret_cast<uintptr_t>(__ehdr_start), needed = reinterpret_cast<uintptr_t>(stays) & ~(kPage - 1);
   (void)sys(__NR_madvise, image, needed - image, MADV_RANDOM);
-  (void)sys(__NR_madvise, image, needed - image, MADV_DONTNEED);
-  (void)sys(__NR_madvise, goes, reinterpret_cast<uintptr_t>(_end) - reinterpret_cast<uintptr_t>(goes), MADV_DONTNEED);
+  give_back(image, needed);
+  give_back(reinterpret_cast<uintptr_t>(goes), reinterpret_cast<uintptr_t>(_end));
   // The stack was deeper once. Where pages are larger than ours the kernel refuses what begins in the middle of one.
-  uintptr_t frame = reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) - kFrameMax;
-  (void)sys(__NR_madvise, (frame & ~(kPage - 1)) - kStackMax, kStackMax, MADV_DONTNEED);
+  uintptr_t below = (reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) - kFrameMax) & ~(kPage - 1);
+  give_back(below - kStackMax, below);
 }
 
 [[noreturn]] void reap(int command, int notice, int signals) {
