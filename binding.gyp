@@ -69,7 +69,7 @@
       ],
       'cflags_cc=': ['-std=c++17', '-fno-exceptions', '-fno-rtti', '-fno-threadsafe-statics'],
       'ldflags=': [
-        '-static-pie', '-nostdlib', '-nostartfiles',
+        '-static-pie', '-nostdlib', '-nostartfiles', '-Wl,-T,../native/init/stays.ld',
         '-Wl,-s,--build-id=none,--no-dynamic-linker,-z,text,-z,noexecstack,-z,norelro,-z,noseparate-code,--gc-sections',
       ],
       'configurations': {

@@ -11,7 +11,7 @@ namespace runts {
 
 namespace {
 
-enum : uint32_t { kLineMax = 16 * 1024, kChunk = 32 * 1024, kDrainMax = 1024 * 1024, kPrefixMax = 48 };
+enum : uint32_t { kLineMax = 16 * 1024, kChunk = 16 * 1024, kDrainMax = 1024 * 1024, kPrefixMax = 48 };
 
 struct Source {
   int fd;

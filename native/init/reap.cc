@@ -20,11 +20,17 @@
 #include "channel.h"
 #include "log.h"
 
+// Where stays.ld has put what a reaper needs, and what it does not. Hidden, so that they are found without a table.
+#pragma GCC visibility push(hidden)
+extern "C" const uint8_t __ehdr_start[], stays[], goes[], _end[];
+#pragma GCC visibility pop
+
 namespace runts {
 
 namespace {
 
 enum { kSigchld = 17, kSigkill = 9, kSetBytes = 8, kKeptMax = 4 + kSegmentsMax + 3 };
+enum : uintptr_t { kPage = 4096, kFrameMax = 512, kStackMax = 128 << 10 };
 
 // The command's end of a pipe that closes at its exec, or with its death.
 int exec_notice = -1;
@@ -90,9 +96,26 @@ void tell_started(struct pollfd* notice) {
     tell(kFrameStarted, 0);
     if (keeps_log()) hang_up();  // from now on the command is nobody's
   }
+  (void)sys(__NR_munmap, shared, kPage);
+}
+
+__attribute__((noinline)) void give_back(uintptr_t begin, uintptr_t end) { (void)sys(__NR_madvise, begin, end - begin, MADV_DONTNEED); }
+
+// Gives back the memory that only setting the container up took: there may be thousands of us, and each waits for long. It
+// makes no difference to what we do, so nobody asks whether it worked. Not inlined: the stack that is in use is above its frame.
+__attribute__((noinline)) void let_go() {
+  // Code that is wanted after all comes back. Two mappings that differ keep the kernel from mapping its neighbours as well.
+  auto image = reinterpret_cast<uintptr_t>(__ehdr_start), needed = reinterpret_cast<uintptr_t>(stays) & ~(kPage - 1);
+  (void)sys(__NR_madvise, image, needed - image, MADV_RANDOM);
+  give_back(image, needed);
+  give_back(reinterpret_cast<uintptr_t>(goes), reinterpret_cast<uintptr_t>(_end));
+  // The stack was deeper once. Where pages are larger than ours the kernel refuses what begins in the middle of one.
+  uintptr_t below = (reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) - kFrameMax) & ~(kPage - 1);
+  give_back(below - kStackMax, below);
 }
 
 [[noreturn]] void reap(int command, int notice, int signals) {
+  let_go();
   // Of the channel only its end is for us: the command may wait there to be let go.
   struct pollfd watched[5] = {{channel_fd(), 0, 0}, {signals, POLLIN, 0}, {notice, POLLIN, 0},
                               {log_pipe(0), POLLIN, 0},  {log_pipe(1), POLLIN, 0}};
@@ -148,7 +171,7 @@ constexpr uint32_t kArchitecture = AUDIT_ARCH_AARCH64;
 int confine(Where& at) {
   constexpr uint32_t kCalls[] = {__NR_ppoll,  __NR_read,    __NR_wait4,      __NR_kill,
                                  __NR_write,  __NR_close,   __NR_sendmsg,    __NR_exit_group,
-                                 __NR_restart_syscall};
+                                 __NR_restart_syscall, __NR_madvise, __NR_munmap};
   constexpr uint8_t kCount = sizeof kCalls / sizeof *kCalls;
   sock_filter filter[kCount + 5] = {
       {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, arch)},
@@ -182,7 +205,6 @@ struct Pipe {
 };
 
 int share_page(Where& at) {
-  constexpr size_t kPage = 4096;
   static_assert(sizeof(Shared) <= kPage, "one page");
   long page = sys(__NR_mmap, nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (page < 0) return check(at, kStepClone, "a page to share", page);

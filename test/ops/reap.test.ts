@@ -132,6 +132,17 @@ reaps('process 1 keeps its channel, its signals and its one capability', async (
   if (process.getuid?.() === 0) expect(readdirSync(`/proc/${session.pid}/fd`)).toHaveLength(2);
 });
 
+reaps.each([
+  ['without a filter', [op('bounding', { capabilities: 0n })]],
+  ['under one', []],
+] as const)('process 1 keeps what it needs of its memory, also after it has had work to do: %s', async (_, ops) => {
+  const script =
+    'trap "grep VmRSS /proc/1/status; exit" USR1; (true &); sleep 0.1; kill -USR1 1; while :; do sleep 0.01; done';
+  const { text } = await output([...ownProc, reap(), ...ops], shell(script), { flags });
+  // Of the 110 KiB and more that it has set the container up with.
+  expect(Number(/(\d+) kB/.exec(text)?.[1])).toBeLessThan(48);
+});
+
 reaps('the command sees nothing of process 1, though it is root of the same user namespace', async () => {
   const files = ['environ', 'mem', 'maps', 'auxv', 'stack', 'syscall'].map((file) => `/proc/1/${file}`);
   const script = `for f in ${files.join(' ')}; do head -c 1 $f > /dev/null 2>&1 && echo $f; done; ls /proc/1/root /proc/1/cwd/ 2> /dev/null; readlink /proc/1/exe /proc/1/fd/*; true`;
