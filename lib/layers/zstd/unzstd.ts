@@ -1,4 +1,5 @@
 import { type ChunkPool, chunkBytes } from '../chunk-pool.ts';
+import { Pace } from '../pace.ts';
 import { Refused } from '../refused.ts';
 import { blockBytesMax, Frame, readBlock } from './frame.ts';
 import { headerBytes, readHeader } from './frame-header.ts';
@@ -7,6 +8,8 @@ import { Input } from './input.ts';
 const frameMagic = 0xfd2fb528;
 /** With any last four bits. */
 const skippableMagic = 0x184d2a50;
+/** Whoever takes chunks has a pace of their own; but so many blocks may become less than one chunk. */
+const blocksAtOnce = 64;
 
 /**
  * The content of Zstandard frames (RFC 8878), for a Node.js whose zlib has no decoder; in chunks of the pool. The chunks that
@@ -18,6 +21,8 @@ const skippableMagic = 0x184d2a50;
 export async function* unzstd(compressed: AsyncIterable<Buffer>, pool: ChunkPool): AsyncGenerator<Buffer> {
   const input = new Input(compressed, blockBytesMax);
   const frame = new Frame();
+  const pace = new Pace(undefined);
+  let blocks = 0;
   let chunk = pool.lend();
   let filled = 0;
   while (input.has(4) || (await input.fill(4))) {
@@ -48,6 +53,7 @@ export async function* unzstd(compressed: AsyncIterable<Buffer>, pool: ChunkPool
       }
       filled += frame.decompress(block, input).copy(chunk, filled);
       input.at += size;
+      if (++blocks % blocksAtOnce === 0 && pace.due) await pace.turn();
     }
     frame.end();
     await input.skip(header.checksumBytes);

@@ -33,7 +33,10 @@ export class Window {
   reset(windowBytes: number, blockBytesMax: number): void {
     // The margin behind the window: a copy writes up to a stride beyond its end.
     this.#end = windowBytes + marginBytes + blockBytesMax;
-    if (this.#place.bytes.length < this.#end + marginBytes) this.#place = bytesOf(this.#end + marginBytes);
+    const wanted = this.#end + marginBytes;
+    const had = this.#place.bytes.length;
+    // Twice as much, for of many frames each may want a little more.
+    if (had < wanted) this.#place = bytesOf(Math.max(wanted, 2 * had));
     this.#at = this.#oldEnd = 0;
     this.#blockBytesMax = blockBytesMax;
   }
