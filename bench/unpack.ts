@@ -2,7 +2,7 @@
 // store, by GNU tar, and by umoci after skopeo, in turn. Prints medians and ratios to GNU tar.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { createReadStream, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createReadStream, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -31,6 +31,7 @@ async function main(): Promise<void> {
     const archive = join(directory, 'layer.tar');
     makeArchive(directory, archive);
     execFileSync('sh', ['-c', `gzip -6 < ${archive} > ${archive}.gz`]);
+    if (has('zstd')) execFileSync('zstd', ['-q', '-3', archive, '-o', `${archive}.zst`]);
     const diffId = await digestOf(archive);
     const remove = (name: string) => removeTrees(host, directory, [name], maps);
     const layers = join(directory, 'layers');
@@ -53,7 +54,9 @@ async function main(): Promise<void> {
     for (const [kind, path] of [
       ['plain', archive],
       ['gzip', `${archive}.gz`],
+      ['zstd', `${archive}.zst`],
     ] as const) {
+      if (!existsSync(path)) continue;
       subjects.push({ kind, name: 'GNU tar', run: () => gnu(path), clean: () => remove('gnu') });
       subjects.push({ kind, name: 'runts', run: () => ours(path), clean: () => remove('layers') });
     }

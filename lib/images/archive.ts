@@ -3,7 +3,8 @@ import { type FileHandle, mkdtemp, open, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RuntsError } from '../errors.ts';
-import { chunkBytes, compressionOf, magicBytes, uncompressed } from '../layers/decompress.ts';
+import { chunkBytes } from '../layers/chunk-pool.ts';
+import { compressionOf, magicBytes, uncompressed } from '../layers/decompress.ts';
 import { Refused } from '../layers/refused.ts';
 import { directoryFiles } from './directory.ts';
 import { isDockerArchive, openDockerArchive } from './docker-archive.ts';
@@ -112,10 +113,12 @@ async function decompress(handle: FileHandle, temporary: string): Promise<FileHa
   let bytes = 0;
   try {
     const raw = handle.createReadStream({ start: 0, autoClose: false, highWaterMark: chunkBytes });
-    for await (const chunk of uncompressed(raw)) {
+    const chunks = uncompressed(raw);
+    for await (const chunk of chunks) {
       bytes += chunk.length;
       if (bytes > archiveBytesMax) throw new Refused(`it has more than ${archiveBytesMax} bytes, decompressed`);
       await plain.appendFile(chunk);
+      chunks.giveBack(chunk);
     }
     return plain;
   } catch (error) {

@@ -29,7 +29,7 @@ export async function digestOfStream(stream: Readable, like: string): Promise<st
   const hash = createHash(algorithmOf(like));
   for await (const chunk of stream as AsyncIterable<Buffer>) {
     hash.update(chunk);
-    if (stream instanceof FileChunks) stream.giveBack(chunk);
+    if (stream instanceof FileChunks) stream.pool.giveBack(chunk);
   }
   return `${algorithmOf(like)}:${hash.digest('hex')}`;
 }

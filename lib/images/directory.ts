@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { chunkBytes } from '../layers/decompress.ts';
+import { chunkBytes } from '../layers/chunk-pool.ts';
 import { Refused } from '../layers/refused.ts';
 import type { ImageFiles } from './source.ts';
 

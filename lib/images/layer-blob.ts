@@ -48,18 +48,17 @@ export async function diffIdOf(stream: Readable, signal?: AbortSignal): Promise<
   const hash = createHash('sha256');
   const reader = new TarReader();
   let skip = 0;
-  for await (const chunk of uncompressed(stream)) {
+  const chunks = uncompressed(stream);
+  for await (const chunk of chunks) {
     signal?.throwIfAborted();
     hash.update(chunk);
-    if (skip >= chunk.length) {
-      skip -= chunk.length;
-      continue;
-    }
-    reader.feed(chunk.subarray(skip));
-    skip = 0;
+    const skipped = Math.min(skip, chunk.length);
+    skip -= skipped;
+    reader.feed(chunk.subarray(skipped));
     for (let event = reader.next(); event !== undefined; event = reader.next()) {
       if (event.kind === 'entry') skip = reader.skip();
     }
+    chunks.giveBack(chunk);
   }
   if (skip > 0) throw new Refused('the tar archive is truncated');
   reader.finish();

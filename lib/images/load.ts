@@ -1,4 +1,5 @@
-import { chunkBytes, magicBytes } from '../layers/decompress.ts';
+import { chunkBytes } from '../layers/chunk-pool.ts';
+import { magicBytes } from '../layers/decompress.ts';
 import { Refused } from '../layers/refused.ts';
 import { explained, openFiles, spooled } from './archive.ts';
 import { namesOf } from './choose.ts';

@@ -1,6 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 import { Readable } from 'node:stream';
-import { chunkBytes } from '../layers/decompress.ts';
+import { chunkBytes } from '../layers/chunk-pool.ts';
 import { Refused } from '../layers/refused.ts';
 import { type TarEntry, TarReader } from '../layers/tar.ts';
 import { damagedHint } from './digest.ts';

@@ -1,12 +1,12 @@
 import { once } from 'node:events';
 import type { Readable, Transform } from 'node:stream';
 import zlib from 'node:zlib';
+import { ChunkPool, chunkBytes } from './chunk-pool.ts';
+import { FileChunks } from './file-chunks.ts';
 import { type SwellLimits, swellLimits } from './limits.ts';
-import { Refused } from './refused.ts';
-import { unzstd, windowLogMax } from './zstd.ts';
-
-/** Small enough that hashing one chunk does not hold the event loop, large enough that chunks cost nothing. */
-export const chunkBytes = 256 * 1024;
+import { damaged, Refused } from './refused.ts';
+import { windowLogMax } from './zstd/frame-header.ts';
+import { unzstd } from './zstd/unzstd.ts';
 
 export type Compression = 'none' | 'gzip' | 'zstd' | 'bzip2' | 'xz';
 
@@ -30,17 +30,29 @@ export function compressionOf(start: Buffer): Compression {
 export type OnBytes = (bytes: number) => void;
 const ignore: OnBytes = () => {};
 
+/** Chunks of bytes whose memory is used again, some of them, once they are given back. */
+export interface Uncompressed extends AsyncIterable<Buffer> {
+  /** Takes a chunk, or a part of it, that nobody will look at any more. */
+  giveBack(chunk: Buffer): void;
+}
+
 /**
  * The uncompressed bytes of a stream, whatever it is compressed with; destroys the stream when it is left early.
  *
  * The stream is read to its very end, so that a check of its digest at the end has been made when this returns. Data that is
  * compressed beyond all reason is refused.
  */
-export async function* uncompressed(
+export function uncompressed(
   raw: Readable,
   onBytes: OnBytes = ignore,
   limits: SwellLimits = swellLimits,
-): AsyncGenerator<Buffer> {
+): Uncompressed {
+  const pool = raw instanceof FileChunks ? raw.pool : new ChunkPool();
+  const chunks = read(raw, pool, onBytes, limits);
+  return { [Symbol.asyncIterator]: () => chunks, giveBack: (chunk) => pool.giveBack(chunk) };
+}
+
+async function* read(raw: Readable, pool: ChunkPool, onBytes: OnBytes, limits: SwellLimits): AsyncGenerator<Buffer> {
   let taken = 0;
   const count: OnBytes = (bytes) => {
     taken += bytes;
@@ -61,7 +73,7 @@ export async function* uncompressed(
       return;
     }
     const isOurs = compression === 'zstd' && !hasZstd;
-    const chunks = isOurs ? unzstd(plain(raw, count)) : decompressed(raw, decoder(compression), count);
+    const chunks = isOurs ? unzstd(inTurn(raw, pool, count), pool) : decompressed(raw, decoder(compression), count);
     yield* unswollen(chunks, () => taken, limits);
   } finally {
     raw.destroy();
@@ -92,6 +104,14 @@ async function* plain(raw: Readable, onBytes: OnBytes): AsyncGenerator<Buffer> {
   }
 }
 
+/** For whoever looks at no chunk any more when the next one is asked for. */
+async function* inTurn(raw: Readable, pool: ChunkPool, onBytes: OnBytes): AsyncGenerator<Buffer> {
+  for await (const chunk of plain(raw, onBytes)) {
+    yield chunk;
+    pool.giveBack(chunk);
+  }
+}
+
 async function* decompressed(raw: Readable, through: Transform, onBytes: OnBytes): AsyncGenerator<Buffer> {
   raw.on('data', (chunk: Buffer) => onBytes(chunk.length));
   raw.on('error', (error) => through.destroy(error));
@@ -113,7 +133,7 @@ function explained(error: unknown): unknown {
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === 'Z_BUF_ERROR') return new Refused('the compressed data is truncated');
   if (typeof code === 'string' && /^(?:Z_|ZSTD_)/.test(code)) {
-    return new Refused(`the compressed data is damaged (${message})`);
+    return damaged(message);
   }
   return error;
 }

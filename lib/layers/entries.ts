@@ -2,7 +2,6 @@ import { addAbortSignal, type Readable } from 'node:stream';
 import { RuntsError } from '../errors.ts';
 import type { Unpacking } from '../host/layers.ts';
 import { uncompressed } from './decompress.ts';
-import { FileChunks } from './file-chunks.ts';
 import { Pace } from './pace.ts';
 import type { RecordStream } from './records.ts';
 import { Refused } from './refused.ts';
@@ -44,7 +43,8 @@ export async function eachEntry(
   const reader = new TarReader();
   const raw = open();
   if (signal !== undefined) addAbortSignal(signal, raw);
-  for await (const chunk of uncompressed(raw, onBytes)) {
+  const chunks = uncompressed(raw, onBytes);
+  for await (const chunk of chunks) {
     visitor.chunk?.(chunk);
     reader.feed(chunk);
     for (let event = reader.next(); event !== undefined; event = reader.next()) {
@@ -56,7 +56,7 @@ export async function eachEntry(
       if (records.full) await records.drained();
       if (pace.due) await pace.turn();
     }
-    if (raw instanceof FileChunks) records.taken(() => raw.giveBack(chunk));
+    records.taken(() => chunks.giveBack(chunk));
     if (pace.due) await pace.turn();
   }
   reader.finish();

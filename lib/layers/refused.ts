@@ -10,3 +10,5 @@ export class Refused extends Error {
     this.unsupported = fields.unsupported ?? false;
   }
 }
+
+export const damaged = (why: string): Refused => new Refused(`the compressed data is damaged (${why})`);

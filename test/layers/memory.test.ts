@@ -1,6 +1,16 @@
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -72,14 +82,46 @@ test('directories that are deep in one another are unpacked in less than 64 MiB'
   expect(await grownBy(directories(names()))).toBeLessThan(64);
 });
 
-test('files that do not become smaller when they are compressed are unpacked in less than 64 MiB', async () => {
-  const size = 1024 * 1024;
-  function* files(): Generator<Buffer> {
-    for (const name of numbered(150, (number) => number)) {
-      yield tarHeader({ ...plain, type: 'file', name, size, xattrs: new Map() });
-      yield randomBytes(size);
-    }
+const megabyte = 1024 * 1024;
+
+function* files(content: () => Buffer): Generator<Buffer> {
+  for (const name of numbered(150, (number) => number)) {
+    yield tarHeader({ ...plain, type: 'file', name, size: megabyte, xattrs: new Map() });
+    yield content();
   }
+}
+const noise = () => randomBytes(megabyte);
+/** Half of what it is when it is compressed, and matches from everywhere. */
+const digits = () => Buffer.from(randomBytes(megabyte / 2).toString('hex'));
+
+const testZstd = testIf('userns', 'slow', 'zstd');
+const zstd =
+  (...options: string[]) =>
+  (archive: string): void => {
+    execFileSync('zstd', ['-q', '-f', '--rm', ...options, archive, '-o', `${archive}.zst`]);
+    renameSync(`${archive}.zst`, archive);
+  };
+
+test('files that do not become smaller when they are compressed are unpacked in less than 64 MiB', async () => {
   const compress = (archive: string) => writeFileSync(archive, gzipSync(readFileSync(archive), { level: 1 }));
-  expect(await grownBy(files(), compress)).toBeLessThan(64);
+  expect(await grownBy(files(noise), compress)).toBeLessThan(64);
 });
+
+testZstd.each([
+  ['files of noise', ['-3'], noise],
+  ['files of noise, with the largest window', ['-1', '--long=25'], noise],
+  ['files that become smaller', ['-3'], digits],
+  ['files that become smaller, with the window of high levels', ['-1', '--zstd=wlog=23'], digits],
+  ['files that become smaller, with the largest window', ['-1', '--long=25'], digits],
+])('with zstd, %s are unpacked in less than 64 MiB', async (_name, options, content) => {
+  expect(await grownBy(files(content), zstd(...options))).toBeLessThan(64);
+});
+
+testZstd(
+  'with zstd, a great many directories are unpacked in less than 64 MiB',
+  async () => {
+    const names = numbered(50_000, (number) => `${number}${'y'.repeat(190)}/${'x'.repeat(200)}`);
+    expect(await grownBy(directories(names), zstd('-1', '--zstd=wlog=23'))).toBeLessThan(64);
+  },
+  120_000,
+);

@@ -2,7 +2,7 @@ import { createHash, type Hash, randomBytes } from 'node:crypto';
 import { mkdir, rename, rm, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RuntsError } from '../../errors.ts';
-import { chunkBytes } from '../../layers/decompress.ts';
+import { chunkBytes } from '../../layers/chunk-pool.ts';
 import { algorithmOf, checkDigest } from '../digest.ts';
 import { type LockedFile, tryLock, waitLock } from './lock.ts';
 import { type Place, syncDirectory, writeAt } from './place.ts';
