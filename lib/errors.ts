@@ -41,17 +41,19 @@ const brand = Symbol.for('runts.error');
 export class RuntsError extends Error {
   override readonly name: string = 'RuntsError';
   readonly code: ErrorCode;
+  // Declared and no more: what an error does not have is no property of it.
+
   /** What asked for it: a JSON pointer into the options or the configuration. */
-  readonly origin?: string;
+  declare readonly origin?: string;
   /** What to do about it. */
-  readonly hint?: string;
+  declare readonly hint?: string;
   /** Where the kernel refused an op of the init. */
-  readonly failure?: OpFailure;
+  declare readonly failure?: OpFailure;
   /** With ERR_SPEC: everything that is wrong, and not only the first. */
-  readonly issues?: readonly Issue[];
+  declare readonly issues?: readonly Issue[];
   /** What the command line exits with. */
   readonly exit: number;
-  readonly cause?: unknown;
+  declare readonly cause?: unknown;
 
   constructor(code: ErrorCode, message: string, fields: ErrorFields = {}) {
     super(message);
