@@ -16,7 +16,7 @@ namespace {
 class SpawnJob : public Napi::AsyncWorker {
  public:
   // `image` may be -errno: there is none, since `at`.
-  SpawnJob(Napi::Env env, uint64_t flags, Fd cgroup, int image, const Where& at, Fd channel, Napi::Object ours,
+  SpawnJob(Napi::Env env, uint64_t flags, Fd cgroup, int image, const Where& at, Fd channel, Handle* ours,
            Napi::Function done)
       : Napi::AsyncWorker(env, "runts.spawn"),
         done_(Napi::Persistent(done)),
@@ -25,7 +25,8 @@ class SpawnJob : public Napi::AsyncWorker {
         image_(image),
         at_(at),
         channel_(static_cast<Fd&&>(channel)),
-        ours_(Napi::Persistent(ours)) {}
+        ours_(ours),
+        ours_kept_(Napi::Persistent(ours->Value())) {}
   // An init that nobody took over, because a worker ended meanwhile, ends here.
   ~SpawnJob() override { abandon(&spawned_); }
 
@@ -40,7 +41,7 @@ class SpawnJob : public Napi::AsyncWorker {
   void OnOK() override {
     Napi::Env env = Env();
     if (result_ < 0) {
-      take_from(ours_.Value()).reset();  // and what was sent over it is closed
+      ours_->take().reset();  // and what was sent over it is closed
       return call_back(env, done_, {failure(env, at_, result_)});
     }
     Handle* process = Handle::make(env, static_cast<Fd&&>(spawned_.process));
@@ -48,9 +49,9 @@ class SpawnJob : public Napi::AsyncWorker {
     Napi::Object object = Napi::Object::New(env);
     object.Set("pid", Napi::Number::New(env, spawned_.pid));
     object.Set("process", process->Value());
-    object.Set("channel", ours_.Value());
+    object.Set("channel", ours_->Value());
     call_back(env, done_, {object});
-    Fd left = take_from(ours_.Value());
+    Fd left = ours_->take();
     if (left.ok()) spawned_.process = process->take();
   }
 
@@ -70,7 +71,9 @@ class SpawnJob : public Napi::AsyncWorker {
   int image_;
   Where at_;
   Fd channel_;
-  Napi::ObjectReference ours_;
+  // By its address, for an environment that is being ended does not tell what an object is; the reference keeps it there.
+  Handle* ours_;
+  Napi::ObjectReference ours_kept_;
   int result_ = -EIO;
   Spawned spawned_;
 };
@@ -93,7 +96,7 @@ Napi::Value spawn(const Napi::CallbackInfo& info) {
   if (!ours) return env.Undefined();
   if (!state.image.ok()) state.image = Fd(sealed_image(at));
   auto* job = new SpawnJob(env, flags_of(info[0]), static_cast<Fd&&>(cgroup), state.image.get(), at,
-                           static_cast<Fd&&>(ends.theirs), ours->Value(), info[2].As<Napi::Function>());
+                           static_cast<Fd&&>(ends.theirs), ours, info[2].As<Napi::Function>());
   job->Queue();
   return ours->Value();
 }
