@@ -1,7 +1,7 @@
 import { RuntsError } from '../errors.ts';
 import { type Cancel, throwIfCanceled, within } from './cancel.ts';
 import type { CgroupFiles, Files, Host, Kernel, Processes, Sockets } from './host.ts';
-import { once } from './once.ts';
+import { withPorts } from './ports.ts';
 import { abandon, endErrand } from './session.ts';
 
 export interface Patience {
@@ -24,8 +24,6 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
     return within(call(), { clock, deadlineMs, cancel, doing, graceMs, ...(late && { late }) });
   };
   const close = (handle: { close(): void }) => handle.close();
-  /** Made when it is asked for: most who have a host need one of its ports. */
-  const ofHost = <T>(make: (host: Host) => T): (() => T) => once(() => make(host));
 
   /** What ordinary files and those of cgroups have in common. */
   const common = (of: CgroupFiles): CgroupFiles => ({
@@ -44,21 +42,19 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
     setOwner: (path, uid, gid) => wait(`giving ${path} away`, () => of.setOwner(path, uid, gid)),
     watch: (path) => wait(`watching ${path}`, () => of.watch(path), close),
   });
-  const boundedFiles = ofHost(
-    ({ files }): Files => ({
-      ...common(files),
-      readBelow: (root, path, max) => wait(`reading ${path} below ${root}`, () => files.readBelow(root, path, max)),
-      isStraight: (path) => wait(`looking at ${path}`, () => files.isStraight(path)),
-      readLink: (path) => wait(`reading the link ${path}`, () => files.readLink(path)),
-      replace: (path, text, mode) => wait(`replacing ${path}`, () => files.replace(path, text, mode)),
-      canWrite: (path) => wait(`looking at ${path}`, () => files.canWrite(path)),
-      isPrivate: (path) => wait(`looking at ${path}`, () => files.isPrivate(path)),
-      removeFile: (path) => wait(`removing ${path}`, () => files.removeFile(path)),
-      lock: (path) => wait(`locking ${path}`, () => files.lock(path), close),
-      append: (path, text) => wait(`writing ${path}`, () => files.append(path, text)),
-      device: (path) => wait(`looking at ${path}`, () => files.device(path)),
-    }),
-  );
+  const boundedFiles = ({ files }: Host): Files => ({
+    ...common(files),
+    readBelow: (root, path, max) => wait(`reading ${path} below ${root}`, () => files.readBelow(root, path, max)),
+    isStraight: (path) => wait(`looking at ${path}`, () => files.isStraight(path)),
+    readLink: (path) => wait(`reading the link ${path}`, () => files.readLink(path)),
+    replace: (path, text, mode) => wait(`replacing ${path}`, () => files.replace(path, text, mode)),
+    canWrite: (path) => wait(`looking at ${path}`, () => files.canWrite(path)),
+    isPrivate: (path) => wait(`looking at ${path}`, () => files.isPrivate(path)),
+    removeFile: (path) => wait(`removing ${path}`, () => files.removeFile(path)),
+    lock: (path) => wait(`locking ${path}`, () => files.lock(path), close),
+    append: (path, text) => wait(`writing ${path}`, () => files.append(path, text)),
+    device: (path) => wait(`looking at ${path}`, () => files.device(path)),
+  });
   /** A program has the time that it was promised, and is killed at the end of it and at a cancellation. */
   const run: Processes['run'] = async (file, args, options = {}) => {
     const timeoutMs = options.timeoutMs ?? deadlineMs;
@@ -69,83 +65,63 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
     if (!result.timedOut || options.timeoutMs !== undefined) return result;
     throw new RuntsError('ERR_TIMEOUT', `no end after ${deadlineMs} ms of ${doing}`);
   };
-  const boundedProcesses = ofHost(
-    ({ processes }): Processes => ({
-      spawn: (request) =>
-        wait(
-          'cloning the init',
-          () => processes.spawn(request),
-          (session) => (session.errand === true ? endErrand(host, session, deadlineMs) : abandon(host, session)),
-        ),
-      spawnBy: (zygote, request) => processes.spawnBy(zygote, request),
-      run: (file, args, options) => run(file, args, options),
-      signal: (process, signal) => processes.signal(process, signal),
-      find: (pid) =>
-        wait(
-          `looking for process ${pid}`,
-          () => processes.find(pid),
-          (handle) => handle?.close(),
-        ),
-      ended: (process) => wait('waiting for a process to end', () => processes.ended(process)),
-      connect: (path, pid, process) =>
-        wait(
-          `connecting to ${path}`,
-          () => processes.connect(path, pid, process),
-          (session) => session.close(),
-        ),
-      inherited: (fd) => processes.inherited(fd),
-    }),
-  );
-  const boundedSockets = ofHost(
-    ({ sockets }): Sockets => ({
-      listen: (path) => wait(`listening at ${path}`, () => sockets.listen(path), close),
-      deliver: (path, message, handles) => wait(`sending to ${path}`, () => sockets.deliver(path, message, handles)),
-      pair: () =>
-        wait(
-          'making a pair of sockets',
-          () => sockets.pair(),
-          ({ ours, theirs }) => [ours, theirs].forEach(close),
-        ),
-      connect: async (path) => {
-        const stream = await wait(`connecting to ${path}`, () => sockets.connect(path), close);
-        return {
-          close: () => stream.close(),
-          write: (bytes) => wait(`writing to ${path}`, () => stream.write(bytes)),
-          read: () => wait(`waiting for an answer from ${path}`, () => stream.read()),
-        };
-      },
-    }),
-  );
-  const boundedKernel = ofHost(
-    ({ kernel }): Kernel => ({
-      blob: (content) => kernel.blob(content),
-      filterDevices: (cgroup, program) =>
-        wait('attaching a device filter', () => kernel.filterDevices(cgroup, program)),
-      projectQuota: (directory, project) => wait('asking for a quota', () => kernel.projectQuota(directory, project)),
-      limitProject: (directory, project, bytes) =>
-        wait('setting a quota', () => kernel.limitProject(directory, project, bytes)),
-      setProject: (directory, project) => wait('setting a project', () => kernel.setProject(directory, project)),
-    }),
-  );
-  const boundedCgroups = ofHost((ports) => common(ports.cgroups));
-  const { random, environment } = host;
-  // Not all that is in the host: it may be bounded itself, and make its ports when they are asked for.
-  return {
-    ...{ clock, random, environment },
-    get files() {
-      return boundedFiles();
+  const boundedProcesses = ({ processes }: Host): Processes => ({
+    spawn: (request) =>
+      wait(
+        'cloning the init',
+        () => processes.spawn(request),
+        (session) => (session.errand === true ? endErrand(host, session, deadlineMs) : abandon(host, session)),
+      ),
+    spawnBy: (zygote, request) => processes.spawnBy(zygote, request),
+    run: (file, args, options) => run(file, args, options),
+    signal: (process, signal) => processes.signal(process, signal),
+    find: (pid) =>
+      wait(
+        `looking for process ${pid}`,
+        () => processes.find(pid),
+        (handle) => handle?.close(),
+      ),
+    ended: (process) => wait('waiting for a process to end', () => processes.ended(process)),
+    connect: (path, pid, process) =>
+      wait(
+        `connecting to ${path}`,
+        () => processes.connect(path, pid, process),
+        (session) => session.close(),
+      ),
+    inherited: (fd) => processes.inherited(fd),
+  });
+  const boundedSockets = ({ sockets }: Host): Sockets => ({
+    listen: (path) => wait(`listening at ${path}`, () => sockets.listen(path), close),
+    deliver: (path, message, handles) => wait(`sending to ${path}`, () => sockets.deliver(path, message, handles)),
+    pair: () =>
+      wait(
+        'making a pair of sockets',
+        () => sockets.pair(),
+        ({ ours, theirs }) => [ours, theirs].forEach(close),
+      ),
+    connect: async (path) => {
+      const stream = await wait(`connecting to ${path}`, () => sockets.connect(path), close);
+      return {
+        close: () => stream.close(),
+        write: (bytes) => wait(`writing to ${path}`, () => stream.write(bytes)),
+        read: () => wait(`waiting for an answer from ${path}`, () => stream.read()),
+      };
     },
-    get cgroups() {
-      return boundedCgroups();
-    },
-    get processes() {
-      return boundedProcesses();
-    },
-    get sockets() {
-      return boundedSockets();
-    },
-    get kernel() {
-      return boundedKernel();
-    },
-  };
+  });
+  const boundedKernel = ({ kernel }: Host): Kernel => ({
+    blob: (content) => kernel.blob(content),
+    filterDevices: (cgroup, program) => wait('attaching a device filter', () => kernel.filterDevices(cgroup, program)),
+    projectQuota: (directory, project) => wait('asking for a quota', () => kernel.projectQuota(directory, project)),
+    limitProject: (directory, project, bytes) =>
+      wait('setting a quota', () => kernel.limitProject(directory, project, bytes)),
+    setProject: (directory, project) => wait('setting a project', () => kernel.setProject(directory, project)),
+  });
+  // The host may be bounded itself, and make its ports when they are asked for.
+  return withPorts(host, {
+    files: () => boundedFiles(host),
+    cgroups: () => common(host.cgroups),
+    processes: () => boundedProcesses(host),
+    sockets: () => boundedSockets(host),
+    kernel: () => boundedKernel(host),
+  });
 }

@@ -2,7 +2,7 @@ import { RuntsError } from '../errors.ts';
 import { bounded as boundedWhole, type Patience } from '../host/bounded.ts';
 import { throwIfCanceled } from '../host/cancel.ts';
 import type { CgroupFiles, Files, Host } from '../host/host.ts';
-import { once } from '../host/once.ts';
+import { withPorts } from '../host/ports.ts';
 
 export type { Patience };
 
@@ -25,25 +25,11 @@ export function bounded(host: Host, patience: Patience): Host {
     return Object.fromEntries(calls);
   };
   const whole = boundedWhole(host, patience);
-  const files = once(() => atOnce(host.files));
-  const cgroups = once(() => atOnce(host.cgroups));
-  const { clock, random, environment } = host;
-  return {
-    ...{ clock, random, environment },
-    get files() {
-      return files();
-    },
-    get cgroups() {
-      return cgroups();
-    },
-    get processes() {
-      return whole.processes;
-    },
-    get sockets() {
-      return whole.sockets;
-    },
-    get kernel() {
-      return whole.kernel;
-    },
-  };
+  return withPorts(host, {
+    files: () => atOnce(host.files),
+    cgroups: () => atOnce(host.cgroups),
+    processes: () => whole.processes,
+    sockets: () => whole.sockets,
+    kernel: () => whole.kernel,
+  });
 }
