@@ -1,9 +1,11 @@
 // Adds up vitest's JSON reports: what was skipped, then what failed and why, then the closing line. A report that is
-// missing or empty is a failure.
-import { readFileSync } from 'node:fs';
+// missing or empty is a failure, and so is a step that failed although none of its tests did (a line each of the first file,
+// which is there if one failed).
+import { existsSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 
-const reports = process.argv.slice(2);
+const [stepsFile, ...reports] = process.argv.slice(2);
+const steps = existsSync(stepsFile) ? readFileSync(stepsFile, 'utf8').trim().split('\n') : [];
 const count = { passed: 0, failed: 0, skipped: 0 };
 const skipped = new Map();
 const failures = [];
@@ -27,7 +29,7 @@ for (const file of reports) {
     }
   }
 }
-count.failed = failures.length;
+count.failed = Math.max(failures.length, steps.length);
 
 function read(file) {
   try {
@@ -42,5 +44,6 @@ for (const { run, suite, fullName, why = '' } of failures) {
   const text = why.split('\n').slice(0, 12).join('\n    ').slice(0, 1500);
   console.log(`\nFAILED in ${run}: ${suite.name.replace(/^.*\/test\//, 'test/')}: ${fullName}\n    ${text}`);
 }
+for (const step of steps) console.log(`FAILED: ${step}`);
 console.log(`\n${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped`);
 process.exit(count.failed === 0 && count.passed > 0 ? 0 : 1);

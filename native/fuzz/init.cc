@@ -9,6 +9,11 @@
 #include "../program/operands.h"
 #include "kernel.h"
 
+// What the linker's script (stays.ld) sets in the init.
+extern "C" {
+const uint8_t stays[1] = {}, goes[1] = {};
+}
+
 namespace runts {
 
 namespace {
