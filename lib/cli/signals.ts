@@ -39,6 +39,11 @@ export class Signals implements Cancel {
     for (const signal of this.#early?.splice(0) ?? []) receiver(signal);
   }
 
+  /** There is nobody any more whom one could be for: what is left to do is brief, and to be done. */
+  drop(): void {
+    this.#receiver = () => {};
+  }
+
   addEventListener(_type: 'abort', listener: () => void): void {
     this.#listeners.add(listener);
   }

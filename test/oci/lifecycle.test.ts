@@ -120,6 +120,20 @@ test('run is all of it: the exit code, the output, and nothing left', async () =
   expect(place.left()).not.toContain('all');
 });
 
+test('run leaves a container alone that got the name of its own meanwhile', async () => {
+  const bundle = place.bundle('echo up; exec sleep 1000');
+  const running = place.start(['run', '-b', bundle, 'again']);
+  await running.shows('up');
+  await place.until('again', 'running');
+  running.child.kill('SIGSTOP');
+  await place.ok('delete', '-f', 'again');
+  await place.ok('run', '-d', '-b', bundle, 'again');
+  running.child.kill('SIGCONT');
+  expect(await running.ended).toMatchObject({ code: 137, stderr: '' });
+  expect(await place.status('again')).toBe('running');
+  await place.ok('delete', '-f', 'again');
+});
+
 test('run --detach leaves it running, and the bundle is not read again', async () => {
   const bundle = place.bundle('exec sleep 1000');
   await place.ok('run', '-d', '-b', bundle, 'behind');

@@ -29,6 +29,7 @@ export async function joined<T>(
 export async function attend({ exit, signal }: Attended, signals: Signals, shown: Promise<void>): Promise<number> {
   signals.passTo(signal);
   const ended = await exit;
+  signals.drop();
   await shown;
   return exitCode(ended);
 }

@@ -1,4 +1,5 @@
 import type { CreateRequest, Made } from '../../host/oci/create.ts';
+import type { Record } from '../../host/oci/record.ts';
 import { messageOf } from '../../host/undo.ts';
 import type { Spec } from '../../spec/types.ts';
 import type { Command, Context } from '../command.ts';
@@ -27,7 +28,7 @@ export const run: Command = {
     return underSignals(context.world, async (signals) => {
       const request = await createRequest(parsed, context, id, detach, signals);
       const made = await make(request, context);
-      return await go(made, { id, detach, keep: isOn(parsed, 'keep') }, context, signals);
+      return await go(made, { detach, keep: isOn(parsed, 'keep') }, context, signals);
     });
   },
 };
@@ -45,18 +46,12 @@ async function make(request: CreateRequest, { world }: Context): Promise<Made> {
 }
 
 interface How {
-  readonly id: string;
   readonly detach: boolean;
   readonly keep: boolean;
 }
 
 /** From a container that is made to its end. */
-async function go(
-  made: Made,
-  { id, detach, keep }: How,
-  { world, root, log }: Context,
-  signals: Signals,
-): Promise<number> {
+async function go(made: Made, { detach, keep }: How, { world, root, log }: Context, signals: Signals): Promise<number> {
   const { startMade } = await import('../../host/oci/start.ts');
   const { record, spec, process } = made.waiting;
   const warn = (message: string): void => log.warn(message);
@@ -74,7 +69,7 @@ async function go(
     });
   } finally {
     made.release();
-    if (!stays) await clear(id, spec, { world, root, warn });
+    if (!stays) await clear(record, spec, { world, root, warn });
     const { pidFile } = record;
     // Of a container that never ran, it would name whoever gets the number next.
     if (!began && pidFile !== undefined) await world.host.files.removeFile(pidFile).catch(() => undefined);
@@ -83,17 +78,23 @@ async function go(
 
 /** What the command came to is known by now: that something of it is left is told, and changes nothing. */
 async function clear(
-  id: string,
+  only: Record,
   spec: Spec,
   { world, root, warn }: Pick<Context, 'world' | 'root'> & { readonly warn: (message: string) => void },
 ): Promise<void> {
   const { removeContainer } = await import('../../host/oci/delete.ts');
   const remove = () =>
-    removeContainer(world.host, root, id, { force: true, spec, warn, interruptible: interruptible(world) });
+    removeContainer(world.host, root, only.id, {
+      force: true,
+      only,
+      spec,
+      warn,
+      interruptible: interruptible(world),
+    });
   try {
     // Nobody is going to come for it: what went wrong for a moment only is tried again.
     await remove().catch(remove);
   } catch (error) {
-    warn(`cannot remove container ${id}: ${messageOf(error)}`);
+    warn(`cannot remove container ${only.id}: ${messageOf(error)}`);
   }
 }

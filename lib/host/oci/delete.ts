@@ -18,6 +18,8 @@ import { discard, type Entry, load, openLocked, readRecord } from './store.ts';
 export interface DeleteOptions {
   /** Also when it runs, or does not exist. */
   readonly force: boolean;
+  /** Only this one: somebody may have removed it, and made another one of its name. */
+  readonly only?: Record | undefined;
   /** Its configuration, where that is known. */
   readonly spec?: Spec | undefined;
   readonly warn: (message: string) => void;
@@ -50,12 +52,16 @@ async function remove(host: Host, root: string, id: string, options: DeleteOptio
       await discard(host, entry);
       return undefined;
     }
+    if (options.only !== undefined && !isSame(record, options.only)) return undefined;
     if (!options.force) await mustHaveEnded(host, entry, record);
     return await removeEntry(host, entry, record, options);
   } finally {
     entry.close();
   }
 }
+
+/** What cannot be read says nothing of when it was made. */
+const isSame = ({ created }: Record, only: Record): boolean => created === '' || created === only.created;
 
 async function mustHaveEnded(host: Host, entry: Entry, record: Record): Promise<void> {
   const status = await statusOf(host, entry, record);
