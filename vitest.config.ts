@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 const report = process.env['RUNTS_TEST_REPORT'];
@@ -11,6 +12,8 @@ export default defineConfig({
     hookTimeout: 30_000,
     // A process for each file: tests count descriptors, children and mounts of their own process.
     pool: 'forks',
+    // Tests wait for the kernel and for other programs: a processor that vitest leaves free would have nothing to do.
+    maxWorkers: availableParallelism(),
     reporters: report === undefined ? ['default'] : ['default', 'json'],
     ...(report === undefined ? {} : { outputFile: { json: report } }),
   },
