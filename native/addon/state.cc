@@ -10,7 +10,7 @@ namespace runts {
 
 namespace {
 
-enum { kLastLookMs = 100 };
+enum { kLastLookMs = 500 };
 
 // A worker ends while the process lives on: an init that dies of its closed channel would stay a zombie of ours, so it
 // is given a moment. Not on the main thread, where the kernel collects everything in an instant.
