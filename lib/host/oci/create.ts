@@ -101,7 +101,6 @@ async function make(host: Host, raw: Host, facts: Facts, request: Omit<MakingReq
   undo.add(() => discard(host, entry));
   try {
     const record = newRecord(host, request, spec, rootfs);
-    await saveRecord(host, entry, record);
     const configuration = request.spec;
     const made = await new Making(host, raw, facts, { ...request, spec, configuration }, entry, plan, undo).run(record);
     if (request.starts !== true) entry.close();
@@ -151,7 +150,8 @@ function containerRequest(request: CreateRequest, rootfs: string): ContainerRequ
     reap: false,
     stdio: spec.process?.terminal === true ? 'terminal' : 'pipes',
     ownStdio: false,
-    start: 'socket',
+    oci: true,
+    start: startOf(request),
     preserveFds: request.preserveFds,
     plainOutput: request.plainOutput,
     noPivot: request.noPivot,
@@ -159,6 +159,13 @@ function containerRequest(request: CreateRequest, rootfs: string): ContainerRequ
     cgroupDriver: request.cgroupManager,
   };
 }
+
+/**
+ * Whoever made it starts it over the channel, which is there: but for hooks of the start, which are given the state with the word
+ * to go on, by which a container is started that others made.
+ */
+const startOf = ({ starts, spec: { hooks } }: CreateRequest): 'late' | 'socket' =>
+  starts === true && !hooks?.startContainer?.length ? 'late' : 'socket';
 
 function newRecord(host: Host, request: CreateRequest, spec: Spec, rootfs: string): Record {
   const { id, bundle, owner, pidFile } = request;
@@ -221,10 +228,7 @@ class Making {
     };
     const placed = await placeContainer(host, steady, this.#plan.cgroup, intend);
     this.#undo.add(() => placed.release());
-    const path = startSocket(this.#entry);
-    const listener = await host.sockets.listen(path).catch((error: unknown) => {
-      throw refused(error, { at: 'state', doing: `listen at ${path}` });
-    });
+    const listener = await this.#listen(host);
     // They follow the end of the process, also where a create fails after it began.
     this.#undo.add(async () => {
       if (record.process === undefined) return;
@@ -248,11 +252,20 @@ class Making {
       );
       await this.#keep(host, placed);
       const answers = this.#answers(record);
-      await walkTo(this.#host, walk, tags.created, answers, patience);
+      await walkTo(this.#host, walk, listener === undefined ? tags.start : tags.created, answers, patience);
       return await this.#finish(walk, placed, record);
     } finally {
-      listener.close();
+      listener?.close();
     }
+  }
+
+  /** Where whoever starts it reaches it, if that is not us. */
+  async #listen(host: Host): Promise<Handle | undefined> {
+    if (startOf(this.#request) !== 'socket') return undefined;
+    const path = startSocket(this.#entry);
+    return host.sockets.listen(path).catch((error: unknown) => {
+      throw refused(error, { at: 'state', doing: `listen at ${path}` });
+    });
   }
 
   #save(record: Record): Promise<void> {
@@ -329,8 +342,11 @@ class Making {
       await writePidFile(host, pidFile, session.pid);
     }
     throwIfCanceled(cancel, 'making a container');
-    await this.#save(created);
-    await deliver(host, channel, progress, channel.go(tags.created));
+    const ours = startOf(this.#request) === 'late';
+    if (!ours) {
+      await this.#save(created);
+      await deliver(host, channel, progress, channel.go(tags.created));
+    }
     this.#undo.dismiss();
     placed.close();
     const attached = consoleSocket === undefined ? master : undefined;
@@ -343,6 +359,7 @@ class Making {
         spec: this.#request.spec,
         segment: this.#plan.segment,
         process: session.process,
+        session: ours ? session : undefined,
       },
       exit: session.exit,
       console: attached,
