@@ -250,7 +250,7 @@ class Making {
         },
         this.#undo,
       );
-      await this.#keep(host, placed);
+      await this.#keep(host, placed, record);
       const answers = this.#answers(record);
       await walkTo(this.#host, walk, listener === undefined ? tags.start : tags.created, answers, patience);
       return await this.#finish(walk, placed, record);
@@ -273,16 +273,17 @@ class Making {
   }
 
   /** What others are to know, while the init is at work: the hooks that they are told of run no sooner. */
-  async #keep(host: Host, placed: Placed): Promise<void> {
+  async #keep(host: Host, placed: Placed, record: Record): Promise<void> {
+    // From now on whoever finds the record finds the process. Before, it ends with us: its channel does.
+    await this.#save(record);
     // Without what was found out for its first process: HOME is another one's for another user.
     await save(host, this.#entry, 'config.json', this.#request.configuration);
     await keepProgram(host, this.#entry, this.#plan.segment, placed.record);
   }
 
-  /** From now on whoever finds the record finds the process. */
+  /** Before it has its program. */
   async #born(session: Session, placed: Placed, record: Record): Promise<Record> {
     const born = { ...record, cgroup: placed.record, process: await identify(this.#host, session.pid) };
-    await this.#save(born);
     await placed.adopt(session.pid);
     const { intelRdt } = this.#plan;
     if (intelRdt !== undefined) await joinGroup(this.#host, intelRdt, this.#request.id, session.pid);
@@ -334,7 +335,8 @@ class Making {
     const master = this.#handles.get(tags.console);
     if (master !== undefined && consoleSocket !== undefined) await deliverConsole(host, consoleSocket, master);
     if (pidfdSocket !== undefined) await deliverPidfd(host, pidfdSocket, session.process);
-    const process = await identify(host, session.pid);
+    // It may be another one: who joins a PID namespace forks.
+    const process = record.process?.pid === session.pid ? record.process : await identify(host, session.pid);
     if (process === undefined) throw new RuntsError('ERR_SETUP', 'the container ended before it was made');
     const created: Record = { ...record, process, phase: 'created' };
     if (pidFile !== undefined) {
