@@ -193,7 +193,7 @@ type MakingRequest = CreateRequest & {
   readonly configuration: Spec;
 };
 
-/** The steps of one create, each of which is on disk before the next begins. */
+/** The steps of one create. What outlives us is on disk before it is made. */
 class Making {
   readonly #host: Host;
   /** Without deadlines: hooks have the time that their configuration gives them. */
@@ -338,17 +338,15 @@ class Making {
     // It may be another one: who joins a PID namespace forks.
     const process = record.process?.pid === session.pid ? record.process : await identify(host, session.pid);
     if (process === undefined) throw new RuntsError('ERR_SETUP', 'the container ended before it was made');
-    const created: Record = { ...record, process, phase: 'created' };
+    const ours = startOf(this.#request) === 'late';
+    const created: Record = { ...record, process, phase: 'created', started: ours };
     if (pidFile !== undefined) {
       this.#undo.add(() => removePidFile(host, pidFile, session.pid));
       await writePidFile(host, pidFile, session.pid);
     }
     throwIfCanceled(cancel, 'making a container');
-    const ours = startOf(this.#request) === 'late';
-    if (!ours) {
-      await this.#save(created);
-      await deliver(host, channel, progress, channel.go(tags.created));
-    }
+    await this.#save(created);
+    if (!ours) await deliver(host, channel, progress, channel.go(tags.created));
     this.#undo.dismiss();
     placed.close();
     const attached = consoleSocket === undefined ? master : undefined;

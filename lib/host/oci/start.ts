@@ -80,7 +80,7 @@ async function begin(host: Host, ports: Host, waiting: Waiting, options: StartOp
   const { entry, record, spec } = waiting;
   await execute(ports, waiting, options);
   const started = { ...record, started: true };
-  await saveRecord(ports, entry, started);
+  if (!record.started) await saveRecord(ports, entry, started);
   // Hooks have the time that their configuration gives them.
   await poststart(host, spec, started, options).catch(async (error: unknown) => {
     throw withReleaseErrors(error, await problems(endProcesses(ports, started)));

@@ -41,11 +41,9 @@ export async function statusOf(host: Host, entry: Entry, record: Record): Promis
   if (process === undefined)
     return record.phase === 'creating' && (await isLocked(host, entry)) ? 'creating' : 'stopped';
   try {
-    const making = record.phase === 'creating';
-    if (making && (await isLocked(host, entry))) return 'creating';
+    if (record.phase === 'creating') return 'creating';
     if (record.cgroup !== undefined && (await openCgroup(host, record.cgroup).isFrozen())) return 'paused';
-    // One that nobody makes any more would have ended with its maker, had it not been let go.
-    if (record.started || making) return 'running';
+    if (record.started) return 'running';
     return (await isWaiting(host, entry, record, process)) ? 'created' : 'running';
   } finally {
     process.close();
