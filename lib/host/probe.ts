@@ -3,8 +3,13 @@ import { parseSubordinate } from '../spec/users.ts';
 import { errnoOf, refused } from './failure.ts';
 import type { Environment, Host } from './host.ts';
 
+export interface ProbeOptions {
+  /** The root file system is a directory: nobody asks what the host has at its top level. */
+  readonly ofDirectory?: boolean | undefined;
+}
+
 /** What this host can do. Whatever cannot be read is taken for missing, but where we are short of what it takes to read. */
-export async function probeFacts(host: Host): Promise<Facts> {
+export async function probeFacts(host: Host, { ofDirectory = false }: ProbeOptions = {}): Promise<Facts> {
   const { kernel, arch, uid, gid, privileged } = host.environment;
   const mountinfo = textOf(host, '/proc/self/mountinfo');
   const ownMaps = Promise.all(['uid', 'gid'].map((kind) => textOf(host, `/proc/self/${kind}_map`)));
@@ -14,7 +19,7 @@ export async function probeFacts(host: Host): Promise<Facts> {
     isNested(host),
     ownMaps.then(availableIds),
     mountinfo.then((text) => cgroupFacts(host, text)),
-    topLevel(host),
+    ofDirectory ? {} : topLevel(host),
   ]);
   const hiddenProc = hidingProc(await mountinfo);
   return {

@@ -60,11 +60,17 @@ function hooksOf({ segment }: Progress): readonly { readonly path: string; reado
 /** Three weeks: longer than that, less the deadline itself, timers may not count. */
 const hookTimeMsMax = 0x7000_0000;
 
-const hookTimeMs = (progress: Progress) =>
-  Math.min(
-    hooksOf(progress).reduce((sum, { timeoutMs }) => sum + timeoutMs, 0),
-    hookTimeMsMax,
-  );
+const hookTimes = new WeakMap<Segment, number>();
+
+/** The same for each frame of an init. */
+function hookTimeMs(progress: Progress): number {
+  const known = hookTimes.get(progress.segment);
+  if (known !== undefined) return known;
+  const sum = hooksOf(progress).reduce((all, { timeoutMs }) => all + timeoutMs, 0);
+  const time = Math.min(sum, hookTimeMsMax);
+  hookTimes.set(progress.segment, time);
+  return time;
+}
 
 /** An init that does not answer: a hook without a time of its own, where there is one, is the usual reason. */
 function heldUp(error: unknown, progress: Progress): unknown {

@@ -164,8 +164,8 @@ export function writeLater(ports: Host, { maps }: Plan): (session: Session) => P
 }
 
 /** The user namespace is made by the init itself, which asks for the maps then. */
-const hasMapsSync = ({ segment }: Plan) =>
-  segment.ops.some(({ op, operands }) => op === 'sync' && operands.tag === tags.maps);
+const hasMapsSync = ({ maps, segment }: Plan) =>
+  maps !== undefined && segment.ops.some(({ op, operands }) => op === 'sync' && operands.tag === tags.maps);
 
 /** Whether the init stops for nobody before it is ready to start: then the answer to that can wait for it. */
 export const stopsOnlyToStart = ({ segment }: Plan): boolean =>

@@ -9,11 +9,11 @@ import type { CgroupPlan, Maps } from './plan.ts';
 
 /** The container's cgroup: one that outlives us is ended by it, and its processes are found by it. */
 export function planCgroup(request: ContainerRequest, facts: Facts, maps: Maps | undefined): CgroupPlan | undefined {
-  const { id, spec, start, cgroupDriver } = request;
+  const { id, spec, oci, cgroupDriver } = request;
   const counted = request.counted === true || request.systemView === 'limits';
   if (cgroupDriver === 'disabled') return undefined;
   return cgroupPlan(spec.linux, facts, id, {
-    always: start === 'socket' || counted,
+    always: oci === true || counted,
     spare: counted,
     driver: cgroupDriver,
     owner: cgroupOwner(spec, maps),
@@ -27,8 +27,8 @@ export const updatedFilter = ({ devices }: Linux, rules: readonly DeviceRule[]):
   deviceProgram(deviceRules({ namespaces: [], devices, resources: { devices: rules } }));
 
 /** Whether rules about devices are kept by a program that root attaches to the container's cgroup. */
-export function filtersDevices({ spec, start, cgroupDriver }: ContainerRequest, facts: Facts): boolean {
-  if (start !== 'socket' || cgroupDriver === 'disabled') return false;
+export function filtersDevices({ spec, oci, cgroupDriver }: ContainerRequest, facts: Facts): boolean {
+  if (oci !== true || cgroupDriver === 'disabled') return false;
   const { devices = [], resources } = spec.linux;
   // With a filter the nodes that the container is given can be its own, with owner and mode.
   const asked = devices.length > 0 || (resources?.devices ?? []).length > 0;

@@ -69,6 +69,11 @@ export interface ContainerRequest {
   readonly preserveFds?: number | undefined;
   /** The root is moved to its place, where pivot_root(2) cannot: on an initial ramfs. */
   readonly noPivot?: boolean | undefined;
+  /**
+   * As the runtime specification has it: it has hooks, and a cgroup in any case; its root file system has the owners that it is
+   * to have, and the process is given on our side what takes the host's rights.
+   */
+  readonly oci?: boolean | undefined;
   /** A session keyring of its own; true unless said. */
   readonly newKeyring?: boolean | undefined;
   /** It gets a cgroup wherever there can be one, also where nothing is limited: for what it counts, and to be paused. */
@@ -191,7 +196,7 @@ function cloneMount(scene: Scene, mount: HostMount) {
  * is not there yet then. And the root of a bundle has the owners that it is to have: who unpacked it has seen to that.
  */
 const mapsOwners = ({ request, shape }: Scene, { stem, idmap }: HostMount) =>
-  idmap && shape.user === 'clone' && !(stem === 'root' && request.start === 'socket');
+  idmap && shape.user === 'clone' && !(stem === 'root' && request.oci === true);
 
 /** In a user namespace the kernel makes every new mount nodev for devices by itself; and a filter needs no help of mounts. */
 function forcedAttributes({ request, facts, process, shape }: Scene): number {
@@ -287,9 +292,10 @@ function addFirstCommand(scene: Scene, files: readonly string[], terminal: Termi
   });
 }
 
-function commandStart({ start, spec }: ContainerRequest): CommandStart | undefined {
+function commandStart({ start, oci, spec }: ContainerRequest): CommandStart | undefined {
   if (start === 'socket') return { kind: 'socket', hooks: spec.hooks?.startContainer ?? [] };
-  return start === 'late' ? { kind: 'channel', tag: tags.start, filtered: true } : undefined;
+  // To find out whether a filter lets it wait takes longer than to load it: that is for one that waits long.
+  return start === 'late' ? { kind: 'channel', tag: tags.start, filtered: oci !== true } : undefined;
 }
 
 function finish(scene: Scene): Plan {

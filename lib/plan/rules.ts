@@ -45,15 +45,17 @@ const ascending = (places: readonly number[]): boolean =>
 const inOrder = (plan: Plan, names: readonly OpName[]): boolean =>
   names.every((name) => once(plan, name)) && ascending(names.map((name) => first(plan, name)));
 
-const syncAt = (plan: Plan, tag: number): number =>
-  plan.segment.ops.findIndex(({ op, operands }) => op === 'sync' && 'tag' in operands && operands.tag === tag);
+/** Where the first op of this name is whose operand is accepted. */
+const firstWith = (plan: Plan, name: OpName, operand: string, accepts: (value: unknown) => boolean): number =>
+  indexes(plan, name).find((i) => accepts(operandsAt(plan, i)[operand])) ?? -1;
+
+const operandsAt = ({ segment }: Plan, i: number) => segment.ops[i]!.operands as Readonly<Record<string, unknown>>;
+
+const syncAt = (plan: Plan, tag: number): number => firstWith(plan, 'sync', 'tag', (value) => value === tag);
 
 /** Where a namespace of this type is made by the init itself. */
 const unshareAt = (plan: Plan, type: keyof typeof namespaceFlags): number =>
-  plan.segment.ops.findIndex(
-    ({ op, operands }) =>
-      op === 'unshare' && 'flags' in operands && (Number(operands.flags) & namespaceFlags[type]) !== 0,
-  );
+  firstWith(plan, 'unshare', 'flags', (value) => (Number(value) & namespaceFlags[type]) !== 0);
 
 /** Where the old root is let go of. */
 const rootChange = (plan: Plan): number => Math.max(first(plan, 'pivot'), first(plan, 'move_root'));
@@ -70,6 +72,7 @@ const goesOn = (plan: Plan): number =>
 const joinOf = (plan: Plan): OpName => (has(plan, 'join_process') ? 'join_process' : 'join');
 
 const isHost = ({ op }: Op) => (table[op] as OpRow).host === true;
+const hostOps = opNames.filter((name) => (table[name] as OpRow).host === true);
 
 /** Checked whenever a plan is made: a violation is a bug, and must not reach a kernel. */
 export const planRules: readonly PlanRule[] = [
@@ -100,15 +103,17 @@ export const planRules: readonly PlanRule[] = [
   {
     name: 'mounts are cut off from the host before anything is mounted',
     of: 'container',
-    holds: (plan) =>
-      once(plan, 'propagation') && !plan.segment.ops.slice(0, first(plan, 'propagation')).some(isMountOp),
+    holds: (plan) => {
+      const cutOff = first(plan, 'propagation');
+      return once(plan, 'propagation') && mountOps.every((name) => !has(plan, name) || first(plan, name) > cutOff);
+    },
   },
   {
     name: 'there is one pivot, and no path of the host after it',
     of: 'container',
     holds: (plan) =>
       indexes(plan, 'pivot').length + indexes(plan, 'move_root').length === 1 &&
-      !plan.segment.ops.slice(rootChange(plan)).some(isHost),
+      hostOps.every((name) => last(plan, name) < rootChange(plan)),
   },
   {
     name: 'nothing is opened of the host once its namespaces are left',
@@ -121,10 +126,8 @@ export const planRules: readonly PlanRule[] = [
   {
     name: 'nothing is mounted over what is hidden or read-only',
     of: 'container',
-    holds: (plan) => {
-      const protectedFrom = plan.segment.ops.findIndex(({ op }) => op === 'mask' || op === 'readonly');
-      return protectedFrom === -1 || last(plan, 'attach') < protectedFrom;
-    },
+    holds: (plan) =>
+      (['mask', 'readonly'] as const).every((name) => !has(plan, name) || last(plan, 'attach') < first(plan, name)),
   },
   {
     name: 'the command is found inside the new root, before the container is created',
@@ -246,7 +249,7 @@ function filterIsInPlace(plan: Plan): boolean {
   if (filter === -1) return true;
   if (!has(plan, 'no_new_privs')) return filter < first(plan, 'ids');
   // A hook of the container is a program of the image's, maybe: what binds the command binds it, too.
-  const hook = plan.segment.ops.findIndex(isLateHook);
+  const hook = indexes(plan, 'hook').find((i) => isLateHook(plan.segment.ops[i]!)) ?? -1;
   const bare = arrivesFiltered(plan) ? arrival : withFilter;
   const allowed = hook === -1 ? bare : withFilterAndHooks;
   return (
@@ -256,7 +259,7 @@ function filterIsInPlace(plan: Plan): boolean {
   );
 }
 
-const isLateHook = ({ op, origin }: Op) => op === 'hook' && origin.startsWith('/hooks/startContainer');
+const isLateHook = ({ origin }: Op) => origin.startsWith('/hooks/startContainer');
 
 /** What cannot be done before, or cannot fail; without no_new_privs, a filter and what must follow it. */
 const afterCreated: ReadonlySet<OpName> = new Set<OpName>([
@@ -295,46 +298,44 @@ function createdIsAll(plan: Plan): boolean {
 }
 
 function hooksAreInPlace(plan: Plan): boolean {
-  return plan.segment.ops.every(({ op, operands, origin }, i) => {
-    if (op !== 'hook') return true;
-    const inside = origin.startsWith('/hooks/startContainer');
-    const from = inside ? 'await_start' : 'receive';
-    const state = plan.segment.ops.findIndex(
-      (other) => other.op === from && 'stdin' in operands && other.operands.dst === operands.stdin,
-    );
+  return indexes(plan, 'hook').every((i) => {
+    const inside = isLateHook(plan.segment.ops[i]!);
+    const { stdin } = operandsAt(plan, i);
+    const state = firstWith(plan, inside ? 'await_start' : 'receive', 'dst', (value) => value === stdin);
     return state !== -1 && state < i && (inside ? first(plan, 'capabilities') < i : i < rootChange(plan));
   });
 }
 
-const mountOps: ReadonlySet<OpName> = new Set<OpName>([
-  'fsmount',
-  'clone_mount',
-  'attach',
-  'attach_host',
-  'mount_attributes',
-]);
-const isMountOp = ({ op }: Op) => mountOps.has(op);
+const mountOps: readonly OpName[] = ['fsmount', 'clone_mount', 'attach', 'attach_host', 'mount_attributes'];
 
 function registersAreUsed({ segment }: Plan): boolean {
   const filled = new Set(segment.inputs);
   const used = new Set<string>();
-  for (const op of segment.ops) {
-    for (const [key, { kind }] of kindsByOp.get(op.op)!) {
-      const value = (op.operands as Readonly<Record<string, unknown>>)[key];
-      if (kind === 'in') used.add(value as string);
-      else if (kind === 'maybe' && value !== undefined) used.add(value as string);
-      else if (kind === 'ins') for (const register of value as readonly string[]) used.add(register);
+  for (const { op, operands } of segment.ops) {
+    const values = operands as Readonly<Record<string, unknown>>;
+    for (const { name, kind } of registersOf.get(op)!) {
+      const value = values[name];
+      if (kind === 'ins') for (const register of value as readonly string[]) used.add(register);
       else if (kind === 'out') filled.add(value as string);
+      else if (value !== undefined) used.add(value as string);
       // The state comes with every start, and is for hooks only.
-      if (op.op === 'await_start' && kind === 'out') used.add(value as string);
+      if (op === 'await_start' && kind === 'out') used.add(value as string);
     }
   }
   return filled.size === used.size && [...used].every((register) => filled.has(register));
 }
 
-type OperandKinds = readonly (readonly [name: string, { readonly kind: Kind }])[];
-const kindsByOp: ReadonlyMap<OpName, OperandKinds> = new Map(
-  opNames.map((name) => [name, Object.entries((table[name] as OpRow).operands)]),
+const registerKinds: readonly Kind[] = ['in', 'maybe', 'ins', 'out'];
+
+/** The operands of each op that are registers. */
+const registersOf: ReadonlyMap<OpName, readonly { readonly name: string; readonly kind: Kind }[]> = new Map(
+  opNames.map((op) => {
+    const operands = Object.entries((table[op] as OpRow).operands);
+    return [
+      op,
+      operands.map(([name, { kind }]) => ({ name, kind })).filter(({ kind }) => registerKinds.includes(kind)),
+    ];
+  }),
 );
 
 /** The rules that a plan breaks, by name. */

@@ -46,13 +46,13 @@ export function setScene(request: ContainerRequest, facts: Facts): Scene {
 }
 
 /** The way into the namespaces alone: of what is asked of a plan that is only foreseen. */
-export function shapeOf({ spec, reap, start }: ContainerRequest, facts: Facts): SpawnShape {
+export function shapeOf({ spec, reap, oci }: ContainerRequest, facts: Facts): SpawnShape {
   const process = processOf(spec);
   return spawnShape(spec.linux.namespaces, {
     privileged: facts.privileged,
     reap,
     offsets: Object.keys(spec.linux.timeOffsets ?? {}).length > 0,
-    before: start === 'socket' && facts.privileged && wantsHostRights(process),
+    before: oci === true && facts.privileged && wantsHostRights(process),
   });
 }
 

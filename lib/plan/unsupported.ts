@@ -6,11 +6,14 @@ const hookNames = ['prestart', 'createRuntime', 'createContainer', 'startContain
 
 /** Refuses what would otherwise be left out silently. */
 export function refuseUnsupported(request: ContainerRequest): void {
-  const { spec, start, reap, noPivot } = request;
+  const { spec, start, oci, reap, noPivot } = request;
   const { rootfsPropagation } = spec.linux;
-  if (start !== 'socket') refuseHooks(spec);
-  if (start === 'socket' && reap) {
-    throw new RuntsError('ERR_UNSUPPORTED', 'a container that is started over a socket has no reaper', {
+  if (oci !== true) refuseHooks(spec);
+  if (start !== 'socket' && (spec.hooks?.startContainer ?? []).length > 0) {
+    throw new RuntsError('ERR_INTERNAL', 'hooks of the start, and no socket by which they would be given the state');
+  }
+  if (oci === true && reap) {
+    throw new RuntsError('ERR_UNSUPPORTED', 'a container of the OCI has no reaper', {
       hint: 'Its command is process 1, as the runtime specification has it.',
     });
   }

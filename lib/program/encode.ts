@@ -105,15 +105,19 @@ function writeOp(view: DataView, at: number, state: State): void {
   else if (op.skip) throw broken(op, 'has a skip without `unless`: what it skips could never run');
 
   const operands = op.operands as Readonly<Record<string, unknown>>;
-  // Uses before definitions: an op never reads what it writes itself.
-  for (let i = 0; i < layout.slots.length; i++) {
-    const slot = layout.slots[i] as Slot;
-    if (slot.kind !== 'out') writeOperand(view, at + opAt.args + 8 * i, slot, operands[slot.name], state);
+  const { slots } = layout;
+  let args = at + opAt.args;
+  for (let i = 0; i < slots.length; i++, args += 8) {
+    const slot = slots[i] as Slot;
+    if (slot.kind !== 'out') writeOperand(view, args, slot, operands[slot.name], state);
   }
-  for (let i = 0; i < layout.slots.length; i++) {
-    const slot = layout.slots[i] as Slot;
+  // Uses before definitions: an op never reads what it writes itself.
+  if (!layout.fills) return;
+  args = at + opAt.args;
+  for (let i = 0; i < slots.length; i++, args += 8) {
+    const slot = slots[i] as Slot;
     if (slot.kind !== 'out') continue;
-    view.setUint32(at + opAt.args + 8 * i, state.registers.define(operands[slot.name], op, state.index), true);
+    view.setUint32(args, state.registers.define(operands[slot.name], op, state.index), true);
   }
 }
 
@@ -170,6 +174,11 @@ function writeOperand(view: DataView, at: number, slot: Slot, value: unknown, st
 }
 
 function writeNumber(view: DataView, at: number, slot: Slot, value: unknown, op: Op): void {
+  // Most are small.
+  if (typeof value === 'number' && value >>> 0 === value && fits(slot, value)) {
+    view.setUint32(at, value, true);
+    return;
+  }
   const [high, low] = halves(value, slot, op);
   const within =
     slot.kind === 'flags'
@@ -182,6 +191,10 @@ function writeNumber(view: DataView, at: number, slot: Slot, value: unknown, op:
   view.setUint32(at, low, true);
   view.setUint32(at + 4, high, true);
 }
+
+/** Whether 32 bits are within the bounds. */
+const fits = ({ kind, maxHigh, maxLow }: Slot, value: number): boolean =>
+  kind === 'flags' ? (value & ~maxLow) === 0 : maxHigh > 0 || value <= maxLow;
 
 const u64Max = (1n << 64n) - 1n;
 

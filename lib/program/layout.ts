@@ -17,6 +17,8 @@ export interface Layout {
   readonly host: boolean;
   readonly barrier: boolean;
   readonly end: boolean;
+  /** Whether a slot is a register that it fills. */
+  readonly fills: boolean;
 }
 
 /** The table of ops by opcode. */
@@ -35,6 +37,7 @@ export const layouts: readonly Layout[] = opNames.map((name, code) => {
     host: row.host === true,
     barrier: row.barrier === true,
     end: row.end === true,
+    fills: Object.values(row.operands).some(({ kind }) => kind === 'out'),
   };
 });
 

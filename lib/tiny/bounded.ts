@@ -11,6 +11,18 @@ export type { Patience };
  * waiting for them, and a timer for each would be for nothing. A pipe and a lock have limits of their own.
  */
 export function bounded(host: Host, patience: Patience): Host {
+  const known = last.get(host);
+  const same = known?.patience.cancel === patience.cancel && known?.patience.deadlineMs === patience.deadlineMs;
+  if (known !== undefined && same) return known.host;
+  const made = make(host, patience);
+  last.set(host, { patience, host: made });
+  return made;
+}
+
+/** Each step of an operation asks for the same. */
+const last = new WeakMap<Host, { readonly patience: Patience; readonly host: Host }>();
+
+function make(host: Host, patience: Patience): Host {
   const { cancel } = patience;
   const refused = async (name: string): Promise<never> => {
     throwIfCanceled(cancel, `the call ${name} of a file`);

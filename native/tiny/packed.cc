@@ -116,9 +116,12 @@ bool write_packed(FILE* file, const uint8_t* build, const char* from, size_t siz
 
 bool unpack(char* to) {
   constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE, since Linux 5.14
+  constexpr size_t kHugePage = size_t{2} << 20;
   constexpr size_t kStretch = 16384;
   const Packed& header = packed();
   if (!can_shuffle()) return fputs("runts: this processor is too old: it has no SSSE3\n", stderr), false;
+  // One page is asked for and zeroed in a third of the time of five hundred; what is behind it is not to take another.
+  (void)madvise(to, kHugePage, MADV_HUGEPAGE);
   (void)madvise(to, size_t{header.rows} * kRowBytes, kPopulateWrite);
   const uint8_t* kinds = runts_packed + sizeof header;
   const uint8_t* values = kinds + header.rows;

@@ -3,7 +3,7 @@ import { RuntsError } from '../../lib/errors.ts';
 import { type CgroupManager, create, type Made } from '../../lib/host/oci/create.ts';
 import { removeContainer } from '../../lib/host/oci/delete.ts';
 import { listContainers } from '../../lib/host/oci/list.ts';
-import { start } from '../../lib/host/oci/start.ts';
+import { start, startMade } from '../../lib/host/oci/start.ts';
 import { containerState } from '../../lib/host/oci/state.ts';
 import { defaultSpec } from '../../lib/spec/defaults.ts';
 import type { Spec } from '../../lib/spec/types.ts';
@@ -29,7 +29,7 @@ function world(seed: number, fault?: Fault): Sim {
 
 const remove = (sim: Sim) => removeContainer(sim.host, root, 'c1', { force: true, warn });
 
-const make = (sim: Sim, cgroupManager: CgroupManager): Promise<Made> =>
+const make = (sim: Sim, cgroupManager: CgroupManager, starts = false): Promise<Made> =>
   create(sim.host, facts('root'), {
     root,
     id: 'c1',
@@ -40,6 +40,7 @@ const make = (sim: Sim, cgroupManager: CgroupManager): Promise<Made> =>
     noPivot: false,
     noNewKeyring: false,
     cgroupManager,
+    starts,
     stdio: [sim.handle('stdin'), sim.handle('stdout'), sim.handle('stderr')],
     warn,
     cancel: sim.signal,
@@ -53,9 +54,20 @@ async function life(sim: Sim, manager: CgroupManager): Promise<void> {
   await remove(sim);
 }
 
-async function live(manager: CgroupManager, seed: number, fault?: Fault) {
+/** What `run` does. */
+async function oneCommand(sim: Sim, manager: CgroupManager): Promise<void> {
+  const made = await make(sim, manager, true);
+  try {
+    await startMade(sim.host, made.waiting, { warn });
+  } finally {
+    made.release();
+  }
+  await remove(sim);
+}
+
+async function live(manager: CgroupManager, seed: number, fault?: Fault, whole = life) {
   const sim = world(seed, fault);
-  const error = await sim.run(life(sim, manager)).then(
+  const error = await sim.run(whole(sim, manager)).then(
     () => undefined,
     (e: unknown) => e,
   );
@@ -79,9 +91,30 @@ describe.each(['disabled', 'cgroupfs'] as const)('a container of three commands,
     expect(await sim.run(listContainers(sim.host, root))).toEqual([]);
   });
 
+  test('is started over its channel by who has made it, and has no socket', async () => {
+    const sim = world(1);
+    const made = await sim.run(make(sim, manager, true));
+    expect(sim.calls.filter((call) => call.startsWith('listen'))).toEqual([]);
+    await sim.run(startMade(sim.host, made.waiting, { warn }));
+    expect(await sim.run(containerState(sim.host, root, 'c1'))).toMatchObject({ status: 'running', pid: made.pid });
+    made.release();
+    await sim.run(remove(sim));
+    await sim.settle();
+    expect(sim.leaks()).toEqual([]);
+  });
+});
+
+const lives = [
+  ['three commands', life],
+  ['one command', oneCommand],
+] as const;
+
+describe.each(
+  lives.flatMap(([name, whole]) => (['disabled', 'cgroupfs'] as const).map((manager) => ({ name, whole, manager }))),
+)('a container of $name, cgroups $manager', ({ whole, manager }) => {
   test('leaves nothing behind, whatever the order of events', async () => {
     for (let seed = 1; seed <= 20; seed++) {
-      const { sim, error } = await live(manager, seed);
+      const { sim, error } = await live(manager, seed, undefined, whole);
       expect({ seed, error, leaks: sim.leaks() }).toEqual({ seed, error: undefined, leaks: [] });
     }
   });
@@ -90,13 +123,13 @@ describe.each(['disabled', 'cgroupfs'] as const)('a container of three commands,
     'can be removed, whole, after any single call of a port went wrong: %s',
     async (kind) => {
       for (const seed of [1, 2]) {
-        const { calls } = (await live(manager, seed)).sim;
+        const { calls } = (await live(manager, seed, undefined, whole)).sim;
         const count = calls.length;
-        expect(count).toBeGreaterThan(50);
+        expect(count).toBeGreaterThan(40);
         for (let at = 0; at < count; at++) {
           // A hook has the time that its configuration gives it, and these have all of it.
           if (kind === 'hang' && calls[at]?.startsWith('run ')) continue;
-          const { sim, error } = await live(manager, seed, { at, kind });
+          const { sim, error } = await live(manager, seed, { at, kind }, whole);
           const where = { seed, at, name: sim.calls[at] };
           if (kind !== 'crash' && error !== undefined)
             expect({ ...where, runts: RuntsError.is(error), error }).toMatchObject({ runts: true });

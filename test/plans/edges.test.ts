@@ -182,7 +182,7 @@ test('what is not mapped is an error with the remedy, not a failure in the init'
 
 test.each<[string, (spec: DraftSpec) => void, object]>([
   ['/hooks/poststop', (s) => (s.hooks = { poststop: [{ path: '/x' }] }), {}],
-  ['/linux/netDevices/eth0', (s) => (s.linux.netDevices = { eth0: {} }), { reap: false, start: 'socket' }],
+  ['/linux/netDevices/eth0', (s) => (s.linux.netDevices = { eth0: {} }), { reap: false, oci: true, start: 'socket' }],
 ])('what cannot be had is refused by its name: %s', (origin, edit, options) => {
   expect(() => planContainer(request(edit, options), facts('rootless'))).toThrow(
     expect.objectContaining({ code: 'ERR_UNSUPPORTED', origin }),

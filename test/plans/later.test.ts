@@ -26,7 +26,7 @@ function bare(edit: (spec: DraftSpec) => void, options: Partial<ContainerRequest
       delete spec.linux.sysctl;
       edit(spec);
     },
-    { reap: false, start: 'socket', cgroupDriver: 'disabled', ownStdio: false, ...options },
+    { reap: false, oci: true, start: 'socket', cgroupDriver: 'disabled', ownStdio: false, ...options },
   );
 }
 

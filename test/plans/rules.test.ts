@@ -81,7 +81,7 @@ const requests: fc.Arbitrary<ContainerRequest> = fc
   })
   .map(({ e, host, terminal, socket, ...rest }) => {
     const options = socket
-      ? { ...rest, reap: false, start: 'socket' as const, cgroupDriver: 'disabled' as const }
+      ? { ...rest, reap: false, oci: true, start: 'socket' as const, cgroupDriver: 'disabled' as const }
       : rest;
     if (!socket) e = { ...e, hooks: [] };
     const root = host ? ({ kind: 'host' } as const) : ({ kind: 'directory', path: '/images/demo' } as const);
@@ -192,7 +192,7 @@ const later = planContainer(
       spec.hooks = { createContainer: [{ path: '/hook' }], startContainer: [{ path: '/late' }] };
       spec.linux.seccomp = profile;
     },
-    { reap: false, start: 'socket', cgroupDriver: 'disabled' },
+    { reap: false, oci: true, start: 'socket', cgroupDriver: 'disabled' },
   ),
   facts('rootless'),
 );

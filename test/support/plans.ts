@@ -76,6 +76,7 @@ export async function waiting(
     reap: false,
     stdio: 'pipes',
     ownStdio: true,
+    oci: true,
     start: 'socket',
     cgroupDriver: 'disabled',
     ...asked,

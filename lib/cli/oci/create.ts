@@ -20,7 +20,7 @@ Its command waits for \`start\`. A command with a terminal (process.terminal) ne
     return underSignals(context.world, async (signals) => {
       const request = await createRequest(parsed, context, id, true, signals);
       try {
-        const made = await make(host, await probeFacts(host), request);
+        const made = await make(host, await probeFacts(host, { ofDirectory: true }), request);
         made.release();
       } finally {
         for (const handle of request.stdio ?? []) handle.close();

@@ -69,7 +69,7 @@ end at the ID.`,
 async function execute(request: ExecRequest, { world }: Context): Promise<Executed> {
   const [oci, { probeFacts }] = await Promise.all([import('../../host/oci/exec.ts'), import('../../host/probe.ts')]);
   try {
-    return await oci.exec(world.host, await probeFacts(world.host), request);
+    return await oci.exec(world.host, await probeFacts(world.host, { ofDirectory: true }), request);
   } finally {
     for (const handle of request.stdio ?? []) handle.close();
   }

@@ -39,7 +39,7 @@ async function make(request: CreateRequest, { world }: Context): Promise<Made> {
     import('../../host/probe.ts'),
   ]);
   try {
-    return await create(world.host, await probeFacts(world.host), { ...request, starts: true });
+    return await create(world.host, await probeFacts(world.host, { ofDirectory: true }), { ...request, starts: true });
   } finally {
     for (const handle of request.stdio ?? []) handle.close();
   }

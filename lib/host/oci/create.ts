@@ -101,7 +101,6 @@ async function make(host: Host, raw: Host, facts: Facts, request: Omit<MakingReq
   undo.add(() => discard(host, entry));
   try {
     const record = newRecord(host, request, spec, rootfs);
-    await saveRecord(host, entry, record);
     const configuration = request.spec;
     const made = await new Making(host, raw, facts, { ...request, spec, configuration }, entry, plan, undo).run(record);
     if (request.starts !== true) entry.close();
@@ -151,7 +150,8 @@ function containerRequest(request: CreateRequest, rootfs: string): ContainerRequ
     reap: false,
     stdio: spec.process?.terminal === true ? 'terminal' : 'pipes',
     ownStdio: false,
-    start: 'socket',
+    oci: true,
+    start: startOf(request),
     preserveFds: request.preserveFds,
     plainOutput: request.plainOutput,
     noPivot: request.noPivot,
@@ -159,6 +159,13 @@ function containerRequest(request: CreateRequest, rootfs: string): ContainerRequ
     cgroupDriver: request.cgroupManager,
   };
 }
+
+/**
+ * Whoever made it starts it over the channel, which is there: but for hooks of the start, which are given the state with the word
+ * to go on, by which a container is started that others made.
+ */
+const startOf = ({ starts, spec: { hooks } }: CreateRequest): 'late' | 'socket' =>
+  starts === true && !hooks?.startContainer?.length ? 'late' : 'socket';
 
 function newRecord(host: Host, request: CreateRequest, spec: Spec, rootfs: string): Record {
   const { id, bundle, owner, pidFile } = request;
@@ -186,7 +193,7 @@ type MakingRequest = CreateRequest & {
   readonly configuration: Spec;
 };
 
-/** The steps of one create, each of which is on disk before the next begins. */
+/** The steps of one create. What outlives us is on disk before it is made. */
 class Making {
   readonly #host: Host;
   /** Without deadlines: hooks have the time that their configuration gives them. */
@@ -221,10 +228,7 @@ class Making {
     };
     const placed = await placeContainer(host, steady, this.#plan.cgroup, intend);
     this.#undo.add(() => placed.release());
-    const path = startSocket(this.#entry);
-    const listener = await host.sockets.listen(path).catch((error: unknown) => {
-      throw refused(error, { at: 'state', doing: `listen at ${path}` });
-    });
+    const listener = await this.#listen(host);
     // They follow the end of the process, also where a create fails after it began.
     this.#undo.add(async () => {
       if (record.process === undefined) return;
@@ -246,13 +250,22 @@ class Making {
         },
         this.#undo,
       );
-      await this.#keep(host, placed);
+      await this.#keep(host, placed, record);
       const answers = this.#answers(record);
-      await walkTo(this.#host, walk, tags.created, answers, patience);
+      await walkTo(this.#host, walk, listener === undefined ? tags.start : tags.created, answers, patience);
       return await this.#finish(walk, placed, record);
     } finally {
-      listener.close();
+      listener?.close();
     }
+  }
+
+  /** Where whoever starts it reaches it, if that is not us. */
+  async #listen(host: Host): Promise<Handle | undefined> {
+    if (startOf(this.#request) !== 'socket') return undefined;
+    const path = startSocket(this.#entry);
+    return host.sockets.listen(path).catch((error: unknown) => {
+      throw refused(error, { at: 'state', doing: `listen at ${path}` });
+    });
   }
 
   #save(record: Record): Promise<void> {
@@ -260,16 +273,17 @@ class Making {
   }
 
   /** What others are to know, while the init is at work: the hooks that they are told of run no sooner. */
-  async #keep(host: Host, placed: Placed): Promise<void> {
+  async #keep(host: Host, placed: Placed, record: Record): Promise<void> {
+    // From now on whoever finds the record finds the process. Before, it ends with us: its channel does.
+    await this.#save(record);
     // Without what was found out for its first process: HOME is another one's for another user.
     await save(host, this.#entry, 'config.json', this.#request.configuration);
     await keepProgram(host, this.#entry, this.#plan.segment, placed.record);
   }
 
-  /** From now on whoever finds the record finds the process. */
+  /** Before it has its program. */
   async #born(session: Session, placed: Placed, record: Record): Promise<Record> {
     const born = { ...record, cgroup: placed.record, process: await identify(this.#host, session.pid) };
-    await this.#save(born);
     await placed.adopt(session.pid);
     const { intelRdt } = this.#plan;
     if (intelRdt !== undefined) await joinGroup(this.#host, intelRdt, this.#request.id, session.pid);
@@ -321,16 +335,18 @@ class Making {
     const master = this.#handles.get(tags.console);
     if (master !== undefined && consoleSocket !== undefined) await deliverConsole(host, consoleSocket, master);
     if (pidfdSocket !== undefined) await deliverPidfd(host, pidfdSocket, session.process);
-    const process = await identify(host, session.pid);
+    // It may be another one: who joins a PID namespace forks.
+    const process = record.process?.pid === session.pid ? record.process : await identify(host, session.pid);
     if (process === undefined) throw new RuntsError('ERR_SETUP', 'the container ended before it was made');
-    const created: Record = { ...record, process, phase: 'created' };
+    const ours = startOf(this.#request) === 'late';
+    const created: Record = { ...record, process, phase: 'created', started: ours };
     if (pidFile !== undefined) {
       this.#undo.add(() => removePidFile(host, pidFile, session.pid));
       await writePidFile(host, pidFile, session.pid);
     }
     throwIfCanceled(cancel, 'making a container');
     await this.#save(created);
-    await deliver(host, channel, progress, channel.go(tags.created));
+    if (!ours) await deliver(host, channel, progress, channel.go(tags.created));
     this.#undo.dismiss();
     placed.close();
     const attached = consoleSocket === undefined ? master : undefined;
@@ -343,6 +359,7 @@ class Making {
         spec: this.#request.spec,
         segment: this.#plan.segment,
         process: session.process,
+        session: ours ? session : undefined,
       },
       exit: session.exit,
       console: attached,

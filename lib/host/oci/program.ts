@@ -24,10 +24,10 @@ export async function keepProgram(
   { ops }: Segment,
   cgroup: CgroupRecord | undefined,
 ): Promise<void> {
-  const first = Math.max(
-    0,
-    ops.findIndex(({ op }) => op === 'await_start'),
-  );
+  const start = ops.findIndex(({ op }) => op === 'await_start');
+  // Whoever starts over the channel has the program.
+  const first = start === -1 ? ops.length : start;
+  if (first === ops.length && cgroup === undefined) return;
   const kept = ops.slice(first).map(({ op, operands, origin }) => ({ op, operands: shown(operands), origin }));
   await save(host, entry, file, { cgroup, first, ops: kept } satisfies Kept);
 }

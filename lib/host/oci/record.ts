@@ -20,7 +20,7 @@ export interface Record {
   readonly annotations: Readonly<globalThis.Record<string, string>>;
   /** `creating`: not all of it may be there. `created`: it waits, or has waited, to be started. */
   readonly phase: 'creating' | 'created';
-  /** A start succeeded; without it, the socket tells. */
+  /** A start succeeded, or whoever made it starts it at once, for else it ends; without it, the socket tells. */
   readonly started: boolean;
   /** The first process, in our pid namespace, and field 22 of its /proc/PID/stat: a pid alone may be somebody else's by now. */
   readonly process?: { readonly pid: number; readonly startTime: string } | undefined;

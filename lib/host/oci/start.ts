@@ -4,7 +4,7 @@ import { encodeUtf8 } from '../../program/utf8.ts';
 import type { Spec } from '../../spec/types.ts';
 import type { Interruptible } from '../cancel.ts';
 import { errnoOf, refused } from '../failure.ts';
-import type { Handle, Host } from '../host.ts';
+import type { Handle, Host, Session } from '../host.ts';
 import { closeHandles } from '../program.ts';
 import { deliver, nextMilestone, type Progress, unexpected } from '../progress.ts';
 import { Channel } from '../session.ts';
@@ -34,6 +34,8 @@ export interface Waiting {
   readonly segment: Segment;
   /** Its first process. */
   readonly process: Handle;
+  /** The channel over which it waits; it stays the caller's to close. Absent where it waits at its socket. */
+  readonly session?: Session | undefined;
 }
 
 /**
@@ -78,7 +80,7 @@ async function begin(host: Host, ports: Host, waiting: Waiting, options: StartOp
   const { entry, record, spec } = waiting;
   await execute(ports, waiting, options);
   const started = { ...record, started: true };
-  await saveRecord(ports, entry, started);
+  if (!record.started) await saveRecord(ports, entry, started);
   // Hooks have the time that their configuration gives them.
   await poststart(host, spec, started, options).catch(async (error: unknown) => {
     throw withReleaseErrors(error, await problems(endProcesses(ports, started)));
@@ -104,7 +106,7 @@ async function mustBeCreated(host: Host, entry: Entry, record: Record): Promise<
 }
 
 async function execute(host: Host, waiting: Waiting, { deadlineMs, warn }: StartOptions): Promise<void> {
-  const { entry, record, spec, segment, process } = waiting;
+  const { record, spec, segment, process } = waiting;
   const handles = new Map<number, Handle>();
   try {
     const progress: Progress = {
@@ -112,23 +114,18 @@ async function execute(host: Host, waiting: Waiting, { deadlineMs, warn }: Start
       handles,
       arrived: (tag, handle) => notified(host, tag, handle, record, spec, warn),
     };
-    const session = await host.processes
-      .connect(startSocket(entry), record.process?.pid ?? 0, process)
-      .catch((error: unknown) => {
-        if (errnoOf(error) === 'ECONNREFUSED')
-          throw new RuntsError('ERR_STATE', `cannot start an already running container: ${entry.id}`);
-        throw refused(error, { at: 'spawn', doing: `reach the init of container ${entry.id}` });
-      });
+    const session = waiting.session ?? (await reach(host, waiting));
     try {
-      const channel = new Channel(host, session, { deadlineMs });
-      await letGo(host, channel, progress, record, spec);
+      const channel = new Channel(host, session, { deadlineMs, last: `sync ${tags.start}` });
+      if (waiting.session === undefined) await letGo(host, channel, progress, record, spec);
+      else await deliver(host, channel, progress, channel.go(tags.start));
       await untilExecuted(channel, progress);
     } catch (error) {
       // Its init was killed; a hook that held it up is killed as well.
       if (!RuntsError.is(error) || error.code !== 'ERR_TIMEOUT') throw error;
       throw withReleaseErrors(error, await problems(endProcesses(host, record)));
     } finally {
-      session.close();
+      if (session !== waiting.session) session.close();
     }
   } catch (error) {
     // It told why it ends, and ends: whoever is told so must not find it running.
@@ -137,6 +134,15 @@ async function execute(host: Host, waiting: Waiting, { deadlineMs, warn }: Start
   } finally {
     closeHandles(handles);
   }
+}
+
+/** At its socket, where it listens until it is started. */
+async function reach(host: Host, { entry, record, process }: Waiting): Promise<Session> {
+  return host.processes.connect(startSocket(entry), record.process?.pid ?? 0, process).catch((error: unknown) => {
+    if (errnoOf(error) === 'ECONNREFUSED')
+      throw new RuntsError('ERR_STATE', `cannot start an already running container: ${entry.id}`);
+    throw refused(error, { at: 'spawn', doing: `reach the init of container ${entry.id}` });
+  });
 }
 
 /** The state goes with the word: hooks inside want it. Inside, the process is the first of its pid namespace. */
