@@ -1,7 +1,7 @@
 import type { Maps } from '../plan/plan.ts';
 import { checkPlace, pathComponents, readEntryName } from './entry-name.ts';
 import type { Ownership, Skipped } from './layer-file.ts';
-import { LayerPaths } from './layer-paths.ts';
+import type { LayerPaths } from './layer-paths.ts';
 import { pathBytesMax } from './limits.ts';
 import type { Xattrs } from './pax.ts';
 import type { LayerRecord, RecordStream } from './records.ts';
@@ -27,8 +27,8 @@ export interface TranslatorOptions {
   readonly isMapped: (kind: 'uids' | 'gids', id: number) => boolean;
   /** Device nodes can be made: by root of the host. */
   readonly devices: boolean;
-  /** Of layers that are merged, the paths of all so far: what a later one does in a directory changes its time. */
-  readonly paths?: LayerPaths | undefined;
+  /** Of layers that are merged, those of all so far: what a later one does in a directory changes its time. */
+  readonly paths: LayerPaths;
   /** Of layers that are merged, the owners that are recorded, by path. */
   readonly owned?: Map<string, Pick<Ownership, 'uid' | 'gid'>> | undefined;
   /** Of layers that are merged, the devices that are recorded. */
@@ -76,7 +76,7 @@ export class LayerTranslator {
   constructor(out: RecordStream, layer: number, options: TranslatorOptions, below: Below) {
     this.#out = out;
     this.#below = below;
-    this.#paths = options.paths ?? new LayerPaths();
+    this.#paths = options.paths;
     this.unmade = options.unmade ?? new UnmadeDevices();
     this.#layer = layer;
     this.#options = options;

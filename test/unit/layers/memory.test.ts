@@ -1,6 +1,8 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
+import { LayerPaths } from '../../../lib/layers/layer-paths.ts';
+import { Pages } from '../../../lib/layers/pages.ts';
 import { RecordStream } from '../../../lib/layers/records.ts';
 import { TarReader } from '../../../lib/layers/tar.ts';
 import { LayerTranslator } from '../../../lib/layers/translate.ts';
@@ -18,7 +20,8 @@ function heapBytes(): number {
 test('little is remembered of each directory of a layer', () => {
   const archive = tar(...Array.from({ length: directories }, (_, i) => ({ name: `some/of-a-great-many-${i}/` })));
   const sink = { write: async () => {}, read: async () => undefined, close: () => {} };
-  const options = { form: 'overlay', owners: 'given', isMapped: () => true, devices: true } as const;
+  const paths = new LayerPaths(new Pages('/nonexistent'));
+  const options = { form: 'overlay', owners: 'given', isMapped: () => true, devices: true, paths } as const;
   const nothing = async () => undefined;
   const translator = new LayerTranslator(new RecordStream(sink), 0, options, {
     inherited: nothing,
