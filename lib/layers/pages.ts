@@ -4,8 +4,8 @@ import { closeSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
 /** Of which one is read for a single number: a larger one takes longer. */
 export const pageBytes = 4096;
 
-/** 8 MiB, which is more than most layers come to need. */
-const framesMax = 2048;
+/** 4 MiB: about 50,000 directories, which few layers have. */
+const framesMax = 1024;
 
 /** Of a page that is not in memory. */
 const nowhere = -1;
