@@ -46,5 +46,13 @@ export const symlinksMax = 40;
 /** Device nodes of a layer that cannot be made and are recorded: a whole /dev has some hundred. */
 export const devicesMax = 65_536;
 
+/**
+ * What is recorded of a layer's directories and devices, which is held whole: names and attributes of those that have attributes,
+ * of those that hide what lower layers have, and of devices that cannot be made. Each counts for so many bytes more, which is
+ * about what it takes to hold. Images have a few dozen.
+ */
+export const recordedBytesMax = 16 * 1024 * 1024;
+export const recordedEachBytes = 192;
+
 /** One extended header (pax, or a GNU long name). */
 export const extendedHeaderBytesMax = 1024 * 1024;

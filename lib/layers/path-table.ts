@@ -33,8 +33,10 @@ export class PathTable {
   /** Open-addressed: numbers of paths, and 0, which is in no directory, where there is none. */
   #slots: NumberRows;
   #slotCount = slotsMin;
-  /** The path that is looked up. */
+  /** The path that is looked up, and where its directories end and what their numbers are: the next one is near it as a rule. */
   #path = Buffer.alloc(pageBytes);
+  #length = 0;
+  readonly #way: { readonly number: number; readonly end: number }[] = [];
   readonly #words: Uint32Array;
 
   constructor(memory: Pages) {
@@ -79,20 +81,33 @@ export class PathTable {
   }
 
   #walk(path: string, makes: boolean): { readonly number: number; readonly length: number } {
-    if (path.length > this.#path.length) this.#path = Buffer.alloc(path.length);
-    this.#path.write(path, 'latin1');
-    let number = rootPath;
-    for (let start = 0; start < path.length; ) {
+    this.#turnTo(path);
+    let { number, end: length } = this.#way.at(-1) ?? { number: rootPath, end: 0 };
+    while (length < path.length) {
+      const start = length === 0 ? 0 : length + 1;
       let end = start;
       while (end < path.length && this.#path[end] !== slash) end++;
       const hash = this.#hash(number, start, end - start);
       const slot = this.#slot(hash, number, start, end - start);
       const found = this.#slots.get(slot, slots.path);
-      if (found === 0 && !makes) return { number, length: Math.max(0, start - 1) };
+      if (found === 0 && !makes) return { number, length };
       number = found || this.#make(slot, hash, number, start, end - start);
-      start = end + 1;
+      length = end;
+      this.#way.push({ number, end });
     }
-    return { number, length: path.length };
+    return { number, length };
+  }
+
+  /** Leaves of the way what leads to this path, too. */
+  #turnTo(path: string): void {
+    const most = Math.min(path.length, this.#length);
+    let same = 0;
+    while (same < most && path.charCodeAt(same) === this.#path[same]) same++;
+    const leads = (end: number) => end < same || (end === same && (end === path.length || path[end] === '/'));
+    while (this.#way.length > 0 && !leads(this.#way.at(-1)!.end)) this.#way.pop();
+    if (path.length > this.#path.length) this.#path = Buffer.alloc(path.length);
+    this.#path.write(path, 'latin1');
+    this.#length = path.length;
   }
 
   /** Where the number of a name in a directory is, or would be; the name is in the path that is looked up. */
