@@ -44,12 +44,16 @@ test('little is remembered of each directory of a layer', () => {
 });
 
 const megabyte = 'x'.repeat(1_000_000);
-const long = 'x'.repeat(90);
+const long = 'x'.repeat(70);
 
 test.each<[string, number, (i: number) => Member]>([
   ['attributes of directories', 17, (i) => ({ name: `d${i}/`, pax: { 'SCHILY.xattr.user.x': megabyte } })],
-  ['attributes of devices', 17, (i) => ({ name: `d${i}`, type: '3', pax: { 'SCHILY.xattr.user.x': megabyte } })],
-  ['opaque directories', 60_000, (i) => ({ name: `${long}/${i}/.wh..wh..opq` })],
+  [
+    'attributes of devices',
+    17,
+    (i) => ({ name: `d${i}`, type: '3', major: 1, minor: 3, pax: { 'SCHILY.xattr.user.x': megabyte } }),
+  ],
+  ['opaque directories', 70_000, (i) => ({ name: `${long}/${i}/.wh..wh..opq` })],
 ])('what is recorded of %s is limited', (_, count, member) => {
   const archive = tar(...Array.from({ length: count }, (_, i) => member(i)));
   expect(() => translate(translator(), archive)).toThrow('it has more than 16777216 bytes of');
