@@ -40,6 +40,12 @@ export const listMax = { entries: 1_000_000, bytes: gibibyte / 8 } as const;
 /** Directories and symbolic links of a layer, those among them that are only part of a name: a short name can have many. */
 export const pathsMax = 4_000_000;
 
+/**
+ * How often a page of what is remembered of them is read back: some minutes. A million directories in any order want a tenth of it;
+ * names may be chosen so that each takes a thousand.
+ */
+export const pageReadsMax = 100_000_000;
+
 /** Symbolic links followed for one path, as in the kernel. */
 export const symlinksMax = 40;
 

@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs';
+import { pageReadsMax } from './limits.ts';
+import { Refused } from './refused.ts';
 
 /** Of which one is read for a single number: a larger one takes longer. */
 export const pageBytes = 4096;
@@ -29,12 +31,15 @@ export class Pages {
   readonly #changed: Uint8Array;
   #framesTaken = 0;
   #hand = 0;
+  #reads = 0;
+  readonly #readsMax: number;
   /** Pages that were given back. */
   readonly #free: number[] = [];
   #fd: number | undefined;
 
   /** The file is made in the directory, once it is needed. */
-  constructor(directory: string, frames = framesMax) {
+  constructor(directory: string, { frames = framesMax, readsMax = pageReadsMax } = {}) {
+    this.#readsMax = readsMax;
     // None of it is there before it is used.
     const memory = new ArrayBuffer(frames * pageBytes);
     this.bytes = Buffer.from(memory);
@@ -82,6 +87,8 @@ export class Pages {
   }
 
   #fetch(page: number): number {
+    if (++this.#reads > this.#readsMax)
+      throw new Refused('its names are in an order in which it takes too long to find them');
     const frame = this.#frameFor(page);
     const read = readSync(this.#fd!, this.bytes, frame * pageBytes, pageBytes, page * pageBytes);
     if (read < pageBytes) throw new Error('what was written to a file is not there any more');

@@ -1,6 +1,7 @@
+import { tmpdir } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { LayerPaths } from '../../../lib/layers/layer-paths.ts';
 import { Pages } from '../../../lib/layers/pages.ts';
 import { RecordStream } from '../../../lib/layers/records.ts';
@@ -19,7 +20,9 @@ function heapBytes(): number {
 
 function translator(): LayerTranslator {
   const sink = { write: async () => {}, read: async () => undefined, close: () => {} };
-  const paths = new LayerPaths(new Pages('/nonexistent'));
+  const memory = new Pages(tmpdir());
+  onTestFinished(() => memory.close());
+  const paths = new LayerPaths(memory);
   const options = { form: 'overlay', owners: 'given', isMapped: () => true, devices: false, paths } as const;
   const nothing = async () => undefined;
   const below = { inherited: nothing, linked: nothing, has: async () => false };

@@ -1,7 +1,7 @@
 import { fstatSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { LayerPaths } from '../../../lib/layers/layer-paths.ts';
 import { NumberRows } from '../../../lib/layers/number-rows.ts';
 import { Pages, pageBytes } from '../../../lib/layers/pages.ts';
@@ -11,7 +11,7 @@ let directory: string;
 let memory: Pages;
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'runts-test-'));
-  memory = new Pages(directory, 4);
+  memory = new Pages(directory, { frames: 4 });
 });
 afterEach(() => {
   memory.close();
@@ -62,8 +62,17 @@ test("the file is there once it is needed, has no name, is nobody else's to read
 });
 
 test('where no file can be made it says why', () => {
-  const nowhere = new Pages(join(directory, 'gone'), 4);
+  const nowhere = new Pages(join(directory, 'gone'), { frames: 4 });
   expect(() => Array.from({ length: 5 }, () => nowhere.make())).toThrow('ENOENT');
+});
+
+test('reading back is limited: names can be chosen so that all of them have to be', () => {
+  const limited = new Pages(directory, { frames: 4, readsMax: 10 });
+  onTestFinished(() => limited.close());
+  const pages = Array.from({ length: 8 }, () => limited.make());
+  const readAll = () => pages.map((page) => limited.read(page));
+  readAll();
+  expect(readAll).toThrow('takes too long to find them');
 });
 
 test('rows that nobody has set are 0, also between those that somebody has', () => {
