@@ -73,7 +73,9 @@ async function* read(raw: Readable, pool: ChunkPool, onBytes: OnBytes, limits: S
       return;
     }
     const isOurs = compression === 'zstd' && !hasZstd;
-    const chunks = isOurs ? unzstd(inTurn(raw, pool, count), pool) : decompressed(raw, decoder(compression), count);
+    const chunks = isOurs
+      ? unzstd(inTurn(raw, pool, count), pool)
+      : decompressed(raw, decoder(compression), pool, count);
     yield* unswollen(chunks, () => taken, limits);
   } finally {
     raw.destroy();
@@ -112,14 +114,15 @@ async function* inTurn(raw: Readable, pool: ChunkPool, onBytes: OnBytes): AsyncG
   }
 }
 
-async function* decompressed(raw: Readable, through: Transform, onBytes: OnBytes): AsyncGenerator<Buffer> {
-  raw.on('data', (chunk: Buffer) => onBytes(chunk.length));
-  raw.on('error', (error) => through.destroy(error));
-  raw.on('close', () => {
-    if (!raw.readableEnded) through.destroy(new Refused('the compressed data ends early'));
-  });
+async function* decompressed(
+  raw: Readable,
+  through: Transform,
+  pool: ChunkPool,
+  onBytes: OnBytes,
+): AsyncGenerator<Buffer> {
+  feed(raw, through, pool, onBytes).catch((error: unknown) => through.destroy(error as Error));
   try {
-    for await (const chunk of raw.pipe(through)) yield chunk as Buffer;
+    for await (const chunk of through) yield pool.adopt(chunk as Buffer);
   } catch (error) {
     throw explained(error);
   } finally {
@@ -129,8 +132,19 @@ async function* decompressed(raw: Readable, through: Transform, onBytes: OnBytes
   if (!raw.readableEnded) throw new Refused('there is other data after the end of the compressed data');
 }
 
+/** By hand, for a pipe does not say when a chunk is no longer looked at. */
+async function feed(raw: Readable, through: Transform, pool: ChunkPool, onBytes: OnBytes): Promise<void> {
+  for await (const chunk of inTurn(raw, pool, onBytes)) {
+    await new Promise<void>((resolve, reject) => {
+      through.write(chunk, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+  through.end();
+}
+
 function explained(error: unknown): unknown {
   const { code, message } = error as NodeJS.ErrnoException;
+  if (code === 'ERR_STREAM_PREMATURE_CLOSE') return new Refused('the compressed data ends early');
   if (code === 'Z_BUF_ERROR') return new Refused('the compressed data is truncated');
   if (typeof code === 'string' && /^(?:Z_|ZSTD_)/.test(code)) {
     return damaged(message);

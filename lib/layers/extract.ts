@@ -165,7 +165,7 @@ function refusedBy(error: RuntsError, place: LayerPlace): RuntsError {
   const fault = faults.find(([steps, errnos]) => steps.test(step) && errnos.includes(errno));
   if (fault !== undefined) return new RuntsError('ERR_IMAGE', `cannot unpack ${what}: ${fault[2]}`, { cause: error });
   const why = `${errno} in ${step}`;
-  const hint = Object.hasOwn(hints, errno) ? hints[errno] : error.hint;
+  const hint = hintOf(errno) ?? error.hint;
   return new RuntsError('ERR_SETUP', `cannot unpack ${what}: ${why}`, { cause: error, hint, failure: error.failure });
 }
 
@@ -174,6 +174,7 @@ const hints: Record<string, string> = {
   EDQUOT: 'Free some space, or choose another directory (XDG_DATA_HOME).',
   EFBIG: 'Raise the limit of file sizes (ulimit -f).',
 };
+const hintOf = (errno: string): string | undefined => (Object.hasOwn(hints, errno) ? hints[errno] : undefined);
 
 function explained(cause: unknown, place: LayerPlace): RuntsError {
   if (RuntsError.is(cause)) return cause;
@@ -184,6 +185,6 @@ function explained(cause: unknown, place: LayerPlace): RuntsError {
     return new RuntsError(code, `cannot unpack ${what}: ${why}`, { hint: cause.hint, cause });
   }
   const { code } = (cause ?? {}) as NodeJS.ErrnoException;
-  const hint = code === undefined ? undefined : usedUp(code);
+  const hint = code === undefined ? undefined : (hintOf(code) ?? usedUp(code));
   return new RuntsError('ERR_SETUP', `cannot unpack ${what}: ${why}`, { cause, hint });
 }

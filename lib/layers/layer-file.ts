@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises';
+import { open, writeFile } from 'node:fs/promises';
 import { RuntsError } from '../errors.ts';
 import { recordOf } from './record-checks.ts';
 import { readRecordText } from './record-file.ts';
@@ -72,11 +72,35 @@ export const damagedLayer = (path: string) =>
 export async function writeLayerFile(directory: string, layer: LayerFile): Promise<void> {
   const file = await open(`${directory}/${layerFileName}`, 'wx', 0o600);
   try {
-    await file.writeFile(JSON.stringify(layer));
+    await writeFile(file, textOf(layer));
     await file.sync();
   } finally {
     await file.close();
   }
+}
+
+const rowsAtOnce = 1024;
+
+/** As JSON, in parts: as a whole it would take more memory than what it says. */
+function* textOf(layer: LayerFile): Generator<string> {
+  let before = '{';
+  for (const [key, value] of Object.entries(layer)) {
+    if (value === undefined) continue;
+    yield `${before}${JSON.stringify(key)}:`;
+    if (Array.isArray(value)) yield* listText(value);
+    else yield JSON.stringify(value);
+    before = ',';
+  }
+  yield '}';
+}
+
+function* listText(rows: readonly unknown[]): Generator<string> {
+  yield '[';
+  for (let at = 0; at < rows.length; at += rowsAtOnce) {
+    const text = JSON.stringify(rows.slice(at, at + rowsAtOnce)).slice(1, -1);
+    yield at === 0 ? text : `,${text}`;
+  }
+  yield ']';
 }
 
 /** Makes a change of names in a directory last over a power cut; where the file system can. */

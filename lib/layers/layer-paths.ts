@@ -1,4 +1,5 @@
 import { NumberRows } from './number-rows.ts';
+import type { Pages } from './pages.ts';
 import { noPath, PathTable, rootPath } from './path-table.ts';
 import type { Xattrs } from './pax.ts';
 import type { LayerRecord } from './records.ts';
@@ -41,12 +42,17 @@ const noXattrs: Xattrs = new Map();
  * component.
  */
 export class LayerPaths {
-  readonly #paths = new PathTable();
-  readonly #rows = new NumberRows(Object.keys(columns).length);
+  readonly #paths: PathTable;
+  readonly #rows: NumberRows;
   readonly #xattrs = new Map<number, Xattrs>();
   /** Counts replacements: a directory that was told before one of those it is in was replaced is gone. */
   #now = 1;
   #isMoved = false;
+
+  constructor(memory: Pages) {
+    this.#paths = new PathTable(memory);
+    this.#rows = new NumberRows(memory, Object.keys(columns).length);
+  }
 
   /** Whether it was told as a directory, and has not been replaced since. */
   isDirectory(name: string): boolean {

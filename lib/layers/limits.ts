@@ -40,11 +40,25 @@ export const listMax = { entries: 1_000_000, bytes: gibibyte / 8 } as const;
 /** Directories and symbolic links of a layer, those among them that are only part of a name: a short name can have many. */
 export const pathsMax = 4_000_000;
 
+/**
+ * How often a page of what is remembered of them is read back: some minutes. A million directories in any order want a tenth of it;
+ * names may be chosen so that each takes a thousand.
+ */
+export const pageReadsMax = 100_000_000;
+
 /** Symbolic links followed for one path, as in the kernel. */
 export const symlinksMax = 40;
 
 /** Device nodes of a layer that cannot be made and are recorded: a whole /dev has some hundred. */
 export const devicesMax = 65_536;
+
+/**
+ * What is recorded of a layer's directories and devices, which is held whole: names and attributes of those that have attributes,
+ * of those that hide what lower layers have, and of devices that cannot be made. Each counts for so many bytes more, which is
+ * about what it takes to hold. Images have a few dozen.
+ */
+export const recordedBytesMax = 16 * 1024 * 1024;
+export const recordedEachBytes = 192;
 
 /** One extended header (pax, or a GNU long name). */
 export const extendedHeaderBytesMax = 1024 * 1024;

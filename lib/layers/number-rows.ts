@@ -1,21 +1,44 @@
-const chunkRows = 4096;
+import { type Pages, pageBytes } from './pages.ts';
 
-/** Rows of numbers (0 to 2^32 - 1, at first 0), made a chunk at a time: an array that grows is there twice meanwhile. */
+const pageNumbers = pageBytes / 4;
+
+/** Where no page was needed yet. */
+const none = 0;
+
+/** Rows of numbers (0 to 2^32 - 1, at first 0), in pages. */
 export class NumberRows {
+  readonly #memory: Pages;
   readonly #width: number;
-  readonly #chunks: Uint32Array[] = [];
+  readonly #pageRows: number;
+  readonly #pages: number[] = [];
 
-  constructor(width: number) {
+  constructor(memory: Pages, width: number) {
+    this.#memory = memory;
     this.#width = width;
+    this.#pageRows = Math.floor(pageNumbers / width);
   }
 
   get(row: number, column: number): number {
-    return this.#chunks[Math.floor(row / chunkRows)]?.[(row % chunkRows) * this.#width + column] ?? 0;
+    const page = this.#pages[Math.floor(row / this.#pageRows)] ?? none;
+    return page === none ? 0 : this.#memory.numbers[this.#memory.read(page) * pageNumbers + this.#at(row, column)]!;
   }
 
   set(row: number, column: number, value: number): void {
-    const index = Math.floor(row / chunkRows);
-    while (this.#chunks.length <= index) this.#chunks.push(new Uint32Array(chunkRows * this.#width));
-    this.#chunks[index]![(row % chunkRows) * this.#width + column] = value;
+    const index = Math.floor(row / this.#pageRows);
+    while (this.#pages.length <= index) this.#pages.push(none);
+    if (this.#pages[index] === none) this.#pages[index] = this.#memory.make();
+    const frame = this.#memory.change(this.#pages[index]!);
+    this.#memory.numbers[frame * pageNumbers + this.#at(row, column)] = value;
+  }
+
+  /** All are 0 again. */
+  clear(): void {
+    for (const page of this.#pages) if (page !== none) this.#memory.giveBack(page);
+    this.#pages.length = 0;
+  }
+
+  /** In its page. */
+  #at(row: number, column: number): number {
+    return (row % this.#pageRows) * this.#width + column;
   }
 }

@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { RuntsError } from '../errors.ts';
 import type { Handle, Host } from '../host/host.ts';
@@ -10,6 +11,7 @@ import { Budget, extractLayer, type LayerSource, removeHidden } from './extract.
 import { damagedLayer, type LayerFile, layerFileName, readLayerFile, syncNames, writeLayerFile } from './layer-file.ts';
 import { LayerPaths } from './layer-paths.ts';
 import { type UnpackLimits, unpackLimits } from './limits.ts';
+import { Pages } from './pages.ts';
 import { Remembered } from './remembered.ts';
 import { type Below, givesOwners, type Inherited, type TranslatorOptions } from './translate.ts';
 import { Turns } from './turns.ts';
@@ -148,12 +150,17 @@ export class LayerStore {
     const below = { inherited: async () => undefined, linked: async () => undefined, has: async () => false };
     const owned = new Map<string, Owner>();
     const unmade = new UnmadeDevices();
-    const translator = { ...this.#translator('merged'), paths: new LayerPaths(), owned, unmade };
-    for (const [index, layer] of image.layers.entries()) {
-      const extraction = { layer, index, count: image.layers.length, translator, budget, signal, below };
-      // First what a layer takes away from those below it: of its own, it takes nothing.
-      if (index > 0) await removeHidden(extraction, await this.#unpacking(directory));
-      await extractLayer(extraction, await this.#unpacking(directory));
+    const memory = new Pages(dirname(directory));
+    try {
+      const translator = { ...this.#translator('merged', memory), owned, unmade };
+      for (const [index, layer] of image.layers.entries()) {
+        const extraction = { layer, index, count: image.layers.length, translator, budget, signal, below };
+        // First what a layer takes away from those below it: of its own, it takes nothing.
+        if (index > 0) await removeHidden(extraction, await this.#unpacking(directory));
+        await extractLayer(extraction, await this.#unpacking(directory));
+      }
+    } finally {
+      memory.close();
     }
     return { owners: owned, devices: unmade.all() };
   }
@@ -282,13 +289,14 @@ export class LayerStore {
     await remove();
     await mkdir(place, { mode: 0o700 });
     await mkdir(`${place}/diff`, { mode: 0o755 });
+    const memory = new Pages(place);
     try {
       let bytes = 0;
       const tell = (more: number): void => {
         bytes += more;
         onProgress?.({ layer: index, digest: layer.digest, what: 'extracting', bytes });
       };
-      const translator = this.#translator('overlay');
+      const translator = this.#translator('overlay', memory);
       const extraction = {
         ...{ layer, index, count, translator, budget, signal, onBytes: tell },
         below: this.#below(below),
@@ -310,6 +318,8 @@ export class LayerStore {
     } catch (error) {
       await remove().catch(() => undefined);
       throw error;
+    } finally {
+      memory.close();
     }
   }
 
@@ -317,12 +327,13 @@ export class LayerStore {
     return startUnpacking(this.#host, { directory, maps: this.#options.maps });
   }
 
-  #translator(form: TranslatorOptions['form']): TranslatorOptions {
+  #translator(form: TranslatorOptions['form'], memory: Pages): TranslatorOptions {
     const { maps, devices } = this.#options;
     const isGiven = givesOwners(maps);
     return {
       form,
       devices,
+      paths: new LayerPaths(memory),
       owners: isGiven ? 'given' : 'recorded',
       isMapped: (kind, id) =>
         maps === undefined || !isGiven ? id <= idMax : rowOf(maps[kind], id, 'container') !== undefined,

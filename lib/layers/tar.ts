@@ -88,7 +88,7 @@ export class TarReader {
     while (!this.#ended) {
       if (this.#remain > 0) {
         const bytes = this.#take(this.#remain);
-        if (bytes.length === 0) return undefined;
+        if (bytes.length === 0) return this.#keepRest();
         this.#remain -= bytes.length;
         if (this.#collecting === undefined) return { kind: 'data', bytes };
         this.#collecting.parts.push(Buffer.from(bytes));
@@ -98,7 +98,7 @@ export class TarReader {
         this.#finishExtended();
       } else if (this.#padding > 0) {
         const dropped = this.#take(this.#padding).length;
-        if (dropped === 0) return undefined;
+        if (dropped === 0) return this.#keepRest();
         this.#padding -= dropped;
       } else {
         if (this.#chunk.length - this.#at < blockBytes) return this.#keepRest();
@@ -106,9 +106,8 @@ export class TarReader {
         if (entry !== undefined) return { kind: 'entry', entry };
       }
     }
-    this.#chunk = this.#chunk.subarray(this.#chunk.length);
-    this.#at = 0;
-    return undefined;
+    this.#at = this.#chunk.length;
+    return this.#keepRest();
   }
 
   /** Leaves out the current entry's content; returns how many bytes of the stream not yet fed belong to it. */
@@ -139,7 +138,7 @@ export class TarReader {
     if (inside || Object.keys(this.#extended).length > 0) throw new Refused('the tar archive is truncated');
   }
 
-  /** Part of a header: a copy, for the chunk may be read into again. */
+  /** Part of a header, or nothing: a copy, for the chunk may be read into again, or be gone. */
   #keepRest(): undefined {
     this.#chunk = Buffer.from(this.#chunk.subarray(this.#at));
     this.#at = 0;

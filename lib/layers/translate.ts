@@ -1,8 +1,8 @@
 import type { Maps } from '../plan/plan.ts';
 import { checkPlace, pathComponents, readEntryName } from './entry-name.ts';
 import type { Ownership, Skipped } from './layer-file.ts';
-import { LayerPaths } from './layer-paths.ts';
-import { pathBytesMax } from './limits.ts';
+import type { LayerPaths } from './layer-paths.ts';
+import { pathBytesMax, recordedBytesMax, recordedEachBytes } from './limits.ts';
 import type { Xattrs } from './pax.ts';
 import type { LayerRecord, RecordStream } from './records.ts';
 import { Refused } from './refused.ts';
@@ -27,8 +27,8 @@ export interface TranslatorOptions {
   readonly isMapped: (kind: 'uids' | 'gids', id: number) => boolean;
   /** Device nodes can be made: by root of the host. */
   readonly devices: boolean;
-  /** Of layers that are merged, the paths of all so far: what a later one does in a directory changes its time. */
-  readonly paths?: LayerPaths | undefined;
+  /** Of layers that are merged, those of all so far: what a later one does in a directory changes its time. */
+  readonly paths: LayerPaths;
   /** Of layers that are merged, the owners that are recorded, by path. */
   readonly owned?: Map<string, Pick<Ownership, 'uid' | 'gid'>> | undefined;
   /** Of layers that are merged, the devices that are recorded. */
@@ -54,6 +54,7 @@ export interface Inherited extends Pick<LayerRecord, 'mode' | 'uid' | 'gid' | 'm
 }
 
 const impliedMode = 0o755;
+const noXattrs: Xattrs = new Map();
 
 /** Makes records of the entries of one layer: `begin`, its content by `content`, at the end `settle`. */
 export class LayerTranslator {
@@ -69,6 +70,7 @@ export class LayerTranslator {
   readonly #layer: number;
   readonly #paths: LayerPaths;
   readonly #below: Below;
+  #recordedBytes = 0;
   #parent = '';
   #ready = '';
   #writes = false;
@@ -76,7 +78,7 @@ export class LayerTranslator {
   constructor(out: RecordStream, layer: number, options: TranslatorOptions, below: Below) {
     this.#out = out;
     this.#below = below;
-    this.#paths = options.paths ?? new LayerPaths();
+    this.#paths = options.paths;
     this.unmade = options.unmade ?? new UnmadeDevices();
     this.#layer = layer;
     this.#options = options;
@@ -168,6 +170,16 @@ export class LayerTranslator {
     if (xattrs !== undefined && xattrs.size > 0) this.attributes.set(name, xattrs);
   }
 
+  /** Counts what is held to the end. */
+  #recorded(name: string, xattrs: Xattrs = noXattrs): void {
+    this.#recordedBytes += recordedEachBytes + name.length;
+    for (const [key, value] of xattrs) this.#recordedBytes += recordedEachBytes + key.length + value.length;
+    if (this.#recordedBytes <= recordedBytesMax) return;
+    throw new Refused(`it has more than ${recordedBytesMax} bytes of attributes, opaque directories and devices`, {
+      hint: 'Make it again without extended attributes.',
+    });
+  }
+
   #entry(entry: TarEntry, name: string): void {
     checkPlace(name);
     this.#noteParents(name);
@@ -234,6 +246,7 @@ export class LayerTranslator {
   }
 
   #unmade(name: string, device: UnmadeDevice, what: Skipped['what']): void {
+    this.#recorded(name, new Map(device.xattrs));
     this.unmade.add(device);
     this.#options.owned?.delete(name);
     // Whatever else has the name gives way, and the directory is made for it, as with an entry that is made.
@@ -250,12 +263,14 @@ export class LayerTranslator {
 
   #opaque(name: string): void {
     this.#out.record('opaque', { name });
+    this.#recorded(name);
     this.opaque.add(name);
     this.#noteParents(`${name}/.`);
   }
 
   #keepDirectory(name: string, entry: TarEntry, xattrs: Xattrs = this.#xattrs(entry, name)): void {
     const { uid, gid, mode, mtime, nanoseconds } = this.#attributes(entry);
+    if (xattrs.size > 0) this.#recorded(name, xattrs);
     // Written out: objects that are made by spreading outlive collections, and there is one for each directory.
     this.#paths.setDirectory(name, { uid, gid, mode, mtime, nanoseconds, xattrs });
     this.#owner(name, entry);

@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest';
 import { LayerPaths } from '../../../lib/layers/layer-paths.ts';
+import { Pages } from '../../../lib/layers/pages.ts';
 
 const plain = { uid: 0, gid: 0, mode: 0o755, mtime: 0, nanoseconds: 0, xattrs: new Map<string, string>() };
 const told = (paths: LayerPaths) => [...paths.told()].map(({ name, kind }) => `${kind} ${name}`);
 
 test('what is told of a directory comes back as it was: ids that are not given, times before 1970 and far from it', () => {
-  const paths = new LayerPaths();
+  const paths = new LayerPaths(new Pages('/nonexistent'));
   const entries = [
     { ...plain, uid: undefined, gid: undefined, mtime: -1, nanoseconds: 999_999_999 },
     { ...plain, uid: 4_294_967_294, gid: 1000, mode: 0o7777, mtime: 2 ** 40 + 3, xattrs: new Map([['user.a', 'b']]) },
@@ -19,7 +20,7 @@ test('what is told of a directory comes back as it was: ids that are not given, 
 });
 
 test('inner directories come first, however they were told; those that only have something in them are told too', () => {
-  const paths = new LayerPaths();
+  const paths = new LayerPaths(new Pages('/nonexistent'));
   paths.imply('a/b/c');
   paths.setDirectory('a/b', plain);
   paths.setDirectory('', plain);
@@ -29,7 +30,7 @@ test('inner directories come first, however they were told; those that only have
 });
 
 test('a directory that was replaced is gone with those in it, until they are told again', () => {
-  const paths = new LayerPaths();
+  const paths = new LayerPaths(new Pages('/nonexistent'));
   for (const name of ['a', 'a/b', 'a/b/c', 'ab']) paths.setDirectory(name, plain);
   paths.replaceDirectory('a');
   expect(told(paths)).toEqual(['directory ab']);
@@ -40,7 +41,7 @@ test('a directory that was replaced is gone with those in it, until they are tol
 });
 
 test('names lead by way of the links of lower layers, which are asked once for each directory', async () => {
-  const paths = new LayerPaths();
+  const paths = new LayerPaths(new Pages('/nonexistent'));
   const asked: string[] = [];
   const linked = async (name: string) => {
     asked.push(name);
@@ -61,7 +62,7 @@ test('names lead by way of the links of lower layers, which are asked once for e
 });
 
 test("a directory or link of the layer's own is not asked for", async () => {
-  const paths = new LayerPaths();
+  const paths = new LayerPaths(new Pages('/nonexistent'));
   paths.setDirectory('etc', plain);
   paths.setLink('bin');
   const asked: string[] = [];

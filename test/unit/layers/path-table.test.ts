@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
+import { Pages } from '../../../lib/layers/pages.ts';
 import { noPath, PathTable, rootPath } from '../../../lib/layers/path-table.ts';
 
 test('a path has one number, a smaller one than what is in it, and its text again', () => {
-  const table = new PathTable();
+  const table = new PathTable(new Pages('/nonexistent'));
   const paths = ['a', 'a/b', 'b', 'a/b/c', 'a/bc', 'ab/c', '\xff/\x01'];
   const numbers = paths.map((path) => table.add(path));
   expect(new Set(numbers).size).toBe(paths.length);
@@ -17,7 +18,7 @@ test('a path has one number, a smaller one than what is in it, and its text agai
 });
 
 test('what has no number is told by the part of it that has one', () => {
-  const table = new PathTable();
+  const table = new PathTable(new Pages('/nonexistent'));
   const number = table.add('usr/lib');
   expect(table.find('usr/lib/x')).toBe(noPath);
   expect(table.find('lib')).toBe(noPath);
@@ -27,7 +28,7 @@ test('what has no number is told by the part of it that has one', () => {
 });
 
 test('a great many paths, long ones too, are each found again', () => {
-  const table = new PathTable();
+  const table = new PathTable(new Pages('/nonexistent'));
   const paths = Array.from({ length: 20_000 }, (_, i) => `${i % 7}/${'x'.repeat(i % 256 || 255)}/${i}`);
   const numbers = paths.map((path) => table.add(path));
   for (const [i, path] of paths.entries()) {
@@ -37,5 +38,5 @@ test('a great many paths, long ones too, are each found again', () => {
 });
 
 test('what a link of a lower layer leads to may be too long to be the name of anything', () => {
-  expect(() => new PathTable().add(`a/${'x'.repeat(256)}`)).toThrow('has 256 bytes');
+  expect(() => new PathTable(new Pages('/nonexistent')).add(`a/${'x'.repeat(256)}`)).toThrow('has 256 bytes');
 });
