@@ -1,13 +1,14 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { RuntsError } from '../errors.ts';
 import type { Handle, Host } from '../host/host.ts';
 import { removeTrees, startUnpacking } from '../host/layers.ts';
-import type { IdMap, Maps } from '../plan/plan.ts';
+import type { Maps } from '../plan/plan.ts';
 import { chainIds } from './chain.ts';
 import { Budget, extractLayer, type LayerSource, removeHidden } from './extract.ts';
+import { keyOf, rowOf } from './id-maps.ts';
 import { damagedLayer, type LayerFile, layerFileName, readLayerFile, syncNames, writeLayerFile } from './layer-file.ts';
 import { LayerPaths } from './layer-paths.ts';
 import { type UnpackLimits, unpackLimits } from './limits.ts';
@@ -15,7 +16,7 @@ import { Pages } from './pages.ts';
 import { Remembered } from './remembered.ts';
 import { type Below, givesOwners, type Inherited, type TranslatorOptions } from './translate.ts';
 import { Turns } from './turns.ts';
-import type { Owner } from './union.ts';
+import { type Owner, recordedOwner } from './union.ts';
 import { type UnmadeDevice, UnmadeDevices } from './unmade.ts';
 import { LayerView, type ViewedLayer } from './view.ts';
 
@@ -383,12 +384,6 @@ export class LayerStore {
 const isWhole = (layers: readonly (StoredLayer | undefined)[]): layers is readonly StoredLayer[] =>
   layers.every((layer) => layer !== undefined);
 
-/** What was said of it last counts. */
-function recordedOwner({ owners }: LayerFile, name: string): Owner | undefined {
-  const found = owners.filter(({ path }) => path === name).pop();
-  return found && { uid: found.uid, gid: found.gid };
-}
-
 const canceled = (cause: unknown) => new RuntsError('ERR_CANCELED', 'canceled while unpacking an image', { cause });
 
 /** One layer to be made. */
@@ -403,9 +398,3 @@ interface Job {
   readonly budget: Budget;
   readonly signal: AbortSignal;
 }
-
-const rowOf = (map: readonly IdMap[], id: number, side: 'container' | 'host') =>
-  map.find((row) => id >= row[side] && id - row[side] < row.size);
-
-const keyOf = ({ uids, gids, setgroups }: Maps): string =>
-  createHash('sha256').update(JSON.stringify({ uids, gids, setgroups })).digest('hex').slice(0, 12);

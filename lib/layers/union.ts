@@ -1,3 +1,4 @@
+import type { LayerFile } from './layer-file.ts';
 import type { TreeEntry, TreeReader } from './tree-reader.ts';
 
 /** A directory of a layer, relative to that of all data, and the owners that were recorded for what is in it, by path. */
@@ -11,6 +12,12 @@ export interface LayerPlace {
 export interface Owner {
   readonly uid: number;
   readonly gid: number;
+}
+
+/** The owner that is recorded of what has this name; what was said of it last counts. */
+export function recordedOwner({ owners }: Pick<LayerFile, 'owners'>, name: string): Owner | undefined {
+  const found = owners.filter(({ path }) => path === name).pop();
+  return found && { uid: found.uid, gid: found.gid };
 }
 
 /** What layers show under a name. */
