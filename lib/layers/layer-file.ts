@@ -39,7 +39,7 @@ export interface LayerFile {
   readonly opaque: readonly string[];
   /** Extended attributes of directories: an upper layer that only puts something into one has them too. Byte strings. */
   readonly attributes?: readonly (readonly [path: string, attributes: readonly (readonly [string, string])[]])[];
-  /** Left out, since it could not be made here. */
+  /** Left out, since it could not be made here: the first thousand. */
   readonly skipped: readonly Skipped[];
   /** Of those, the devices, and other names of them: archives have them again. Undefined is none. */
   readonly devices?: readonly UnmadeDevice[] | undefined;

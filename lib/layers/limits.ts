@@ -52,6 +52,9 @@ export const symlinksMax = 40;
 /** Device nodes of a layer that cannot be made and are recorded: a whole /dev has some hundred. */
 export const devicesMax = 65_536;
 
+/** What was left out of a layer, and is told by name: of an archive with attributes that are not kept it is each file. */
+export const skippedMax = 1000;
+
 /**
  * What is recorded of a layer's directories and devices, which is held whole: names and attributes of those that have attributes,
  * of those that hide what lower layers have, and of devices that cannot be made. Each counts for so many bytes more, which is

@@ -2,7 +2,7 @@ import type { Maps } from '../plan/plan.ts';
 import { checkPlace, pathComponents, readEntryName } from './entry-name.ts';
 import type { Ownership, Skipped } from './layer-file.ts';
 import type { LayerPaths } from './layer-paths.ts';
-import { pathBytesMax, recordedBytesMax, recordedEachBytes } from './limits.ts';
+import { pathBytesMax, recordedBytesMax, recordedEachBytes, skippedMax } from './limits.ts';
 import type { Xattrs } from './pax.ts';
 import type { LayerRecord, RecordStream } from './records.ts';
 import { Refused } from './refused.ts';
@@ -314,6 +314,7 @@ export class LayerTranslator {
   }
 
   #skip(name: string, what: Skipped['what'], names?: readonly string[]): void {
+    if (this.skipped.length >= skippedMax) return;
     const path = Buffer.from(name, 'latin1').toString('utf8');
     this.skipped.push({ path, layer: this.#layer, what, ...(names !== undefined && { names }) });
   }
