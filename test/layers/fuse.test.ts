@@ -110,6 +110,7 @@ testFuse('a server that is killed takes nobody with it but what needs the files'
   const container = await runtime.createContainer({ image, command: ['/bin/busybox', 'sleep', '600'] });
   await container.start();
   for (const pid of servers(process.pid)) process.kill(pid, 'SIGKILL');
+  expect(await until(() => !servers(process.pid).some(isAlive), patienceMs)).toBe(true);
   // Unless the command has ended of it already.
   await expect(container.exec(['/bin/busybox', 'true'])).rejects.toThrow(
     /ENOTCONN|not connected|ECONNABORTED|has ended/,
