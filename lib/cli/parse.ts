@@ -50,9 +50,6 @@ export function parseFlags(command: string, argv: readonly string[], flags: Flag
   const given: Record<string, true | string | string[]> = {};
   const issues: Issue[] = [];
   const wrong = (message: string): void => void issues.push({ path: '', message });
-  const byName = new Map<string, Found>(
-    Object.entries(flags).flatMap(([key, flag]) => flag.names.map((n) => [n, { key, flag }] as const)),
-  );
   const rest: string[] = [];
   let at = 0;
   for (; at < argv.length; at++) {
@@ -63,10 +60,15 @@ export function parseFlags(command: string, argv: readonly string[], flags: Flag
       rest.push(word);
       continue;
     }
-    for (const { name, inline } of options(word, byName, grammar)) {
-      const found = byName.get(name);
+    for (const { name, inline } of options(word, flags, grammar)) {
+      const found = find(flags, name);
       if (found === undefined) {
-        wrong(unknownFlag(name, [...byName.keys()]));
+        wrong(
+          unknownFlag(
+            name,
+            Object.values(flags).flatMap(({ names }) => names),
+          ),
+        );
         continue;
       }
       const { key, flag } = found;
@@ -95,19 +97,29 @@ function switched(inline: string | undefined, { lenient }: Grammar): boolean | u
   return /^(1|t|true)$/i.test(inline);
 }
 
+/** A command has dozens of options, and few are given: no table of all their names is made. */
+function find(flags: Flags, name: string): Found | undefined {
+  for (const key of Object.keys(flags)) {
+    const flag = flags[key] as Flag;
+    if (flag.names.includes(name)) return { key, flag };
+  }
+  return undefined;
+}
+
 /** `--name=value` apart, and `-it` as `-i -t` where every letter is an option. */
-function options(word: string, byName: ReadonlyMap<string, Found>, { lenient }: Grammar): Written[] {
+function options(word: string, flags: Flags, { lenient }: Grammar): Written[] {
+  const has = (name: string): boolean => find(flags, name) !== undefined;
   const equals = word.indexOf('=');
   const name = equals < 0 ? word : word.slice(0, equals);
   const plain: Written = { name, inline: equals < 0 ? undefined : word.slice(equals + 1) };
-  if (word.startsWith('--') || byName.has(name)) return [plain];
+  if (word.startsWith('--') || has(name)) return [plain];
   const letters = [...word.slice(1)].map((letter) => `-${letter}`);
-  if (letters.length > 1 && letters.every((letter) => byName.has(letter))) {
+  if (letters.length > 1 && letters.every(has)) {
     return letters.map((letter) => ({ name: letter, inline: undefined }));
   }
   if (!lenient) return [plain];
-  if (byName.has(`-${name}`)) return [{ ...plain, name: `-${name}` }];
-  const attached = byName.get(word.slice(0, 2))?.flag.value !== undefined;
+  if (has(`-${name}`)) return [{ ...plain, name: `-${name}` }];
+  const attached = find(flags, word.slice(0, 2))?.flag.value !== undefined;
   return [attached ? { name: word.slice(0, 2), inline: word.slice(2) } : plain];
 }
 

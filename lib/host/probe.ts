@@ -1,4 +1,5 @@
 import type { CgroupFacts, Facts, IdRange } from '../plan/facts.ts';
+import { unescaped } from '../spec/mountinfo.ts';
 import { parseSubordinate } from '../spec/users.ts';
 import { errnoOf, refused } from './failure.ts';
 import type { Environment, Host } from './host.ts';
@@ -91,14 +92,15 @@ function availableIds([uids, gids]: IdMapTexts): Facts['available'] {
 
 /** The first column of an id map and its third: ids as this user namespace counts them. */
 function idsInside(idMap: string): IdRange[] {
-  return [...idMap.matchAll(/^\s*(\d+)\s+\d+\s+(\d+)\s*$/gm)].map((m) => ({
-    start: Number(m[1]),
-    count: Number(m[2]),
-  }));
+  const rows = idMap.split('\n').map((line) => line.split(' ').filter((field) => field !== ''));
+  return rows
+    .filter(({ length }) => length === 3)
+    .map(([start, , count]) => ({ start: Number(start), count: Number(count) }));
 }
 
 /** The parts of the ranges that exist in the user namespace that we are in: others cannot be mapped from here. */
 export function mapped(ranges: readonly IdRange[], idMap: string): IdRange[] {
+  if (ranges.length === 0) return [];
   const inside = idsInside(idMap);
   if (inside.length === 0) return [...ranges];
   const parts = ranges.flatMap(({ start, count }) =>
@@ -156,10 +158,6 @@ export function cgroupMounts(mountinfo: string): CgroupMounts {
   return { mode: old ? 'hybrid' : 'unified', ...found };
 }
 
-/** mountinfo writes blanks and backslashes as octal numbers. */
-const unescaped = (path: string) =>
-  path.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
-
 /** The directory of our own cgroup; a `..` in it is one outside of our cgroup namespace. */
 export function ownCgroup(membership: string, { mount, root }: CgroupMounts): string | undefined {
   const path = /^0::(\/.*)$/m.exec(membership)?.[1];
@@ -173,8 +171,9 @@ const renamed: Readonly<Record<string, string>> = { blkio: 'io' };
 
 /** /proc/cgroups: `name hierarchy cgroups enabled`, where hierarchy 0 is that of version 2. */
 function legacyControllers(hierarchies: string): string[] {
-  const rows = [...hierarchies.matchAll(/^([a-z_]+)\t(\d+)\t/gm)];
-  return rows.filter(([, , hierarchy]) => hierarchy !== '0').map(([, name = '']) => renamed[name] ?? name);
+  const rows = hierarchies.split('\n').map((line) => line.split('\t'));
+  const old = rows.filter(([name = '', hierarchy]) => !name.startsWith('#') && Number(hierarchy) > 0);
+  return old.map(([name = '']) => renamed[name] ?? name);
 }
 
 /**
@@ -210,8 +209,8 @@ async function controllersOf(host: Host, parent: string): Promise<Pick<CgroupFac
 const mountPoints = ['/proc/sys/fs/binfmt_misc', '/proc/fs/nfsd', '/proc/fs/nfs', '/proc/openprom'];
 
 function hidingProc(mountinfo: string): string[] {
-  const paths = mountinfo.split('\n').map((line) => unescaped(line.split(' ')[4] ?? ''));
-  return [...new Set(paths.filter((path) => path.startsWith('/proc/') && !mountPoints.includes(path)))];
+  const paths = mountinfo.split('\n').map((line) => line.split(' ')[4] ?? '');
+  return [...new Set(paths.filter((path) => path.startsWith('/proc/') && !mountPoints.includes(path)).map(unescaped))];
 }
 
 /** Another one after each boot (random(4)): what is on record from before it holds no more. */

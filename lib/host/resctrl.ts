@@ -1,4 +1,5 @@
 import { RuntsError } from '../errors.ts';
+import { unescaped } from '../spec/mountinfo.ts';
 import type { IntelRdt } from '../spec/types.ts';
 import { errnoOf, refused } from './failure.ts';
 import type { Host } from './host.ts';
@@ -12,9 +13,8 @@ async function mountPoint(host: Host): Promise<string | undefined> {
   const text = await attempted(host.files.read('/proc/self/mountinfo'), 'look for resctrl');
   // proc_pid_mountinfo(5): the mount point is the fifth field, the type follows a hyphen.
   const line = text.split('\n').find((each) => / - resctrl /.test(each));
-  return line
-    ?.split(' ')[4]
-    ?.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+  const path = line?.split(' ')[4];
+  return path === undefined ? undefined : unescaped(path);
 }
 
 /** Directories of a container. */

@@ -1,3 +1,5 @@
+import { unescaped } from '../spec/mountinfo.ts';
+
 /** Why there are no quotas of projects on a file system, and what to do about it. */
 export interface Refusal {
   readonly why: string;
@@ -33,7 +35,7 @@ function mountOf(mountinfo: string, directory: string): Mount {
   let found: Mount = { at: '/', type: 'a file system that is not known' };
   for (const line of mountinfo.split('\n')) {
     const fields = line.split(' ');
-    const at = (fields[4] ?? '').replace(/\\([0-7]{3})/g, (_, code: string) => String.fromCharCode(parseInt(code, 8)));
+    const at = unescaped(fields[4] ?? '');
     const type = fields[fields.indexOf('-', 6) + 1];
     if (at === '' || type === undefined || at.length < found.at.length) continue;
     if (at === '/' || directory === at || directory.startsWith(`${at}/`)) found = { at, type };

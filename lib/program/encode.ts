@@ -1,7 +1,7 @@
 import { RuntsError } from '../errors.ts';
 import { Data } from './data.ts';
 import { errnoNumber } from './errno.ts';
-import { condition, headerAt, type Layout, layoutOf, opAt, type Slot } from './layout.ts';
+import { condition, headerAt, layoutOf, opAt, type Slot } from './layout.ts';
 import { limits, wire } from './limits.ts';
 import type { Op } from './ops.ts';
 import { badValue, broken, tooBig, tooMany } from './refused.ts';
@@ -98,11 +98,15 @@ function writeOp(view: DataView, at: number, state: State): void {
   const { op } = state;
   const layout = layoutOf(op.op);
   if (layout === undefined) throw broken(op, 'is not in the table of ops');
-  checkEnd(layout, state);
+  if (layout.end !== (state.index === state.segment.ops.length - 1)) {
+    throw broken(op, layout.end ? 'ends the program early' : 'is last but does not end the program');
+  }
   view.setUint16(at + opAt.code, layout.code, true);
-  if (op.unless !== undefined && layout.barrier) throw broken(op, 'is a barrier and must not be passed over');
-  if (op.unless !== undefined) writeGuard(view, at, op.unless, state);
-  else if (op.skip) throw broken(op, 'has a skip without `unless`: what it skips could never run');
+  if (op.unless !== undefined) {
+    if (layout.end) throw broken(op, 'is last and must not be passed over');
+    if (layout.barrier) throw broken(op, 'is a barrier and must not be passed over');
+    writeGuard(view, at, op.unless, state);
+  } else if (op.skip) throw broken(op, 'has a skip without `unless`: what it skips could never run');
 
   const operands = op.operands as Readonly<Record<string, unknown>>;
   const { slots } = layout;
@@ -119,12 +123,6 @@ function writeOp(view: DataView, at: number, state: State): void {
     if (slot.kind !== 'out') continue;
     view.setUint32(args, state.registers.define(operands[slot.name], op, state.index), true);
   }
-}
-
-function checkEnd(layout: Layout, { op, index, segment }: State): void {
-  const last = index === segment.ops.length - 1;
-  if (layout.end !== last) throw broken(op, last ? 'is last but does not end the program' : 'ends the program early');
-  if (last && op.unless !== undefined) throw broken(op, 'is last and must not be passed over');
 }
 
 function writeGuard(view: DataView, at: number, unless: readonly string[], state: State): void {

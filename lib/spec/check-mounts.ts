@@ -50,9 +50,10 @@ export const mountRules: readonly Rule[] = [
   ),
   each((mount) =>
     (mount.options ?? []).flatMap((option, i) => {
-      const match = /^r?idmap(=|$)(.*)$/s.exec(option);
-      const path = pointerOf('options', i);
+      // Most are something else, which is told without an expression.
+      const match = option.includes('idmap') ? /^r?idmap(=|$)(.*)$/s.exec(option) : null;
       if (match === null) return [];
+      const path = pointerOf('options', i);
       if (!isBind(mount)) return [{ path, message: 'only bind mounts can have id mappings' }];
       if (match[1] === '') return [];
       if (mount.uidMappings !== undefined) return [{ path, message: 'the mount has uidMappings already' }];

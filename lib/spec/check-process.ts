@@ -1,4 +1,5 @@
 import type { Issue } from '../errors.ts';
+import { capabilityBit } from './capabilities.ts';
 import { rlimitNames, schedulerPolicies } from './names.ts';
 import { pointerOf } from './pointer.ts';
 import { type Rule, repeated } from './rules.ts';
@@ -33,7 +34,9 @@ const schedulerFlags = [
 /** A terminal's size is a pair of 16-bit numbers to the kernel. */
 const cells = integer(0, 0xffff);
 
-const capabilities = list(text(/^\S+$/, 'must be the name of a capability'));
+/** One that is not known may be of a newer kernel. */
+const isCapability = (name: string) => capabilityBit(name) !== undefined || /^\S+$/.test(name);
+const capabilities = list(text({ test: isCapability }, 'must be the name of a capability'));
 
 /** The fields of `process`, one by one. */
 export const processShape = object({

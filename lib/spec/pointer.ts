@@ -3,7 +3,8 @@ import { hasOwn } from './own.ts';
 /** `base` one level deeper: RFC 6901, where `~` is written `~0` and `/` is `~1`. */
 export function pointer(base: string, key: string | number): string {
   if (typeof key === 'number') return `${base}/${key}`;
-  return `${base}/${key.replace(/~/g, '~0').replace(/\//g, '~1')}`;
+  const isPlain = !key.includes('~') && !key.includes('/');
+  return `${base}/${isPlain ? key : key.replace(/~/g, '~0').replace(/\//g, '~1')}`;
 }
 
 /** The JSON pointer of these keys: `pointerOf('mounts', 3)` is `/mounts/3`. */

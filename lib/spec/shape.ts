@@ -1,6 +1,6 @@
 import type { Issue } from '../errors.ts';
 import { isConstant } from './constant.ts';
-import { unfit } from './kernel-text.ts';
+import { isFit, unfit } from './kernel-text.ts';
 import { didYouMean } from './nearest.ts';
 import { hasOwn } from './own.ts';
 import { pointer } from './pointer.ts';
@@ -119,14 +119,14 @@ interface Form {
 
 /** A string, of the kernel's kind: no NUL, and something that UTF-8 can say. `fault` is the end of "must …, not X". */
 export function text(form?: Form, fault = 'must have another form'): Check {
-  const has = (value: string): boolean => form === undefined || form.test(value);
+  const fits = (value: unknown): boolean =>
+    typeof value === 'string' && isFit(value) && (form === undefined || form.test(value));
   const check: Check = (value, path, report) => {
+    if (fits(value)) return;
     if (typeof value !== 'string') return report(path, `must be a string, not ${show(value)}`);
     const found = unfit(value);
-    if (found !== undefined) report(path, `must not contain ${found}: ${show(value)}`);
-    else if (!has(value)) report(path, `${fault}, not ${show(value)}`);
+    report(path, found === undefined ? `${fault}, not ${show(value)}` : `must not contain ${found}: ${show(value)}`);
   };
-  const fits = (value: unknown): boolean => typeof value === 'string' && unfit(value) === undefined && has(value);
   return Object.assign(check, { fits });
 }
 
@@ -195,17 +195,22 @@ export function record(item: Check, key: Check = someText): Check {
 /** An object of these fields, and of others, which are not looked at: the specification says to ignore them. */
 export function object(fields: Fields): Check {
   // Their pointers are put together once: configurations are checked for each container.
-  const rows = Object.keys(fields).map((name) => [name, pointer('', name), fields[name]!] as const);
+  const rows = Object.keys(fields).map((name) => {
+    const field = fields[name]!;
+    const isRequired = typeof field !== 'function';
+    return { name, below: pointer('', name), check: isRequired ? field.required : field, isRequired };
+  });
   return (value, path, report) => {
     if (!isObject(value)) return report(path, `must be an object, not ${show(value)}`);
-    for (const [name, below, check] of rows) {
+    for (let i = 0; i < rows.length; i++) {
+      const row = rows[i]!;
       try {
         // Not own properties only: what is checked must be what readers will see.
-        const field = value[name];
-        if (field !== undefined) (typeof check === 'function' ? check : check.required)(field, path + below, report);
-        else if (typeof check !== 'function') report(path + below, 'is required');
+        const field = value[row.name];
+        if (field !== undefined) row.check(field, path + row.below, report);
+        else if (row.isRequired) report(path + row.below, 'is required');
       } catch (error) {
-        report(path + below, cannotLook(error));
+        report(path + row.below, cannotLook(error));
       }
     }
   };

@@ -44,7 +44,7 @@ function fieldsOf(text: string): string[][] {
     .filter(
       (line) => line !== '' && line.length <= limits.lineCharacters && !line.startsWith('#') && !line.includes('\0'),
     )
-    .map((line) => line.replace(/\r$/, '').split(':'));
+    .map((line) => (line.endsWith('\r') ? line.slice(0, -1) : line).split(':'));
 }
 
 /** The id that a field holds; undefined for what is none. Never rounds, wraps or guesses. */

@@ -137,8 +137,8 @@ export const bytesOf = (text: string): Uint8Array => new Uint8Array(system.utf8(
 
 /** A variable of our environment. */
 export function variable(name: string): string | undefined {
-  const entry = system.environment.find((each) => each.startsWith(`${name}=`));
-  return entry?.slice(name.length + 1);
+  const beginning = `${name}=`;
+  return system.environment.find((each) => each.startsWith(beginning))?.slice(beginning.length);
 }
 
 export interface Stat {
@@ -174,7 +174,7 @@ export function stat(path: string, flags = 0, directory = at.cwd): Stat | number
     mode: statx.getUint16(28, true),
     uid: word(20),
     size: word(40) + word(44) * 2 ** 32,
-    inode: [word(32), word(36), word(136), word(140)].join(),
+    inode: `${word(32)},${word(36)},${word(136)},${word(140)}`,
     device: { major: word(128), minor: word(132) },
   };
 }
