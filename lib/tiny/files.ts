@@ -167,7 +167,12 @@ async function makeWhole(path: string, text: string, mode: number): Promise<bool
   });
 }
 
-/** In the place of another, which is there until the rename. */
+const renameExchange = 2; // RENAME_EXCHANGE
+
+/**
+ * In the place of another, which is there until the rename. That is removed by itself: of a file that takes another's place ext4
+ * takes care that it is on the disk before, and then has blocks to free at its end.
+ */
 async function exchange(path: string, text: string, mode: number): Promise<void> {
   const suffix = new Uint8Array(6);
   call.getrandom(suffix, suffix.length, 0);
@@ -177,7 +182,9 @@ async function exchange(path: string, text: string, mode: number): Promise<void>
     await withFile(file, (fd) => {
       writeWhole(fd, text, temporary);
     });
-    must(call.renameat2(at.cwd, temporary, at.cwd, path, 0), 'rename', path);
+    if (call.renameat2(at.cwd, temporary, at.cwd, path, renameExchange) === 0) call.unlinkat(at.cwd, temporary, 0);
+    // Not every file system can (NFS).
+    else must(call.renameat2(at.cwd, temporary, at.cwd, path, 0), 'rename', path);
   } catch (error) {
     call.unlinkat(at.cwd, temporary, 0);
     throw error;

@@ -4,7 +4,7 @@ import type { Handle } from '../host/host.ts';
 import { errnoName } from '../program/errno.ts';
 import { openFile } from './handle.ts';
 import { type NativeHandle, newHandle } from './native.ts';
-import { at, call, isType, must, o, statOf, types } from './system.ts';
+import { at, call, errno, isType, must, o, statOf, types } from './system.ts';
 
 const path = '/dev/null';
 const cloneTree = 1; // OPEN_TREE_CLONE
@@ -49,15 +49,8 @@ function isNullDevice(fd: number): boolean {
 
 /** CAP_SYS_ADMIN over the mounts that we see; see `isPrivileged` of native/addon/system.cc. */
 export function isPrivileged(): boolean {
-  const clone = (flags: number): number => call.open_tree(at.cwd, '/', cloneTree | o.closeOnExec | flags);
-  let fd = clone(0);
-  // Where mounts below it are locked, only all of it can be cloned.
-  if (fd === -22) fd = clone(at.recursive);
-  if (fd >= 0) {
-    call.close(fd);
-    return true;
-  }
-  return administers() && (fd === -38 || inUserNamespaceOfHost());
+  const refused = -call.open_tree(at.cwd, '', cloneTree | o.closeOnExec);
+  return refused === errno.noent || (administers() && (refused === errno.nosys || inUserNamespaceOfHost()));
 }
 
 const capabilityVersion3 = 0x20080522;

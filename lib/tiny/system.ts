@@ -113,7 +113,6 @@ export const at = {
   removeDirectory: 0x200,
   follow: 0x400,
   emptyPath: 0x1000,
-  recursive: 0x8000,
 };
 const arm = system.arch === 'arm64';
 export const o = {

@@ -112,15 +112,14 @@ bool in_user_namespace_of_host() {
 }
 
 // isPrivileged() -> boolean: whether mounts can be cloned where we are. CAP_SYS_ADMIN alone does not say so: in a new
-// user namespace we have it, and the mounts still belong to the one above. But where a filter hides the call it does: what
-// is refused then says so, and root is not taken for somebody else.
+// user namespace we have it, and the mounts still belong to the one above. Who may is asked before the path is looked at, and
+// an empty one leads nowhere: nothing is cloned, for to let go of a mount is to wait for every processor. But where a filter
+// hides the call the capability says so: what is refused then tells, and root is not taken for somebody else.
 Napi::Value is_privileged(const Napi::CallbackInfo& info) {
   Where at;
-  Fd cloned(clone_mount(at, "/", false));
-  // Where mounts below it are locked, as in the mount namespace that comes with a user namespace, only all of it can be.
-  if (cloned.get() == -EINVAL) cloned.reset(clone_mount(at, "/", true));
-  bool hidden = !cloned.ok() && administers() && (cloned.get() == -ENOSYS || in_user_namespace_of_host());
-  return Napi::Boolean::New(info.Env(), cloned.ok() || hidden);
+  Fd none(clone_mount(at, "", false));
+  bool hidden = none.get() != -ENOENT && administers() && (none.get() == -ENOSYS || in_user_namespace_of_host());
+  return Napi::Boolean::New(info.Env(), none.get() == -ENOENT || hidden);
 }
 
 // linkFile(file, path) -> undefined | failure: gives a file without a name (O_TMPFILE) one that is free.
