@@ -141,16 +141,14 @@ interface CgroupMounts {
 
 /** mountinfo: `id parent major:minor root mountpoint options [tags] - fstype source options` (proc(5)). */
 export function cgroupMounts(mountinfo: string): CgroupMounts {
-  const lines = mountinfo.split('\n').map((line) => line.split(' - '));
-  const at = (type: string) =>
-    lines
-      .filter(([, after]) => after?.startsWith(`${type} `))
-      .map(([before]) => {
-        const fields = (before ?? '').split(' ');
-        return { root: unescaped(fields[3] ?? ''), mount: unescaped(fields[4] ?? '') };
-      });
-  const mounts = at('cgroup2');
-  const old = at('cgroup').length > 0;
+  const mounts = mountinfo
+    .split('\n')
+    .filter((line) => line.includes(' - cgroup2 '))
+    .map((line) => {
+      const [, , , root = '', mount = ''] = line.split(' ');
+      return { root: unescaped(root), mount: unescaped(mount) };
+    });
+  const old = mountinfo.includes(' - cgroup ');
   // Where it belongs, or else the first; of those on one place the last, which hides the others.
   const place = mounts.find(({ mount }) => mount === '/sys/fs/cgroup')?.mount ?? mounts[0]?.mount;
   const found = mounts.filter(({ mount }) => mount === place).pop();
@@ -209,8 +207,9 @@ async function controllersOf(host: Host, parent: string): Promise<Pick<CgroupFac
 const mountPoints = ['/proc/sys/fs/binfmt_misc', '/proc/fs/nfsd', '/proc/fs/nfs', '/proc/openprom'];
 
 function hidingProc(mountinfo: string): string[] {
-  const paths = mountinfo.split('\n').map((line) => line.split(' ')[4] ?? '');
-  return [...new Set(paths.filter((path) => path.startsWith('/proc/') && !mountPoints.includes(path)).map(unescaped))];
+  const lines = mountinfo.split('\n').filter((line) => line.includes(' /proc/'));
+  const paths = lines.map((line) => unescaped(line.split(' ')[4] ?? ''));
+  return [...new Set(paths.filter((path) => path.startsWith('/proc/') && !mountPoints.includes(path)))];
 }
 
 /** Another one after each boot (random(4)): what is on record from before it holds no more. */

@@ -29,7 +29,7 @@ export class Builder {
     return `${stem}${this.#names++}`;
   }
 
-  op<N extends OpName>(op: N, operands: Operands<N>, origin: string, conditions: Conditions = {}): this {
+  op<N extends OpName>(op: N, operands: Operands<N>, origin: string, conditions?: Conditions): this {
     const row: OpOf<N> = { op, operands, origin, ...conditions };
     // At once: where each op is to be looked for among all before it, 100,000 would keep us busy for minutes.
     if (this.#ops.length === limits.opsMax) throw tooMany('ops', limits.opsMax, row as unknown as Op);

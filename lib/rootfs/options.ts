@@ -143,7 +143,7 @@ export function mountOptions(list: readonly string[]): MountOptions {
   };
   for (const option of list) {
     const word = words.get(option);
-    const maps = word === undefined ? idmapWithMaps.exec(option) : null;
+    const maps = word === undefined && option.includes('idmap=') ? idmapWithMaps.exec(option) : null;
     if (word !== undefined) word(options);
     else if (maps !== null)
       Object.assign(options, { idmap: maps[1] === 'r' ? 'recursive' : 'single', idmapText: maps[2] });

@@ -161,12 +161,13 @@ export function oneOf(words: readonly string[], what: string): Check {
 
 /** A list of at least so many items. */
 export function list(item: Check, min = 0): Check {
+  const { fits } = item;
   return (value, path, report) => {
     if (!Array.isArray(value)) return report(path, `must be a list, not ${show(value)}`);
     if (value.length < min) report(path, 'must not be empty');
     for (let i = 0; i < value.length; i++) {
       const each: unknown = value[i];
-      if (item.fits?.(each) !== true) item(each, `${path}/${i}`, report);
+      if (fits === undefined || !fits(each)) item(each, `${path}/${i}`, report);
     }
   };
 }

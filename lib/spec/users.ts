@@ -141,9 +141,9 @@ function refuse(user: string, message: string): never {
 export function parseSubordinate(text: string, user: string | undefined, uid: number): SubordinateRange[] {
   const ranges: SubordinateRange[] = [];
   for (const [owner = '', startField, countField] of fieldsOf(text)) {
+    if (owner === '' || (owner !== user && owner !== String(uid))) continue;
     const start = parseId(startField);
     const count = parseId(countField);
-    if (owner === '' || (owner !== user && owner !== String(uid))) continue;
     if (start === undefined || count === undefined || count === 0 || start + count - 1 > idLast) continue;
     ranges.push({ start, count });
   }
