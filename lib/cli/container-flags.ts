@@ -51,6 +51,11 @@ export const containerFlags: Flags = {
     choices: ['host', 'limits'],
     doc: "what /proc/meminfo, cpuinfo and their like say: what the machine has (default), or the container's limits",
   },
+  rm: {
+    names: ['--rm'],
+    always: 'the container goes when its command has ended; one that stays is made of a bundle: create and start',
+    doc: 'remove the container when its command has ended (it always is)',
+  },
   noInit: { names: ['--no-init'], doc: 'the command itself is process 1' },
 };
 

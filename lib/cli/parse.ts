@@ -11,6 +11,8 @@ export interface Flag {
   readonly choices?: readonly string[];
   /** May be given several times. */
   readonly repeat?: true;
+  /** Of a switch that is on anyhow: why it cannot be turned off. `--rm=true` is written for it, too. */
+  readonly always?: string;
   readonly doc: string;
 }
 
@@ -73,9 +75,11 @@ export function parseFlags(command: string, argv: readonly string[], flags: Flag
       }
       const { key, flag } = found;
       if (flag.value === undefined) {
-        const on = switched(inline, grammar);
+        const { always } = flag;
+        const on = switched(inline, always === undefined ? grammar : { lenient: true });
         if (on === undefined) wrong(`${name} takes no value, got ${JSON.stringify(inline)}`);
         else if (on) given[key] = true;
+        else if (always !== undefined) wrong(`${name} cannot be turned off: ${always}`);
         else delete given[key];
         continue;
       }

@@ -226,6 +226,11 @@ export interface Session {
   readonly exit: Promise<Exit>;
   /** Takes another process over as the one behind this channel (a FORKED frame brought its pidfd). */
   adopt(pid: number, process: Handle): void;
+  /**
+   * Takes it back from whoever was to have its status: of an init that ended before there was a command, or gave its place to a
+   * child, nobody was told.
+   */
+  collect(): void;
   /** Whether this session keeps the event loop of the host alive. It does from the start. */
   hold(alive: boolean): void;
   /** Closes the channel: an init that waits, or that reaps, ends. The process handle stays open until the exit is known. */

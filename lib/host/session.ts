@@ -178,6 +178,7 @@ function follow(session: Session, message: Message): Frame {
 export async function abandon({ processes }: Pick<Host, 'processes'>, session: Session): Promise<void> {
   processes.signal(session.process, 9);
   session.close();
+  session.collect();
   await session.exit;
   session.process.close();
 }
@@ -192,6 +193,7 @@ export async function endSession(host: Host, session: Session, deadlineMs: numbe
       // Also where it could not be signalled: an init that finds its channel closed ends by itself.
       session.close();
     }
+    session.collect();
     await within(session.exit, { clock, deadlineMs, doing: `waiting for process ${session.pid} to end` });
   } finally {
     session.process.close();

@@ -141,6 +141,7 @@ export class NodeSession implements Session {
   }
 
   adopt(pid: number, process: Handle): void {
+    this.collect();
     const before = this.#watch;
     this.#watch = this.#watchExit(openHandle(process, 'process'));
     this.#watch.keepAlive(this.#alive);
@@ -152,6 +153,13 @@ export class NodeSession implements Session {
     this.#process = process;
     this.#ending = undefined;
     this.#forks--;
+  }
+
+  collect(): void {
+    if (!this.#detached) return;
+    const looking = this.#watch;
+    this.#watch = this.#watchExit(openHandle(this.#process, 'process'), true);
+    looking.close();
   }
 
   hold(alive: boolean): void {
@@ -173,7 +181,7 @@ export class NodeSession implements Session {
     this.#finish();
   }
 
-  #watchExit(process: NativeHandle): NativeExit {
+  #watchExit(process: NativeHandle, collects = this.#ours && !this.#detached): NativeExit {
     // A descriptor of its own: whoever has the handle may close it at any time.
     const ended = (code: number | undefined, signal: number | undefined): void => {
       if (watch !== this.#watch) return;
@@ -181,8 +189,7 @@ export class NodeSession implements Session {
       this.#settleExit();
     };
     const own = orThrow(native.duplicate(process.fd));
-    const collects = this.#ours && !this.#detached;
-    const watch: NativeExit = new native.Exit(own, collects, ended, this.#ours && this.#detached);
+    const watch: NativeExit = new native.Exit(own, collects, ended, this.#ours && !collects);
     return watch;
   }
 

@@ -34,11 +34,11 @@ export function createHost(): Host {
 
 const processes: Processes = {
   spawn: async ({ flags, cgroup, detached }) =>
-    new Promise((resolve, reject) => {
+    new Promise((resolve) => {
       const directory = cgroup === undefined ? undefined : openHandle(cgroup, 'cgroup');
       const channel = native.spawn(flags, directory, (made) => {
-        if ('errno' in made) reject(orThrow(made));
-        else resolve(new NodeSession({ ...made, ours: true, detached }));
+        // Still within the call: what is thrown here rejects, too.
+        resolve(new NodeSession({ ...orThrow(made), ours: true, detached }));
       });
       orThrow(channel);
     }),

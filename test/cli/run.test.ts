@@ -54,6 +54,21 @@ describe('exit codes', () => {
   });
 });
 
+test('--rm, out of habit, changes nothing: the container goes in any case', async () => {
+  expect(await runts(['run', '--rm', '-i', '--host', 'echo', 'x'])).toMatchObject({
+    code: 0,
+    stdout: 'x\n',
+    stderr: '',
+  });
+  const { code, stderr } = await runts(['run', '--rm=false', '--host', 'true']);
+  expect({ code, stderr }).toEqual({ code: 125, stderr: expect.stringContaining('--rm cannot be turned off') });
+});
+
+test('of a bundle there is no --rm, as runc has it', async () => {
+  const { code, stderr } = await runts(['run', '--rm', 'box']);
+  expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining('unknown option --rm') });
+});
+
 test('options after the command are the command’s', async () => {
   const { stdout } = await runts(['run', '--host', 'echo', '-t', '--host', '--nosuch']);
   expect(stdout).toBe('-t --host --nosuch\n');

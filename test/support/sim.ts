@@ -618,6 +618,7 @@ export class Sim {
         current.process.close();
         current = { pid: adoptedPid, process: handle };
       },
+      collect: () => {},
       hold: () => {},
       close: () => this.#hangUp(connection),
     };

@@ -67,6 +67,8 @@ const table: [keyof typeof containerFlags, string[], object][] = [
   ['network', ['--host', '--network', 'host'], { host: true, network: 'host' }],
   ['seccomp', ['--host', '--seccomp', 'unconfined'], { host: true, seccomp: 'unconfined' }],
   ['systemView', ['--host', '--system-view', 'limits'], { host: true, systemView: 'limits' }],
+  ['rm', ['--image', 'debian:12', '--rm'], { image: 'debian:12' }],
+  ['rm', ['--image', 'debian:12', '--rm=true'], { image: 'debian:12' }],
   ['noInit', ['--host', '--no-init'], { host: true, init: false }],
 ];
 
@@ -77,6 +79,14 @@ test.each(table)('--%s: %j', (_name, argv, expected) => {
 
 test('the table has every option', () => {
   expect([...new Set(table.map(([name]) => name))].sort()).toEqual(Object.keys(containerFlags).sort());
+});
+
+test('a container that is to stay is refused, and it is said how one is made', () => {
+  const stays = 'one that stays is made of a bundle: create and start';
+  expect(mistakes('--image', 'debian:12', '--rm=false')).toEqual([
+    ` --rm cannot be turned off: the container goes when its command has ended; ${stays}`,
+  ]);
+  expect(mistakes('--image', 'debian:12', '--rm=0', '--rm=maybe')).toHaveLength(2);
 });
 
 test('values that cannot be read are told, all at once', () => {
