@@ -15,8 +15,6 @@ const idPattern = /^[A-Za-z0-9_+.-]{1,255}$/;
 export interface Entry {
   readonly id: string;
   readonly directory: string;
-  /** Then it was seen whose the directory is. */
-  readonly isLocked: boolean;
   close(): void;
 }
 
@@ -60,19 +58,19 @@ export async function openLocked(host: Host, root: string, id: string): Promise<
 /** The same for a look at it, without the lock. */
 export function openUnlocked(root: string, id: string): Entry {
   checkId(id);
-  return { id, directory: `${root}/${id}`, isLocked: false, close: () => undefined };
+  return { id, directory: `${root}/${id}`, close: () => undefined };
 }
 
 export const missing = (id: string) =>
   new RuntsError('ERR_NOT_FOUND', `container does not exist: ${id}`, { hint: '`runts list` shows those there are.' });
 
 /** The record of a container; undefined where it has none, or none that can be read: it was killed at its beginning. */
-export async function readRecord(host: Host, { directory, isLocked }: Entry): Promise<Record | undefined> {
+export async function readRecord(host: Host, { directory }: Entry): Promise<Record | undefined> {
   const path = `${directory}/state.json`;
   try {
     const text = await host.files.read(path);
     // It says which process to signal, and whose namespaces to enter.
-    if (!isLocked) await mustBePrivate(host, directory, 'the state of a container');
+    await mustBePrivate(host, directory, 'the state of a container');
     const record = parseJson(text, path) as Partial<Record> | null;
     if (record?.version === 1) return record as Record;
     if (typeof record?.version !== 'number') throw new RuntsError('ERR_SPEC', `${path} is no record of a container`);
@@ -130,7 +128,7 @@ export async function discard(host: Host, { directory }: Pick<Entry, 'directory'
 
 async function locked(host: Host, id: string, directory: string): Promise<Entry> {
   const lock = await inTurn(host, directory);
-  return { id, directory, isLocked: true, close: () => lock.close() };
+  return { id, directory, close: () => lock.close() };
 }
 
 async function inTurn(host: Host, directory: string): Promise<Handle> {
