@@ -153,7 +153,7 @@ test('a name is one container’s at a time, and nothing is left of it', async (
 
 test('--trace says how long each op took', async () => {
   const { stderr } = await runts(['run', '--trace', '--host', 'true']);
-  expect(stderr).toMatch(/^ +\d+ ns +\d+ pivot +; /m);
+  expect(stderr).toMatch(/^ *\d+ ns +\d+ pivot +; /m);
 });
 
 testIf('userns', '/dev/fuse')('with --system-view limits a command sees what it has, and not the machine', async () => {
