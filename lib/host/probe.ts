@@ -170,7 +170,7 @@ const renamed: Readonly<Record<string, string>> = { blkio: 'io' };
 /** /proc/cgroups: `name hierarchy cgroups enabled`, where hierarchy 0 is that of version 2. */
 function legacyControllers(hierarchies: string): string[] {
   const rows = hierarchies.split('\n').map((line) => line.split('\t'));
-  const old = rows.filter(([name = '', hierarchy]) => !name.startsWith('#') && Number(hierarchy) > 0);
+  const old = rows.filter(([, hierarchy]) => Number(hierarchy) > 0);
   return old.map(([name = '']) => renamed[name] ?? name);
 }
 

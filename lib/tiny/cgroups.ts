@@ -1,7 +1,7 @@
 import type { CgroupFiles } from '../host/host.ts';
 import { systemError } from '../node/failure.ts';
 import { namesIn, readBytesMax, readWhole, writeOnce } from './content.ts';
-import { howToOpen, kindOf, mustStat, openFlags } from './files.ts';
+import { kindOf, mustStat, openBy, openFlags } from './files.ts';
 import { withFile } from './handle.ts';
 import { type NativeHandle, newHandle } from './native.ts';
 import { at, call, errno, must, o, statOf, textOf } from './system.ts';
@@ -39,9 +39,6 @@ export const cgroups: CgroupFiles = {
 };
 
 const open = (path: string, flags: number): NativeHandle => newHandle(must(find(path, flags), 'openat2', path));
-
-const openBy = (from: number, path: string, flags: number, resolve: number): number =>
-  call.openat2(from, path, howToOpen(flags, resolve), 24);
 
 /**
  * What is at an absolute path of the cgroup v2 file system, which begins at the first directory on the way that is of it:

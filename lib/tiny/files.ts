@@ -33,7 +33,7 @@ export const files: Files = {
     }),
 
   async isStraight(path) {
-    const fd = call.openat2(at.cwd, path, howToOpen(o.path | o.directory, withoutLinks), howBytes);
+    const fd = openBy(at.cwd, path, o.path | o.directory, withoutLinks);
     if (fd < 0) return false;
     call.close(fd);
     return true;
@@ -120,14 +120,13 @@ export function mustStat(found: Stat | number, path: string): Stat {
 export const directoryOf = (path: string): string =>
   path.slice(0, path.lastIndexOf('/')) || (path[0] === '/' ? '/' : '.');
 
-/** `struct open_how` */
-const howBytes = 24;
-export function howToOpen(flags: number, resolve: number): Uint8Array {
-  const how = new Uint8Array(howBytes);
+/** openat2(2): a descriptor, or -errno. */
+export function openBy(from: number, path: string, flags: number, resolve: number): number {
+  const how = new Uint8Array(24); // struct open_how
   const fields = new DataView(how.buffer);
   fields.setUint32(0, flags | o.closeOnExec, true);
   fields.setUint32(16, resolve, true);
-  return how;
+  return call.openat2(from, path, how, how.length);
 }
 
 /** RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS */
@@ -140,7 +139,7 @@ const withoutLinks = 0x4;
  * a fifo waits.
  */
 function openBelow(root: number, path: string): number {
-  const fd = call.openat2(root, path, howToOpen(o.path, inRoot), howBytes);
+  const fd = openBy(root, path, o.path, inRoot);
   if (fd < 0) return fd;
   const file = newHandle(fd);
   try {

@@ -154,9 +154,9 @@ async function inTurn(host: Host, directory: string): Promise<Handle> {
 
 /** The state directory and what is missing above it, for us alone. */
 async function makeRoot(host: Host, root: string): Promise<void> {
-  const parts = root.split('/').filter((part) => part !== '');
   try {
-    if ((await host.files.kind(root)) === 'directory') return await mustBePrivate(host, root, 'the state directory');
+    const isThere = (await host.files.kind(root)) === 'directory';
+    const parts = isThere ? [] : root.split('/').filter((part) => part !== '');
     for (let i = 1; i <= parts.length; i++) {
       const path = `/${parts.slice(0, i).join('/')}`;
       if ((await host.files.kind(path)) === 'directory') continue;
