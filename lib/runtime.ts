@@ -3,11 +3,13 @@ import { DetachedContainers } from './container/detached/all.ts';
 import { EventLog, type EventsOptions } from './container/event-log.ts';
 import type { ContainerEvent } from './container/events.ts';
 import type { Home } from './container/home.ts';
+import { newIds } from './container/ids.ts';
 import { Names } from './container/names.ts';
 import { OwnContainer } from './container/own.ts';
 import { Pool } from './container/pool.ts';
+import { Repeats } from './container/repeats.ts';
 import type { Result } from './container/result.ts';
-import { runContainer } from './container/run.ts';
+import { runAgain, runContainer } from './container/run.ts';
 import { Snapshots } from './container/snapshots.ts';
 import { Life } from './ephemeral/life.ts';
 import { ephemeralRuntimes } from './ephemeral/place.ts';
@@ -81,7 +83,7 @@ export class Runtime implements AsyncDisposable {
     this.#host = host;
     this.#letKeepersGo = holdKeepers(host);
     const { dataDirectory: root, stateDirectory: state } = host.environment;
-    const newId = () => Buffer.from(host.random(32)).toString('hex');
+    const newId = newIds(host);
     const { plugins, ...limits } = volumes;
     const lifetime = ephemeral ? new Life(host, { id: newId(), root, state, driver, plugins }) : undefined;
     this.#lifetime = lifetime;
@@ -114,6 +116,7 @@ export class Runtime implements AsyncDisposable {
       snapshots: new Snapshots({ host, newId: newContainerId, nameOf: (id) => this.#nameOf(id) }),
       reserve: new Reserve({ host, facts, newId: newContainerId }),
       pool,
+      repeats: warm.length > 0 ? undefined : new Repeats(),
       newId: newContainerId,
       adopt: (container) => {
         this.#mustExist();
@@ -146,6 +149,8 @@ export class Runtime implements AsyncDisposable {
     more?: RunOptions,
   ): Promise<Result> =>
     this.#follow(async () => {
+      const known = this.#home.repeats?.known(options);
+      if (known !== undefined) return await runAgain(this.#home, known);
       const whole =
         typeof options === 'string'
           ? { image: options, ...(command && { command }), ...more }
@@ -271,10 +276,7 @@ export class Runtime implements AsyncDisposable {
     this.#mustExist();
     // Nobody waits for it, nor for what it has against it.
     this.#cleaning ??= cleanUp(this.#host.environment.dataDirectory).catch(() => undefined);
-    const working = (async () => {
-      await this.#lifetime?.begin();
-      return work();
-    })();
+    const working = this.#lifetime === undefined ? work() : this.#lifetime.begin().then(work);
     this.#work.add(working);
     try {
       return await working;

@@ -19,18 +19,27 @@ export class Deadline {
   readonly #cancel: AbortSignal | undefined;
   /** Undefined where nothing can cancel the making: most commands have neither. */
   readonly #making: AbortController | undefined;
-  readonly #reached: Promise<void>;
-  #reach!: () => void;
+  /** Undefined likewise. */
+  readonly #reached: Promise<void> | undefined;
+  #reach: (() => void) | undefined;
   #isMade = false;
 
-  constructor(timeout: number | undefined, cancel: AbortSignal | undefined) {
+  /** One for all that have neither: nothing of it ever changes. */
+  static readonly #none = new Deadline(undefined, undefined);
+
+  static of(timeout: number | undefined, cancel: AbortSignal | undefined): Deadline {
+    return timeout === undefined && cancel === undefined ? Deadline.#none : new Deadline(timeout, cancel);
+  }
+
+  private constructor(timeout: number | undefined, cancel: AbortSignal | undefined) {
+    this.#timeout = timeout;
+    this.#cancel = cancel;
+    if (timeout === undefined && cancel === undefined) return;
     this.#reached = new Promise((resolve) => {
       this.#reach = resolve;
     });
-    this.#timeout = timeout;
-    this.#making = timeout === undefined && cancel === undefined ? undefined : new AbortController();
+    this.#making = new AbortController();
     this.#timer = timeout === undefined ? undefined : setTimeout(() => this.#end('timedOut'), timeout);
-    this.#cancel = cancel;
     cancel?.addEventListener('abort', this.#aborted, { once: true });
   }
 
@@ -55,12 +64,14 @@ export class Deadline {
   }
 
   async untilExit(subject: Stoppable): Promise<Exit> {
+    if (this.#reached === undefined) return subject.wait();
     this.#isMade = true;
     const exit = await Promise.race([subject.wait(), this.#reached]);
     return exit ?? subject.stop({ grace: graceMs });
   }
 
   clear(): void {
+    if (this.#making === undefined) return;
     clearTimeout(this.#timer);
     this.#cancel?.removeEventListener('abort', this.#aborted);
   }
@@ -68,7 +79,7 @@ export class Deadline {
   #end(why: 'timedOut' | 'canceled'): void {
     if (this.timedOut || this.canceled) return;
     this[why] = true;
-    this.#reach();
+    this.#reach?.();
     if (!this.#isMade) this.#making?.abort(this.#cancel?.reason);
   }
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RuntsError, specError } from '../errors.ts';
+import { execAgain, type KnownExec, knownExec } from '../host/again.ts';
 import { type Executed, exec as execInHost, type ExecRequest as HostRequest } from '../host/exec.ts';
 import type { Session } from '../host/host.ts';
 import type { Prepared } from '../host/prepare.ts';
@@ -9,6 +10,7 @@ import { ownNamespaces } from '../plan/exec.ts';
 import type { Facts } from '../plan/facts.ts';
 import { isMapped } from '../plan/keeper.ts';
 import { parseBytes } from '../spec/bytes.ts';
+import { dataText } from '../spec/data-text.ts';
 import { checkExec, type ExecOptions, execProcess } from '../spec/exec-options.ts';
 import type { RunOptions } from '../spec/options.ts';
 import { Recent } from '../spec/recent.ts';
@@ -43,11 +45,20 @@ export async function execute(
   command: readonly string[],
   options: ExecOptions & RunOptions,
 ): Promise<Result> {
-  check(running, command, options, 'exec');
-  const { input, timeout, reject = true, maxOutput, ...rest } = options;
-  const cancel = options.signal as AbortSignal | undefined;
-  const deadline = new Deadline(timeout, cancel);
-  const parts = await begin(running, command, rest, deadline, input === undefined ? 'ignore' : 'pipe');
+  const text = textOf(command, options);
+  const known = text === undefined ? undefined : learned.get(running.created)?.find(text);
+  if (known !== undefined) return executeAgain(running, known);
+  // What is known by its text is what that says: the caller's may say something else each time that it is looked at.
+  const asked = text === undefined ? { command, options } : (JSON.parse(text) as Asked);
+  check(running, asked.command, asked.options, 'exec');
+  const { input, timeout, reject = true, maxOutput, ...rest } = asked.options;
+  const cancel = rest.signal as AbortSignal | undefined;
+  const deadline = Deadline.of(timeout, cancel);
+  const stdin = input === undefined ? 'ignore' : 'pipe';
+  const learn = text === undefined ? undefined : (made: Made) => note(running, text, { ...asked, ...made });
+  const parts = await begin(running, asked.command, deadline, () =>
+    start(running, asked.command, rest, deadline, { stdin, learn }),
+  );
   const result = await collected(parts, { input, outputBytesMax: parseBytes(maxOutput) ?? undefined });
   if (result.failed && reject) throw new ExitError(result, cancel?.reason);
   return result;
@@ -56,8 +67,68 @@ export async function execute(
 /** Starts one more command, and hands its streams over. */
 export async function spawn(running: Running, command: readonly string[], options: ExecOptions): Promise<Process> {
   check(running, command, options, 'spawn');
-  const deadline = new Deadline(undefined, options.signal as AbortSignal | undefined);
-  return new Process(await begin(running, command, options, deadline, 'pipe'));
+  const deadline = Deadline.of(undefined, options.signal as AbortSignal | undefined);
+  const how = { stdin: 'pipe' } as const;
+  return new Process(await begin(running, command, deadline, () => start(running, command, options, deadline, how)));
+}
+
+/** What was executed in a run of a container, by the text of what was asked for: it is asked for again more often than not. */
+const learned = new WeakMap<Running['created'], Recent<Known>>();
+const learnedMax = 8;
+
+interface Asked {
+  readonly command: readonly string[];
+  readonly options: ExecOptions & RunOptions;
+}
+
+interface Made {
+  readonly again: KnownExec;
+  /** What it was made for. */
+  readonly facts: Facts;
+  /** Of its pipes. */
+  readonly owner: ReturnType<typeof pipeOwner>;
+}
+
+interface Known extends Asked, Made {}
+
+/** Undefined where it may be another command the next time: a user's ids are looked up in the container. */
+function textOf(command: unknown, options: ExecOptions & RunOptions): string | undefined {
+  try {
+    const { user, tty, input } = options;
+    const isPlain = (user === undefined || user === '') && (tty === undefined || tty === false) && input === undefined;
+    const text = isPlain ? dataText({ command, options }) : undefined;
+    return text === undefined || text.length > keyLengthMax ? undefined : text;
+  } catch {
+    return undefined;
+  }
+}
+
+function note({ created }: Running, text: string, known: Known): void {
+  const recent = learned.get(created) ?? new Recent<Known>(learnedMax);
+  learned.set(created, recent);
+  recent.get(text, () => known);
+}
+
+/** The same command once more: nothing of it is checked or compiled. */
+async function executeAgain(running: Running, known: Known): Promise<Result> {
+  const { command, options } = known;
+  const { timeout, reject = true, maxOutput } = options;
+  const deadline = Deadline.of(timeout, undefined);
+  const parts = await begin(running, command, deadline, async () => {
+    const again = (await running.home.facts()) === known.facts ? await startAgain(running, known, deadline) : undefined;
+    if (again !== undefined) return again;
+    learned.delete(running.created);
+    return start(running, command, options, deadline, { stdin: 'ignore' });
+  });
+  const result = await collected(parts, { input: undefined, outputBytesMax: parseBytes(maxOutput) ?? undefined });
+  if (result.failed && reject) throw new ExitError(result);
+  return result;
+}
+
+interface How {
+  readonly stdin: 'ignore' | 'pipe';
+  /** Hears how it can be made once more. */
+  readonly learn?: ((made: Made) => void) | undefined;
 }
 
 function check(
@@ -77,17 +148,12 @@ function check(
 async function begin(
   running: Running,
   command: readonly string[],
-  options: ExecOptions,
   deadline: Deadline,
-  stdin: 'ignore' | 'pipe',
+  work: () => Promise<Started>,
 ): Promise<ProcessParts> {
   const began = performance.now();
-  const signal = options.signal as AbortSignal | undefined;
   try {
-    if (signal?.aborted) {
-      throw new RuntsError('ERR_CANCELED', 'canceled before the command was started', { cause: signal.reason });
-    }
-    const { executed, stdio } = await deadline.making(() => start(running, command, options, deadline, stdin));
+    const { executed, stdio } = await deadline.making(work);
     return { command, executed, stdio, deadline, began };
   } catch (error) {
     deadline.clear();
@@ -113,20 +179,24 @@ async function start(
   command: readonly string[],
   options: ExecOptions,
   deadline: Deadline,
-  stdin: 'ignore' | 'pipe',
-): Promise<{ executed: Executed; stdio: Stdio | undefined }> {
+  { stdin, learn }: How,
+): Promise<Started> {
   const { home, prepared, created, id } = running;
   const { host } = home;
+  const signal = options.signal as AbortSignal | undefined;
+  if (signal?.aborted)
+    throw new RuntsError('ERR_CANCELED', 'canceled before the command was started', { cause: signal.reason });
   const facts = await home.facts();
   const user = await userOf(running, options.user);
   const process = processOf(running, command, options, user);
+  const owner = pipeOwner(prepared.plan, process.user, facts.privileged);
   let stdio: Stdio | undefined;
   const open = () => {
-    if (!process.terminal) stdio ??= pipes(running, process, facts.privileged, stdin);
+    if (!process.terminal) stdio ??= openStdio({ stdin, stdout: 'pipe', stderr: 'pipe', owner });
     return stdio?.handles;
   };
   try {
-    const executed = await execInHost(host, facts, {
+    const request = {
       id,
       spec: prepared.spec,
       process,
@@ -138,7 +208,10 @@ async function start(
       atOnce: true,
       opened: () => mustStillRun(running),
       cancel: deadline.signal,
-    });
+    } as const;
+    const executed = await execInHost(host, facts, request);
+    const again = learn && knownExec(facts, request);
+    if (again !== undefined) learn?.({ again, facts, owner });
     running.tell();
     return { executed, stdio };
   } catch (error) {
@@ -147,6 +220,34 @@ async function start(
   } finally {
     for (const handle of stdio?.handles ?? []) handle.close();
   }
+}
+
+interface Started {
+  readonly executed: Executed;
+  readonly stdio: Stdio | undefined;
+}
+
+/** What is known to be the command is executed. Undefined where it cannot be: why, is told by the ordinary way. */
+async function startAgain(running: Running, known: Known, deadline: Deadline): Promise<Started | undefined> {
+  const { home, created } = running;
+  const { again, facts, owner } = known;
+  const stdio = openStdio({ stdin: 'ignore', stdout: 'pipe', stderr: 'pipe', owner });
+  let begun: Executed | undefined;
+  try {
+    begun = await execAgain(home.host, again, {
+      facts,
+      process: created.session.process,
+      stdio: stdio.handles,
+      cgroup: created.cgroup?.handle,
+      cancel: deadline.signal,
+    });
+  } finally {
+    for (const handle of stdio.handles) handle.close();
+    if (begun === undefined) stdio.close();
+  }
+  if (begun === undefined) return undefined;
+  running.tell();
+  return { executed: begun, stdio };
 }
 
 /** By their configuration: a command that is asked for again is the same one, and its plan is known. */
@@ -186,10 +287,6 @@ async function mustStillRun(running: Running): Promise<void> {
 
 const hasEnded = ({ id }: Running, cause?: unknown): RuntsError =>
   new RuntsError('ERR_STATE', `cannot run a command in container ${id}: it has ended`, { cause });
-
-function pipes({ prepared }: Running, { user }: ProcessSpec, privileged: boolean, stdin: 'ignore' | 'pipe'): Stdio {
-  return openStdio({ stdin, stdout: 'pipe', stderr: 'pipe', owner: pipeOwner(prepared.plan, user, privileged) });
-}
 
 /** Files of an image are hostile: no more of them is read. */
 const accountsBytesMax = 1024 * 1024;

@@ -7,6 +7,7 @@ import type { DetachedContainer } from './detached/container.ts';
 import type { ContainerEvent } from './events.ts';
 import type { OwnContainer } from './own.ts';
 import type { Pool } from './pool.ts';
+import type { Repeats } from './repeats.ts';
 import type { Snapshots } from './snapshots.ts';
 
 /** Where a container lives: what it needs of the runtime that owns it. */
@@ -19,6 +20,8 @@ export interface Home {
   readonly reserve: Reserve;
   /** Containers that were made ahead. */
   readonly pool: Pool;
+  /** What is run again and again; undefined where containers are made ahead for that. */
+  readonly repeats: Repeats | undefined;
   /** What this host can do; found out once. */
   facts(): Promise<Facts>;
   newId(): string;

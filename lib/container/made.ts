@@ -1,6 +1,7 @@
 import { type Prepared, prepare } from '../host/prepare.ts';
 import { Undo, withReleaseErrors } from '../host/undo.ts';
 import type { ContainerOptions } from '../spec/options.ts';
+import type { Begun } from './begun.ts';
 import type { Home } from './home.ts';
 import { OwnRun } from './own-run.ts';
 
@@ -29,34 +30,37 @@ export interface MakeOptions {
   readonly ahead?: boolean | undefined;
   /** Nobody waits for it yet: as much as can be is done before its start. */
   readonly late?: boolean | undefined;
+  /** The init that does all that already. */
+  readonly init?: Begun | undefined;
   /** Hears of it before anything is made. */
   readonly begun?: ((id: string) => void) | undefined;
   /** Hears of what it is to be, before there is a process; may refuse. */
-  readonly foreseen?: ((prepared: Prepared) => Promise<void>) | undefined;
+  readonly foreseen?: ((prepared: Prepared, id: string) => Promise<void>) | undefined;
 }
 
 /** Makes what options ask for, up to where it waits to be started: everything that can be wrong with it is found here. */
 export async function make(
   home: Home,
   options: ContainerOptions,
-  { counted = true, ahead = false, late, begun, foreseen }: MakeOptions,
+  { counted = true, ahead = false, late, init, begun, foreseen }: MakeOptions,
 ): Promise<Made> {
   const undo = new Undo();
   const cancel = options.signal as AbortSignal | undefined;
   try {
     const { host, images, snapshots, volumes } = home;
+    if (init !== undefined) undo.add(() => init.leave(host));
     const facts = await home.facts();
     const reserved = mayBeReserved(options) ? await home.reserve.take() : undefined;
     if (reserved !== undefined) undo.add(() => reserved.kept.release().finally(() => reserved.note.close()));
-    const id = reserved?.id ?? home.newId();
+    const id = init?.id ?? reserved?.id ?? home.newId();
     begun?.(id);
     const ports = { images, snapshots, volumes };
     const ownStdio = hasOwnStdio(options);
     const prepared = await prepare(host, facts, { ...ports, options, id, reserved, ownStdio, counted, late, cancel });
     const end: End = { of: undefined, keepsVolumes: false };
     undo.add(() => prepared.release({ keepVolumes: end.keepsVolumes }));
-    await foreseen?.(prepared);
-    const run = await OwnRun.make({ id, home, options, prepared, plan: prepared.plan, cancel, ahead });
+    await foreseen?.(prepared, id);
+    const run = await OwnRun.make({ id, home, options, prepared, plan: prepared.plan, cancel, ahead, init });
     end.of = run;
     undo.add(() => end.of?.end());
     return { id, prepared, run, undo, end };

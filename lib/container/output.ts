@@ -3,8 +3,11 @@ import type { Readable, Writable } from 'node:stream';
 /** How much of a stream is kept unless `maxOutput` says otherwise. */
 const outputBytesMax = 100 * 1024 * 1024;
 
-/** Something that is read to its end: gives what it reads as it comes, and is fulfilled at the end. What breaks has ended. */
-export type Source = (take: (chunk: Uint8Array) => void) => Promise<void>;
+/**
+ * Something that is read to its end: gives what it reads as it comes, and is fulfilled at the end; undefined where that has come at
+ * once. What breaks has ended.
+ */
+export type Source = (take: (chunk: Uint8Array) => void) => Promise<void> | undefined;
 
 export const streamSource =
   (stream: Readable): Source =>
@@ -23,8 +26,8 @@ export class Collector {
   #bytes = 0;
   /** Whether something was thrown away. */
   truncated = false;
-  /** Fulfilled at the end of the source. */
-  readonly ended: Promise<void>;
+  /** Fulfilled at the end of the source; undefined where there is nothing to wait for. */
+  readonly ended: Promise<void> | undefined;
 
   constructor(source: Source, bytesMax: number = outputBytesMax) {
     this.#bytesMax = bytesMax;
@@ -41,7 +44,7 @@ export class Collector {
 
   /** The text so far. Bytes that are not UTF-8 become U+FFFD. */
   text(): string {
-    return Buffer.concat(this.#chunks).toString('utf8');
+    return this.#bytes === 0 ? '' : Buffer.concat(this.#chunks).toString('utf8');
   }
 }
 

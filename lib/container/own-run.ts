@@ -1,5 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
 import { type Created, createContainer as createInHost } from '../host/create.ts';
+import type { Host } from '../host/host.ts';
 import type { Prepared } from '../host/prepare.ts';
 import { remove } from '../host/remove.ts';
 import { Undo, withReleaseErrors } from '../host/undo.ts';
@@ -8,6 +9,7 @@ import { openStdio, type Stdio } from '../node/stdio.ts';
 import { openTerminal, type TerminalStream } from '../node/terminal.ts';
 import { type Plan, tags } from '../plan/plan.ts';
 import type { ContainerOptions } from '../spec/options.ts';
+import type { Begun } from './begun.ts';
 import type { Home } from './home.ts';
 import { targets } from './options.ts';
 import { pipeOwner } from './owner.ts';
@@ -22,7 +24,15 @@ export interface RunRequest {
   readonly cancel: AbortSignal | undefined;
   /** It is started at once. */
   readonly ahead?: boolean | undefined;
+  /** The init that there is already. */
+  readonly init?: Begun | undefined;
 }
+
+/** The same host, where what is cloned next is there already: whoever asks for it ends it. */
+const withInit = (host: Host, init: Begun): Host => ({
+  ...host,
+  processes: { ...host.processes, spawn: async () => init.take().session },
+});
 
 /** What there is of a container for one run of its command: processes, and our ends of their streams. */
 export class OwnRun {
@@ -40,19 +50,20 @@ export class OwnRun {
   }
 
   /** Ready to start. */
-  static async make({ id, home, options, prepared, plan, cancel, ahead }: RunRequest): Promise<OwnRun> {
+  static async make({ id, home, options, prepared, plan, cancel, ahead, init }: RunRequest): Promise<OwnRun> {
     const undo = new Undo();
     try {
-      const { host } = home;
+      const host = init === undefined ? home.host : withInit(home.host, init);
       const facts = await home.facts();
       const owner = pipeOwner(plan, prepared.spec.process!.user, facts.privileged);
-      const stdio = prepared.terminal ? undefined : openStdio({ ...targets(options), owner });
+      const stdio = init?.stdio ?? (prepared.terminal ? undefined : openStdio({ ...targets(options), owner }));
       if (stdio !== undefined) undo.add(() => stdio.close());
       const created = await createInHost(host, plan, {
         stdio: stdio?.handles,
         signal: cancel,
         facts,
         ahead,
+        fed: targets(options).stdin === 'pipe',
         ...traced(id, plan.segment),
       });
       for (const handle of stdio?.handles ?? []) handle.close();

@@ -59,9 +59,9 @@ export class OwnContainer implements Container {
   static async create(
     home: Home,
     options: ContainerOptions,
-    how: Pick<MakeOptions, 'counted' | 'ahead'> = {},
+    how: Pick<MakeOptions, 'counted' | 'ahead' | 'init' | 'foreseen'> = {},
   ): Promise<OwnContainer> {
-    const made = (await home.pool.take(options)) ?? (await make(home, options, how));
+    const made = (how.init === undefined && (await home.pool.take(options))) || (await make(home, options, how));
     let container: OwnContainer | undefined;
     try {
       container = new OwnContainer(home, options, made);
@@ -289,7 +289,9 @@ export class OwnContainer implements Container {
   }
 
   #tell(action: ContainerEvent['action'], exit?: Exit): void {
-    this.#home.tell({ type: 'container', action, id: this.id, name: this.name, at: new Date(), ...(exit && { exit }) });
+    const { id, name } = this;
+    const event = { type: 'container', action, id, name, at: new Date() } as const;
+    this.#home.tell(exit === undefined ? event : { ...event, exit });
   }
 
   #living(what: string): Living {

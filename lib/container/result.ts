@@ -34,7 +34,7 @@ export interface Result extends Exit {
 }
 
 /** What is known of a command at its end. */
-interface End {
+export interface End {
   readonly command: readonly string[];
   readonly stdout: Collector | undefined;
   readonly stderr: Collector | undefined;

@@ -1,6 +1,6 @@
 import { RuntsError } from '../errors.ts';
-import { type Cancel, throwIfCanceled, within } from './cancel.ts';
-import type { CgroupFiles, Files, Host, Kernel, Processes, Sockets } from './host.ts';
+import { type Bound, type Cancel, throwIfCanceled, within } from './cancel.ts';
+import type { CgroupFiles, Files, Host, Kernel, Processes, Session, Sockets, SpawnRequest } from './host.ts';
 import { withPorts } from './ports.ts';
 import { abandon, endErrand } from './session.ts';
 
@@ -13,16 +13,35 @@ export interface Patience {
 /** How long a call under way may still take once everything is canceled, before it is abandoned. */
 const graceMs = 1000;
 
+/** A new init, by a deadline: one that comes too late is ended. */
+export function boundedSpawn(host: Host, request: SpawnRequest, { deadlineMs, cancel }: Patience): Promise<Session> {
+  const late = (session: Session) =>
+    session.errand === true ? endErrand(host, session, deadlineMs) : abandon(host, session);
+  const call = () => host.processes.spawn(request);
+  return waitFor('cloning the init', call, { clock: host.clock, deadlineMs, cancel, late });
+}
+
+function waitFor<T>(
+  doing: string,
+  call: () => Promise<T>,
+  { clock, deadlineMs, cancel, late }: Omit<Bound<T>, 'doing' | 'graceMs'>,
+): Promise<T> {
+  try {
+    throwIfCanceled(cancel, doing);
+    return within(call(), { clock, deadlineMs, cancel, doing, graceMs, late });
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
 /**
  * The same host, where every call ends by its deadline or soon after a cancellation: the one place that says so for the
  * whole conductor. What an abandoned call makes after all is released when it comes.
  */
 export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
   const { clock } = host;
-  const wait = async <T>(doing: string, call: () => Promise<T>, late?: (value: T) => unknown): Promise<T> => {
-    throwIfCanceled(cancel, doing);
-    return within(call(), { clock, deadlineMs, cancel, doing, graceMs, ...(late && { late }) });
-  };
+  const wait = <T>(doing: string, call: () => Promise<T>, late?: (value: T) => unknown): Promise<T> =>
+    waitFor(doing, call, { clock, deadlineMs, cancel, late });
   const close = (handle: { close(): void }) => handle.close();
 
   /** What ordinary files and those of cgroups have in common. */
@@ -66,12 +85,7 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
     throw new RuntsError('ERR_TIMEOUT', `no end after ${deadlineMs} ms of ${doing}`);
   };
   const boundedProcesses = ({ processes }: Host): Processes => ({
-    spawn: (request) =>
-      wait(
-        'cloning the init',
-        () => processes.spawn(request),
-        (session) => (session.errand === true ? endErrand(host, session, deadlineMs) : abandon(host, session)),
-      ),
+    spawn: (request) => boundedSpawn(host, request, { deadlineMs, cancel }),
     spawnBy: (zygote, request) => processes.spawnBy(zygote, request),
     run: (file, args, options) => run(file, args, options),
     signal: (process, signal) => processes.signal(process, signal),

@@ -18,7 +18,7 @@ export interface Bound<T> {
   /** After a cancellation, how long the work may take to settle, so that what it made can be released in order. */
   readonly graceMs?: number;
   /** Releases what the work gave after nobody waits for it any more. */
-  readonly late?: (value: T) => unknown;
+  readonly late?: ((value: T) => unknown) | undefined;
 }
 
 /** Does work that whoever waits for it may interrupt; where nobody can, it gets no signal. */

@@ -20,6 +20,8 @@ export interface CreateOptions extends Partial<WalkOptions> {
   readonly outliving?: Outliving | undefined;
   /** It is started as soon as it can be: `start` follows, and nobody looks at the container before. */
   readonly ahead?: boolean | undefined;
+  /** Somebody writes to its command as soon as it is made. */
+  readonly fed?: boolean | undefined;
 }
 
 /** A container that waits at its last sync point for `start`. */
@@ -68,6 +70,7 @@ export async function createContainer(host: Host, plan: Plan, given: CreateOptio
       plan,
       options,
       ahead: goesOn,
+      fed: given.fed,
       sources: { stdio: given.stdio, outliving: given.outliving, servers, leaving },
       cgroup,
       handles,

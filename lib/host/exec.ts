@@ -100,7 +100,8 @@ export async function enter(host: Host, facts: Facts, request: ExecRequest, undo
   return { ...(await begin()), handles };
 }
 
-interface Compiled {
+/** What an init is to do, as it is sent. */
+export interface Compiled {
   readonly plan: Plan;
   readonly messages: readonly Uint8Array[];
 }
@@ -118,7 +119,7 @@ const planFor = async (host: Host, facts: Facts, request: ExecRequest): Promise<
 const known = new WeakMap<Process, Compiled & { readonly of: readonly unknown[] }>();
 
 /** The plan of a command that is entered into the container by a pidfd: nothing of it depends on the process. */
-function planAtHand(facts: Facts, request: ExecRequest, namespaces: ReadonlySet<NamespaceType>): Compiled {
+export function planAtHand(facts: Facts, request: ExecRequest, namespaces: ReadonlySet<NamespaceType>): Compiled {
   const { id, spec, process, ownStdio, plainOutput, preserveFds, newKeyring, atOnce } = request;
   // The namespaces are those of the configuration.
   const of = [facts, id, spec, ownStdio, plainOutput, preserveFds, newKeyring, atOnce];
@@ -146,7 +147,7 @@ export async function letGo(host: Host, entering: Entering, undo: Undo): Promise
 }
 
 /** From here on the command is nobody's to undo any more. */
-async function untilExecuted(
+export async function untilExecuted(
   host: Host,
   { session, channel, progress, handles }: Entering,
   undo: Undo,

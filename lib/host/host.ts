@@ -163,16 +163,30 @@ export interface ProjectQuota {
   readonly limit: number;
 }
 
+/** What was found where somebody looked (`Files`). */
+export type Look =
+  | { readonly at: 'file'; readonly path: string; readonly text: string }
+  | { readonly at: 'below'; readonly root: string; readonly path: string; readonly text: string | undefined }
+  | { readonly at: 'straight'; readonly path: string };
+
 export interface SpawnRequest {
   /** CLONE_NEW* flags. */
   readonly flags: number;
   /** A cgroup v2 directory: CLONE_INTO_CGROUP. */
   readonly cgroup?: Handle | undefined;
   /**
-   * What it is to find on its channel when it begins. Whoever can leave it there asks for it while the init is being made, and
-   * the session says so. What it throws is why there is none.
+   * What it is to find on its channel when it begins. Whoever can leave it there does, or asks for it while the init is being
+   * made, and the session says so. What it throws is why there is none.
    */
-  readonly errand?: (() => Errand | undefined) | undefined;
+  readonly errand?: Errand | (() => Errand | undefined) | undefined;
+  /**
+   * How long, in milliseconds, the host may stay with an init that has its errand before it tells of it: what it hears meanwhile it
+   * tells at once, and of one that is over by then nothing else is to be waited for. For one whose frames nobody has to answer,
+   * and that is ours to collect.
+   */
+  readonly stayMs?: number | undefined;
+  /** What has to be as it was, or nothing is made: ESTALE; ENOSYS of a host that cannot look while it clones. */
+  readonly looks?: readonly Look[] | undefined;
   /** What the maps of its user namespace are to be. Whoever can write them at once does, and the session says so. */
   readonly maps?: Maps | undefined;
   /**
@@ -184,9 +198,15 @@ export interface SpawnRequest {
 
 /** All that an init needs to do what it is there for. */
 export interface Errand {
-  readonly message: Uint8Array;
+  readonly messages: readonly Uint8Array[];
+  /** They go with the first one. */
   readonly handles: readonly Handle[];
+  /** Of one that is at hand: this much of a text goes into each place of the first message. */
+  readonly fill?: { readonly text: string; readonly places: Places } | undefined;
 }
+
+/** Pairs: where, and how many bytes. */
+export type Places = Uint32Array;
 
 export interface RunOptions {
   /** argv[0]; the file itself unless given. */
@@ -218,6 +238,10 @@ export interface Session {
   readonly errand?: boolean | undefined;
   /** The id maps of the request are written. */
   readonly mapped?: boolean | undefined;
+  /** Why whoever cloned it could not write them: a file in /proc/PID, and what the kernel said. */
+  readonly unmapped?: { readonly file: string; readonly error: unknown } | undefined;
+  /** Of an init that had ended when the host told of it: how, and what it has said that nobody has received yet. */
+  readonly over?: { readonly exit: Exit; readonly messages: readonly Message[] } | undefined;
   /** One message, at most limits.messageBytesMax + 8 bytes, with handles (which stay ours to close). */
   send(message: Uint8Array, handles?: readonly Handle[]): Promise<void>;
   /** The next message from the init; undefined when the channel has ended: the command was exec'd, or the init died. */

@@ -44,19 +44,27 @@ export interface InputSources {
   readonly leaving?: Undo | undefined;
 }
 
-/** What the init receives, where the caller has all of it. */
-export function givenInputs(
-  { inputs, segment }: Plan,
-  { stdio, process }: Pick<InputSources, 'stdio' | 'process'>,
-): Handle[] | undefined {
-  const given = new Map<string, Handle>();
+/** Whether the caller has all that the init receives. */
+export const areGiven = (inputs: Plan['inputs']): boolean =>
+  inputs.every(({ kind }) => kind === 'stdio' || kind === 'process');
+
+/** One that the caller has: a standard stream, or the container's first process. */
+export type Given = 0 | 1 | 2 | 'process';
+
+/** What the init receives, where the caller has all of it: which of these, in their order. */
+export function givenOrder({ inputs, segment }: Plan): Given[] | undefined {
+  const given = new Map<string, Given>();
   for (const input of inputs) {
-    if (input.kind === 'stdio') given.set(input.register, stream(stdio, input.stream));
-    else if (input.kind === 'process') given.set(input.register, first({ process }));
+    if (input.kind === 'stdio') given.set(input.register, input.stream);
+    else if (input.kind === 'process') given.set(input.register, 'process');
     else return undefined;
   }
   return inOrder(segment, given);
 }
+
+/** The handles of these. */
+export const givenInputs = (order: readonly Given[], sources: Pick<InputSources, 'stdio' | 'process'>): Handle[] =>
+  order.map((each) => (each === 'process' ? first(sources) : stream(sources.stdio, each)));
 
 /** Opens what the init receives, in the order of the segment's inputs. What is opened here is released by `undo`. */
 export async function openInputs(
@@ -88,11 +96,11 @@ export async function openInputs(
   return inOrder(plan.segment, opened);
 }
 
-function inOrder({ inputs }: Segment, handles: ReadonlyMap<string, Handle>): Handle[] {
+function inOrder<T>({ inputs }: Segment, byRegister: ReadonlyMap<string, T>): T[] {
   return inputs.map((register) => {
-    const handle = handles.get(register);
-    if (handle === undefined) throw new RuntsError('ERR_INTERNAL', `the plan says nothing about its input ${register}`);
-    return handle;
+    const found = byRegister.get(register);
+    if (found === undefined) throw new RuntsError('ERR_INTERNAL', `the plan says nothing about its input ${register}`);
+    return found;
   });
 }
 

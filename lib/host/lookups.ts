@@ -17,11 +17,11 @@ export async function lookUp(host: Host, spec: Spec, bundle: string | undefined)
 
 type OfKernel = Pick<Lookups, 'kcore' | 'selinux'>;
 
-const kernels = new WeakMap<Host['files'], OfKernel>();
+const kernels = new WeakMap<Host['environment'], OfKernel>();
 
 /** What a kernel has it has as long as it runs: looked for once. */
-async function kernelOf({ files }: Host): Promise<OfKernel> {
-  const known = kernels.get(files);
+async function kernelOf({ files, environment }: Host): Promise<OfKernel> {
+  const known = kernels.get(environment);
   if (known !== undefined) return known;
   let isKnown = true;
   const has = async (path: string): Promise<boolean> => {
@@ -33,7 +33,7 @@ async function kernelOf({ files }: Host): Promise<OfKernel> {
   };
   const [kcore, selinux] = await Promise.all([has('/proc/kcore'), has('/sys/fs/selinux/enforce')]);
   const found = { kcore, selinux };
-  if (isKnown) kernels.set(files, found);
+  if (isKnown) kernels.set(environment, found);
   return found;
 }
 

@@ -5,9 +5,15 @@ import { refused } from './failure.ts';
 import type { Host, Session } from './host.ts';
 
 /** Writes the id maps that were asked for with a process, unless they came with it. */
-export async function completeMaps(host: Host, { mapped, pid }: Session, maps: Maps | undefined): Promise<void> {
-  if (maps !== undefined && mapped !== true) await writeMaps(host, pid, maps);
+export async function completeMaps(host: Host, session: Session, maps: Maps | undefined): Promise<void> {
+  const { mapped, unmapped, pid } = session;
+  if (maps === undefined || mapped === true) return;
+  if (unmapped !== undefined) throw refusedMap(unmapped.error, unmapped.file, maps);
+  await writeMaps(host, pid, maps);
 }
+
+const refusedMap = (error: unknown, file: string, { origin }: Maps) =>
+  refused(error, { at: 'maps', doing: `write the id map ${file}`, origin });
 
 /** Writes the id maps of the user namespace of a new process, directly or by newuidmap and newgidmap. */
 export async function writeMaps(host: Host, pid: number, maps: Maps): Promise<void> {
@@ -15,7 +21,7 @@ export async function writeMaps(host: Host, pid: number, maps: Maps): Promise<vo
     try {
       await host.files.write(`/proc/${pid}/${file}`, text);
     } catch (error) {
-      throw refused(error, { at: 'maps', doing: `write the id map ${file}`, origin: maps.origin });
+      throw refusedMap(error, file, maps);
     }
   };
   // Before the gid map: without this the kernel lets nobody without privileges write one (user_namespaces(7)).
@@ -32,7 +38,8 @@ export async function writeMaps(host: Host, pid: number, maps: Maps): Promise<vo
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
 }
 
-const mapText = (maps: readonly IdMap[]) => maps.map((m) => `${m.container} ${m.host} ${m.size}\n`).join('');
+/** As the kernel reads them. */
+export const mapText = (maps: readonly IdMap[]) => maps.map((m) => `${m.container} ${m.host} ${m.size}\n`).join('');
 
 type Mapper = 'newuidmap' | 'newgidmap';
 

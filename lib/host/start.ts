@@ -40,7 +40,8 @@ export async function start(created: Created, { signal: cancel }: StartOptions =
     const { deadlineMs, trace, facts } = options;
     const channel = new Channel(host, session, { deadlineMs, cancel, trace, last: `sync ${tags.start}` });
     const progress = { segment: plan.segment, facts, handles: created.handles };
-    const exited = observed(session.exit);
+    // Of one that was over when it was told of, which came first is not known; but it could have said why.
+    const exited = session.over === undefined ? observed(session.exit) : () => undefined;
     if (!created.goesOn) await deliver(host, channel, progress, channel.go(tags.start));
     if (plan.reaps) await untilStarted(created, channel, progress);
     else await untilExec(channel, progress, exited);

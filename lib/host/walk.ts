@@ -2,12 +2,12 @@ import { RuntsError } from '../errors.ts';
 import type { Facts } from '../plan/facts.ts';
 import { type Plan, tags } from '../plan/plan.ts';
 import { encoded } from '../program/encoded.ts';
-import { segmentMessages } from '../program/frames.ts';
+import { goMessage, segmentMessages } from '../program/frames.ts';
 import { bounded, type Patience } from './bounded.ts';
 import type { Cancel } from './cancel.ts';
 import { errnoOf, refused } from './failure.ts';
 import type { Errand, Handle, Host, Session, SpawnRequest } from './host.ts';
-import { givenInputs, type InputSources, openInputs } from './inputs.ts';
+import { areGiven, givenInputs, givenOrder, type InputSources, openInputs } from './inputs.ts';
 import { completeMaps, writeMaps } from './maps.ts';
 import { once } from './once.ts';
 import { deliver, died, lastWords, nextMilestone, type Progress, unexpected } from './progress.ts';
@@ -58,6 +58,8 @@ export interface WalkRequest {
   readonly detached?: boolean | undefined;
   /** Nobody has to hear that the container is ready to start: it is let go on as soon as it has its program. */
   readonly ahead?: boolean | undefined;
+  /** Somebody writes to the command as soon as it is there, and it may wait for that. */
+  readonly fed?: boolean | undefined;
   /** Collects what the init sends, by tag; whoever owns the map closes them. */
   readonly handles: Map<number, Handle>;
   /** Hears of what the init sends, as it comes. */
@@ -71,7 +73,7 @@ export interface WalkRequest {
 /** What is known of an init before its plan is. */
 export interface Birth
   extends Pick<WalkRequest, 'cgroup' | 'options'>,
-    Pick<SpawnRequest, 'flags' | 'maps' | 'detached'> {}
+    Pick<SpawnRequest, 'flags' | 'maps' | 'detached' | 'stayMs'> {}
 
 export interface PreparedWalk {
   readonly request: WalkRequest;
@@ -79,12 +81,20 @@ export interface PreparedWalk {
   readonly messages: readonly Uint8Array[];
 }
 
+/**
+ * Most of what is let go on at once is over by then, and is told of in one turn of the event loop instead of five; of the others
+ * the start is told so much later at most.
+ */
+export const briefMs = 10;
+
 /** Clones an init and gives it its plan. Whatever fails afterwards, `undo` ends it. */
 export async function beginWalk(host: Host, request: WalkRequest, undo: Undo): Promise<Walk> {
   const { plan, options } = request;
   const maps = hasMapsSync(plan) ? undefined : plan.maps;
   const prepare = () => ({ request, messages: segmentMessages(encoded(plan.segment, encoding(options))) });
-  return beginWalkOf(host, { ...request, flags: plan.flags, maps }, prepare, undo);
+  const isWaitedFor = request.detached === true || request.fed === true || !hasErrand(request);
+  const stayMs = request.ahead === true && !isWaitedFor ? briefMs : undefined;
+  return beginWalkOf(host, { ...request, flags: plan.flags, maps, stayMs }, prepare, undo);
 }
 
 /** The same where what the init is to do can be prepared while there is none yet: that takes as long as it takes to begin. */
@@ -94,7 +104,7 @@ export async function beginWalkOf(host: Host, birth: Birth, prepare: () => Prepa
   const { deadlineMs, signal: cancel, facts, trace } = options;
   const patience = { deadlineMs, cancel };
   const ports = bounded(host, patience);
-  const session = await clone(ports, birth, () => errandOf(prepared()));
+  const session = await clone(ports, birth, prepared);
   const { request, messages } = await preparedFor(session, ports, prepared);
   const { plan, sources, handles } = request;
   const end = session.errand === true && !waits(plan) ? endErrand : endSession;
@@ -103,11 +113,7 @@ export async function beginWalkOf(host: Host, birth: Birth, prepare: () => Prepa
 
   const channel = new Channel(host, session, { deadlineMs, cancel, trace });
   const progress = { segment: plan.segment, inputs: plan.inputs, facts, handles, arrived: request.arrived };
-  const letGo = async () => request.ahead && deliver(host, channel, progress, channel.go(tags.start));
-  if (session.errand === true) {
-    await letGo();
-    return { session, channel, progress };
-  }
+  if (session.errand === true) return { session, channel, progress };
   if (!hasMapsSync(plan)) {
     await completeMaps(ports, session, plan.maps).catch(async (error: unknown) => {
       // It has no maps any more where it has ended, and may have said why.
@@ -126,7 +132,7 @@ export async function beginWalkOf(host: Host, birth: Birth, prepare: () => Prepa
   );
   await request.opened?.();
   await deliver(host, channel, progress, channel.sendMessages(messages, registers));
-  await letGo();
+  if (request.ahead) await deliver(host, channel, progress, channel.go(tags.start));
   await inputs.run();
   return { session, channel, progress };
 }
@@ -143,13 +149,22 @@ async function preparedFor(session: Session, ports: Host, prepared: () => Prepar
 
 /** All that an init is given before it begins: where nothing of it has to wait until there is one. */
 function errandOf({ request, messages }: PreparedWalk): Errand | undefined {
-  const { plan, sources, born, opened } = request;
-  if (plan.maps !== undefined || born !== undefined || opened !== undefined) return undefined;
-  const handles = givenInputs(plan, sources);
+  const { plan, sources, ahead } = request;
+  if (!hasErrand(request)) return undefined;
+  const order = givenOrder(plan);
   const [message, ...others] = messages;
-  if (handles === undefined || message === undefined || others.length > 0) return undefined;
-  return { message, handles };
+  if (order === undefined || message === undefined || others.length > 0) return undefined;
+  const handles = givenInputs(order, sources);
+  return { messages: ahead ? [message, goMessage(tags.start)] : [message], handles };
 }
+
+/** There are no id maps, or whoever clones can write them. */
+export const areWritten = (plan: Plan): boolean =>
+  plan.maps === undefined || (plan.maps.by === 'write' && !hasMapsSync(plan));
+
+/** Whether nothing of what an init needs has to wait until there is one. */
+const hasErrand = ({ plan, born, opened }: WalkRequest): boolean =>
+  areWritten(plan) && born === undefined && opened === undefined && areGiven(plan.inputs);
 
 const waits = ({ segment }: Plan) => segment.ops.some(({ op }) => op === 'sync');
 
@@ -208,16 +223,13 @@ const aboutTheCgroup = ['EACCES', 'EBUSY', 'EOPNOTSUPP', 'ENOENT', 'ENODEV'];
  */
 const notByClone = ['EAGAIN', 'EOPNOTSUPP', 'EACCES', 'EINVAL', 'E2BIG', 'ENOSYS'];
 
-async function clone(
-  ports: Host,
-  { flags, maps, cgroup, options, detached }: Birth,
-  errand: SpawnRequest['errand'],
-): Promise<Session> {
+async function clone(ports: Host, birth: Birth, prepared: () => PreparedWalk): Promise<Session> {
+  const { flags, maps, cgroup, options, detached } = birth;
   const { facts } = options;
   const request = { flags, maps, detached };
   if (cgroup?.enter !== undefined && cgroup.handle === undefined) return moved(ports, request, cgroup.enter, facts);
   try {
-    return await ports.processes.spawn({ ...request, cgroup: cgroup?.handle, errand });
+    return await ports.processes.spawn({ ...request, cgroup: cgroup?.handle, ...errandFor(birth, prepared) });
   } catch (error) {
     const errno = errnoOf(error) ?? '';
     if (cgroup?.enter !== undefined && notByClone.includes(errno)) return moved(ports, request, cgroup.enter, facts);
@@ -226,6 +238,13 @@ async function clone(
       at === 'cgroup' ? `start a process in the cgroup ${cgroup?.path}` : 'start a process in new namespaces';
     throw refused(error, { at, doing, facts });
   }
+}
+
+/** Who stays with an init, or writes its maps, needs its errand before; other inits are being made meanwhile. */
+function errandFor({ stayMs, maps }: Birth, prepared: () => PreparedWalk): Pick<SpawnRequest, 'errand' | 'stayMs'> {
+  if (stayMs === undefined && maps === undefined) return { errand: () => errandOf(prepared()) };
+  const errand = errandOf(prepared());
+  return errand === undefined ? {} : { errand, stayMs };
 }
 
 /** Before it gets its program, a process waits and does nothing: it can be moved as well as be born there. */

@@ -28,10 +28,15 @@ export class Zygotes {
     await this.#shared?.leave();
   }
 
-  async #spawn(request: SpawnRequest): Promise<Session> {
-    const { maps, flags } = request;
+  #spawn(request: SpawnRequest): Promise<Session> {
+    const { maps, flags, looks } = request;
+    const isMapped = maps?.by === 'newuidmap' && (flags & namespaceFlags.user) !== 0;
+    const takesZygote = isMapped && looks === undefined && !this.#closed;
+    return takesZygote ? this.#spawnBy(maps, request) : this.#direct.processes.spawn(request);
+  }
+
+  async #spawnBy(maps: Maps, request: SpawnRequest): Promise<Session> {
     const direct = () => this.#direct.processes.spawn(request);
-    if (this.#closed || maps?.by !== 'newuidmap' || (flags & namespaceFlags.user) === 0) return direct();
     this.#shared ??= sharedOf(this.#direct);
     const zygote = await this.#shared.zygote(maps);
     if (zygote === undefined) return direct();

@@ -1,6 +1,7 @@
 import { RuntsError } from '../errors.ts';
 import type { Handle } from '../host/host.ts';
 import { orThrow } from './failure.ts';
+import { GoneProcess } from './gone-process.ts';
 import { openHandle } from './handle.ts';
 import { type NativeHandle, native } from './native.ts';
 
@@ -16,6 +17,7 @@ const waits = new WeakMap<NativeHandle, Wait>();
  * event loop is held until then, or until the handle is closed: then it rejects.
  */
 export function ended(process: Handle): Promise<void> {
+  if (process instanceof GoneProcess) return Promise.resolve();
   const handle = openHandle(process, 'process');
   const under = waits.get(handle);
   if (under !== undefined) return under.promise;

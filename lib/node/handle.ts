@@ -2,11 +2,16 @@ import { closeSync, open } from 'node:fs';
 import { promisify } from 'node:util';
 import { RuntsError } from '../errors.ts';
 import type { Handle } from '../host/host.ts';
-import { orThrow } from './failure.ts';
+import { errnoNumber } from '../program/errno.ts';
+import { orThrow, systemError } from './failure.ts';
+import { GoneProcess } from './gone-process.ts';
 import { type NativeHandle, native } from './native.ts';
+import { NullDevice } from './null-device.ts';
 
 /** The native object behind a handle that this adapter gave out, and that is still open. */
 export function openHandle(handle: Handle, what = 'handle'): NativeHandle {
+  if (handle instanceof NullDevice) return handle.open();
+  if (handle instanceof GoneProcess) throw systemError(errnoNumber('ESRCH'), 'pidfd_open');
   if (!(handle instanceof native.Handle)) {
     throw new RuntsError('ERR_SPEC', `the ${what} is not a handle of this runts`, {
       hint: 'Handles cannot be made by hand, nor passed between threads or between two copies of the package.',

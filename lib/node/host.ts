@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { release, userInfo } from 'node:os';
 import { RuntsError } from '../errors.ts';
-import type { Clock, Environment, Host } from '../host/host.ts';
+import type { Environment, Host } from '../host/host.ts';
 import { cgroups } from './cgroups.ts';
+import { clock } from './clock.ts';
 import { debugged } from './debug.ts';
 import { files } from './files.ts';
 import { kernel } from './kernel.ts';
@@ -30,17 +31,6 @@ function random(bytes: number): Uint8Array {
   pool = pool.subarray(bytes);
   return taken;
 }
-
-const clock: Clock = {
-  now: () => Date.now(),
-  after(ms) {
-    let timer: NodeJS.Timeout | undefined;
-    const done = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, ms);
-    });
-    return { done, cancel: () => clearTimeout(timer) };
-  },
-};
 
 function environment(): Environment {
   const { arch } = process;

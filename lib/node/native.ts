@@ -64,11 +64,67 @@ export interface NativeTerminal {
   close(): void;
 }
 
+declare const letter: unique symbol;
+/** Opaque. */
+export interface NativeLetter {
+  readonly [letter]: never;
+}
+
+/** What an init finds on its channel, with the handles at the first message. */
+export interface NativeErrand {
+  readonly letter: NativeLetter;
+  /** A number is the null device, opened anew with these flags of open(2). */
+  readonly handles: readonly (NativeHandle | number)[];
+  /** Of which so much as the letter has room for goes into each of its places. */
+  readonly text?: string | undefined;
+}
+
+/** Id maps as the kernel reads them (user_namespaces(7)). */
+export interface NativeMaps {
+  readonly uids: string;
+  readonly gids: string;
+  readonly setgroups: 'allow' | 'deny';
+}
+
+declare const looks: unique symbol;
+/** Opaque. */
+export interface NativeLooks {
+  readonly [looks]: true;
+}
+
+/** A regular file with these bytes, or without any none; below a root where one is given. Or a directory that is reached without a link. */
+export interface NativeLook {
+  readonly path: string;
+  readonly root?: string;
+  readonly bytes?: Uint8Array;
+  readonly straight?: true;
+}
+
 export interface Spawned {
   readonly pid: number;
   /** A pidfd. */
   readonly process: NativeHandle;
-  readonly channel: NativeHandle;
+  /** Undefined for one that has `ended` and that had its errand from `spawn`: nothing is left on it. */
+  readonly channel?: NativeHandle;
+  /** Whether its id maps are written, and its errand is left. */
+  readonly mapped?: boolean;
+  readonly errand?: boolean;
+  /** Why they are not; `detail` is the file. */
+  readonly unmapped?: Failure;
+  /** What it has said, where somebody stayed with it. */
+  readonly messages?: readonly { readonly bytes: Uint8Array; readonly handles: readonly NativeHandle[] }[];
+  /** It, and whoever took its place, has ended and is collected, and it has sent descriptors. Both are undefined as in `Gone`. */
+  readonly ended?: { readonly code?: number; readonly signal?: number };
+}
+
+/** An init that had its errand, and has ended, and is collected by now. Nothing of it is left but what it has said. */
+export interface Gone {
+  readonly pid: number;
+  /** One after the other. */
+  readonly frames: Uint8Array;
+  /** Both are undefined where somebody else has collected it. */
+  readonly code?: number;
+  readonly signal?: number;
 }
 
 /** Every native function. The constructors throw when the loop can watch no more. They all trust their arguments: a wrong type ends the process, so only lib/node calls them. */
@@ -101,15 +157,35 @@ export interface Native {
   ) => NativeTerminal;
 
   /**
-   * Clones an init on a thread of the pool; it waits on its channel. Gives our end of that at once: what is sent over it
-   * meanwhile the init finds when it begins. `flags`: CLONE_NEW*; `cgroup`: to be born in. What `done` does not take over
-   * before it comes back, by a Channel on `channel`, is killed and collected.
+   * What errands have in common, in a form for `spawn`: messages, pairs of where in the first one and how many bytes of a text,
+   * and the path by which the null device is opened.
+   */
+  letter(messages: readonly Uint8Array[], places: Uint32Array, nullPath: string): NativeLetter;
+  /** What was looked at, in a form for `spawn`. */
+  looks(list: readonly NativeLook[]): NativeLooks;
+  /**
+   * Clones an init on a thread of the pool; it waits on its channel. Gives our end of that at once, unless there is an errand: what
+   * is sent over it meanwhile the init finds when it begins. `flags`: CLONE_NEW*; `cgroup`: to be born in. The thread stays with the init for
+   * at most `stayMs` milliseconds, hears what it says, and lets it go when its command has ended. What `done` does not take over
+   * before it comes back, by a Channel on `channel` or by closing that, is killed and collected.
    */
   spawn(
     flags: number,
     cgroup: NativeHandle | undefined,
-    done: (result: Spawned | Failure) => void,
+    done: (result: Required<Pick<Spawned, 'pid' | 'process' | 'channel'>> | Failure) => void,
   ): NativeHandle | Failure;
+  spawn(
+    flags: number,
+    cgroup: NativeHandle | undefined,
+    done: (result: Spawned | Gone | Failure) => void,
+    stayMs?: number,
+    /** What must be as it was, or it is ESTALE, and nothing is made. */
+    looks?: NativeLooks,
+    /** Left on the channel before there is an init. */
+    errand?: NativeErrand,
+    /** Written before the errand is left. */
+    maps?: NativeMaps,
+  ): NativeHandle | undefined | Failure;
   /** Takes all processing of input and output from a terminal, also what Node's raw mode leaves. */
   rawTerminal(fd: number): Failure | undefined;
   /** A new descriptor for the file of one that somebody else owns. */
@@ -118,6 +194,8 @@ export interface Native {
   openFile(path: string, flags: number): NativeHandle | Failure;
   /** A pipe; only our end is non-blocking. */
   pipe(oursReads: boolean): { readonly ours: NativeHandle; readonly theirs: NativeHandle } | Failure;
+  /** Some of what there is in a pipe of ours, or an errno: 0 at its end, EAGAIN where there is nothing now. */
+  readNow(end: NativeHandle): Uint8Array | number;
   /** The whole of a regular file, or one byte more than `most`, on a thread of the pool. ESPIPE: it is not a regular file. */
   readFile(path: string, most: number): Promise<Uint8Array | Failure>;
   /** Whether a path leads to a directory without a link on the way; asked on a thread of the pool. */

@@ -21,10 +21,34 @@ export function passedOn(fd: number): Handle {
 }
 
 /** The null device, to be read from or written to, and nothing else. */
-export function nullDevice(flags: number): Handle {
-  kept ??= readonlyMount();
-  const through = kept === undefined ? path : `/proc/self/fd/${kept.fd}`;
+export function nullDevice(flags: number): NativeHandle {
+  const through = nullPath();
   return orThrow(native.openFile(through, flags), through);
+}
+
+/** By what path it is opened for others. */
+export function nullPath(): string {
+  kept ??= readonlyMount();
+  return kept === undefined ? path : `/proc/self/fd/${kept.fd}`;
+}
+
+/** One that is opened when somebody asks for its descriptor; whoever clones an init opens it for that one anew. */
+export class NullDevice implements Handle {
+  readonly flags: number;
+  #opened: NativeHandle | undefined;
+
+  constructor(flags: number) {
+    this.flags = flags;
+  }
+
+  open(): NativeHandle {
+    this.#opened ??= nullDevice(this.flags);
+    return this.#opened;
+  }
+
+  close(): void {
+    this.#opened?.close();
+  }
 }
 
 /** Made once: to let go of a mount, a thread waits until every processor has taken notice. */

@@ -1,59 +1,120 @@
 import { RuntsError } from '../errors.ts';
-import type { Errand, Handle, Processes, Session, SpawnRequest } from '../host/host.ts';
+import type { Errand, Handle, Message, Processes, Session, SpawnRequest } from '../host/host.ts';
+import { mapText } from '../host/maps.ts';
+import type { Maps } from '../plan/plan.ts';
 import { errnoNumber } from '../program/errno.ts';
+import { frameBytes } from '../program/frames.ts';
 import { ended } from './ended.ts';
-import { isFailure, orThrow } from './failure.ts';
+import { EndedSession } from './ended-session.ts';
+import { nativeErrand } from './errand.ts';
+import { isFailure, orThrow, stepOf, systemError } from './failure.ts';
+import { GoneProcess } from './gone-process.ts';
 import { openHandle } from './handle.ts';
 import { inherited } from './inherited.ts';
-import { type Failure, type NativeHandle, native, type Spawned } from './native.ts';
+import { nativeLooks } from './looks.ts';
+import { type Failure, type Gone, type NativeHandle, type NativeMaps, native, type Spawned } from './native.ts';
 import { run } from './run.ts';
-import { NodeSession } from './session.ts';
+import { NodeSession, type Peer } from './session.ts';
 import { connectTo } from './sockets.ts';
 import { spawnBy } from './zygote.ts';
 
 const gone = errnoNumber('ESRCH');
+const noReader = errnoNumber('EPIPE');
 /** What pidfd_open says of a thread that is no process: of old, and from 6.9 on. */
 const noProcess = ['ESRCH', 'EINVAL', 'ENOENT'].map(errnoNumber);
 const signalMax = 64;
 const pidMax = 2 ** 22; // the kernel's own limit (PID_MAX_LIMIT)
 
 /** A session with a new init, or why the kernel refused. */
-export async function spawnInit({ flags, cgroup, detached, errand }: SpawnRequest): Promise<NodeSession | Failure> {
+export async function spawnInit({
+  flags,
+  cgroup,
+  detached,
+  errand,
+  stayMs,
+  looks,
+  maps,
+}: SpawnRequest): Promise<Session | Failure> {
   if (!Number.isSafeInteger(flags) || flags < 0) {
     throw new RuntsError('ERR_SPEC', `flags are CLONE_NEW* bits, not ${String(flags)}`);
   }
   const directory = cgroup === undefined ? undefined : openHandle(cgroup, 'cgroup');
-  return new Promise((resolve, reject) => {
+  const atHand = typeof errand === 'object' ? nativeErrand(errand) : undefined;
+  return await new Promise((resolve, reject) => {
     let given = false;
     let refused: { readonly why: unknown } | undefined;
-    const done = (result: Spawned | Failure): void => {
+    const done = (result: Spawned | Gone | Failure): void => {
       try {
         if (refused !== undefined) throw refused.why;
-        resolve(isFailure(result) ? result : new NodeSession({ ...result, ours: true, detached, errand: given }));
+        resolve(
+          isFailure(result)
+            ? result
+            : sessionOf(result, { detached, errand: given || ('errand' in result && result.errand === true) }),
+        );
       } catch (error) {
         reject(error); // no descriptor or no watch was left for it, or there is no errand
       }
     };
-    const channel = native.spawn(flags, directory, done);
+    const patience = detached === true ? undefined : stayMs;
+    const channel = native.spawn(
+      flags,
+      directory,
+      done,
+      patience,
+      looks && nativeLooks(looks),
+      atHand,
+      nativeMaps(maps),
+    );
     if (isFailure(channel)) {
       resolve(channel);
       return;
     }
+    if (typeof errand !== 'function' || channel === undefined) return;
     try {
-      given = give(channel, errand?.());
+      given = give(channel, errand());
     } catch (why) {
       refused = { why };
     }
   });
 }
 
-/** Leaves an errand on a channel that nobody reads yet. */
+function sessionOf(made: Spawned | Gone, { detached, errand }: Pick<Peer, 'detached' | 'errand'>): Session {
+  if ('frames' in made) return endedPlainly(made);
+  const { pid, process, channel, mapped, unmapped: why, messages: heard = [], ended: exit } = made;
+  if (exit !== undefined) {
+    const { code, signal } = exit;
+    return new EndedSession({ pid, process, messages: [...heard], exit: { code, signal } });
+  }
+  const unmapped = why && {
+    file: why.detail,
+    error: systemError(why.errno, stepOf(why), `/proc/${pid}/${why.detail}`),
+  };
+  return new NodeSession({ pid, process, channel: channel!, ours: true, detached, errand, mapped, unmapped, heard });
+}
+
+function endedPlainly({ pid, frames, code, signal }: Gone): Session {
+  const messages: Message[] = [];
+  for (let at = 0; at < frames.length; at += frameBytes)
+    messages.push({ bytes: frames.subarray(at, at + frameBytes), handles: [] });
+  return new EndedSession({ pid, process: new GoneProcess(), messages, exit: { code, signal } });
+}
+
+/** Leaves an errand on a channel that nobody reads yet. Where its other end is gone already, why that is comes as the result. */
 function give(channel: NativeHandle, errand: Errand | undefined): boolean {
   if (errand === undefined) return false;
+  const { messages } = errand;
   const handles = errand.handles.map((handle) => openHandle(handle));
-  orThrow(native.socketSend(channel, errand.message, handles));
+  for (const [i, message] of messages.entries()) {
+    const sent = native.socketSend(channel, message, i === 0 ? handles : []);
+    if (isFailure(sent) && sent.errno === noReader) return false;
+    orThrow(sent);
+  }
   return true;
 }
+
+/** Where they are for us to write. */
+const nativeMaps = (maps: Maps | undefined): NativeMaps | undefined =>
+  maps?.by === 'write' ? { uids: mapText(maps.uids), gids: mapText(maps.gids), setgroups: maps.setgroups } : undefined;
 
 /** The port `Processes` over the addon. A refusal of the kernel rejects as a SystemError: the core knows the hints. */
 export const processes: Processes = {
@@ -61,11 +122,11 @@ export const processes: Processes = {
   spawnBy,
   run,
   signal(process: Handle, signal: number): boolean {
-    const handle = openHandle(process, 'process');
     if (!Number.isInteger(signal) || signal < 0 || signal > signalMax) {
       throw new RuntsError('ERR_SPEC', `a signal is a number from 0 to ${signalMax}, not ${String(signal)}`);
     }
-    const failure = native.signal(handle, signal);
+    if (process instanceof GoneProcess) return false;
+    const failure = native.signal(openHandle(process, 'process'), signal);
     if (failure?.errno === gone) return false;
     orThrow(failure, undefined, 'pidfd_send_signal');
     return true;

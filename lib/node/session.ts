@@ -43,6 +43,9 @@ export interface Peer {
   readonly errand?: boolean | undefined;
   /** Its user namespace has its id maps. */
   readonly mapped?: boolean | undefined;
+  readonly unmapped?: Session['unmapped'];
+  /** What it has said already. */
+  readonly heard?: readonly { readonly bytes: Uint8Array; readonly handles: readonly NativeHandle[] }[];
 }
 
 /** The live channel to an init, and the process behind it. While either is open it is not collected. */
@@ -50,6 +53,7 @@ export class NodeSession implements Session {
   readonly exit: Promise<Exit>;
   readonly errand: boolean;
   readonly mapped: boolean;
+  readonly unmapped: Session['unmapped'];
   #pid: number;
   #process: Handle;
   readonly #ours: boolean;
@@ -71,9 +75,21 @@ export class NodeSession implements Session {
   /** FORKED frames that came, less the processes that were adopted for them. */
   #forks = 0;
 
-  constructor({ pid, process, channel, ours, detached = false, errand = false, mapped = false }: Peer) {
+  constructor(peer: Peer) {
+    const {
+      pid,
+      process,
+      channel,
+      ours,
+      detached = false,
+      errand = false,
+      mapped = false,
+      unmapped,
+      heard = [],
+    } = peer;
     this.errand = errand;
     this.mapped = mapped;
+    this.unmapped = unmapped;
     this.#pid = pid;
     this.#process = process;
     this.#ours = ours;
@@ -82,6 +98,7 @@ export class NodeSession implements Session {
       this.#settle = resolve;
     });
     this.#watch = this.#watchExit(openHandle(process, 'process'));
+    for (const { bytes, handles } of heard) this.#message(bytes, handles);
     try {
       this.#channel = new native.Channel(
         channel,
@@ -202,7 +219,7 @@ export class NodeSession implements Session {
     if (this.#closed || (this.#ended && this.#forks <= 0)) this.#settle(this.#ending);
   }
 
-  #message(bytes: Uint8Array, handles: NativeHandle[]): void {
+  #message(bytes: Uint8Array, handles: readonly NativeHandle[]): void {
     if (handles.length > 0 && bytes[0] === forkedKind) this.#forks++;
     const message = { bytes, handles };
     const reader = this.#readers.shift();

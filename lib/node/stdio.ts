@@ -3,9 +3,10 @@ import { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
 import { RuntsError } from '../errors.ts';
 import type { Handle } from '../host/host.ts';
+import { errnoNumber } from '../program/errno.ts';
 import { orThrow } from './failure.ts';
 import { type NativeHandle, type NativeTerminal, native } from './native.ts';
-import { nullDevice, passedOn } from './null-device.ts';
+import { NullDevice, nullDevice, passedOn } from './null-device.ts';
 
 /** Where a standard stream leads: nowhere, to a stream of ours, to our own, or to a descriptor of ours. */
 export type StdioTarget = 'ignore' | 'pipe' | 'inherit' | number;
@@ -28,11 +29,17 @@ export interface Stdio {
   readonly stdin: (Writable & Holding) | undefined;
   readonly stdout: (Readable & Holding) | undefined;
   readonly stderr: (Readable & Holding) | undefined;
-  /** Reads what is written to one that is a pipe, in the place of its stream; fulfilled at its end. */
-  read(number: 1 | 2, take: (bytes: Uint8Array) => void): Promise<void>;
+  /** Whether there is anything to be read. */
+  isRead(number: 1 | 2): boolean;
+  /** Reads what is written to one that is a pipe, in the place of its stream; fulfilled at its end, undefined where that is reached. */
+  read(number: 1 | 2, take: (bytes: Uint8Array) => void): Promise<void> | undefined;
   /** Closes all of it: for a container that did not come to be. */
   close(): void;
 }
+
+const again = errnoNumber('EAGAIN');
+/** Somebody who writes as fast as we read is read in turns of the event loop. */
+const readsAtOnce = 16;
 
 /** A stream that can hold the event loop, or let it end. */
 export interface Holding {
@@ -41,34 +48,54 @@ export interface Holding {
 }
 
 /** The descriptors of a new process's standard streams, and the streams at our end. */
-export function openStdio(spec: StdioSpec): Stdio {
-  const targets = [spec.stdin, spec.stdout, spec.stderr] as const;
-  for (const target of targets) checkTarget(target);
+export function openStdio({ stdin, stdout, stderr, owner }: StdioSpec): Stdio {
+  checkTarget(stdin);
+  checkTarget(stdout);
+  checkTarget(stderr);
   const opened: Stream[] = [];
-  const close = () => {
-    for (const stream of opened) stream.close();
-  };
   try {
-    for (const [number, target] of targets.entries()) opened.push(openStream(target, number, spec.owner));
+    opened.push(openStream(stdin, 0, owner));
+    opened.push(openStream(stdout, 1, owner));
+    opened.push(openStream(stderr, 2, owner));
+    return new Streams(opened as [Stream, Stream, Stream]);
   } catch (error) {
-    close();
+    for (const stream of opened) stream.close();
     throw error;
   }
-  const [stdin, stdout, stderr] = opened as [Stream, Stream, Stream];
-  return {
-    handles: [stdin.handle, stdout.handle, stderr.handle],
-    get stdin() {
-      return stdin.ours;
-    },
-    get stdout() {
-      return stdout.ours;
-    },
-    get stderr() {
-      return stderr.ours;
-    },
-    read: (number, take) => opened[number]!.read(take),
-    close,
-  };
+}
+
+class Streams implements Stdio {
+  readonly handles: Stdio['handles'];
+  readonly #all: readonly [Stream, Stream, Stream];
+
+  constructor(all: readonly [Stream, Stream, Stream]) {
+    this.#all = all;
+    this.handles = [all[0].handle, all[1].handle, all[2].handle];
+  }
+
+  get stdin(): Socket | undefined {
+    return this.#all[0].ours;
+  }
+
+  get stdout(): Socket | undefined {
+    return this.#all[1].ours;
+  }
+
+  get stderr(): Socket | undefined {
+    return this.#all[2].ours;
+  }
+
+  isRead(number: 1 | 2): boolean {
+    return this.#all[number] instanceof Pipe;
+  }
+
+  read(number: 1 | 2, take: (bytes: Uint8Array) => void): Promise<void> | undefined {
+    return this.#all[number].read(take);
+  }
+
+  close(): void {
+    for (const stream of this.#all) stream.close();
+  }
 }
 
 /** The streams of a command whose output somebody else reads: no input, and both ends of two pipes. */
@@ -103,17 +130,48 @@ export function openForOthers(owner: StdioSpec['owner']): {
   }
 }
 
-/** One of the three, and the stream at our end: made when it is asked for, while whoever starts the command has begun to. */
-class Stream {
+/** One of the three. */
+interface Stream {
+  readonly handle: Handle;
+  readonly ours: Socket | undefined;
+  read(take: (bytes: Uint8Array) => void): Promise<void> | undefined;
+  close(): void;
+}
+
+/** One that leads where none of us is. */
+class Elsewhere implements Stream {
+  readonly handle: Handle;
+
+  constructor(handle: Handle) {
+    this.handle = handle;
+  }
+
+  get ours(): undefined {
+    return undefined;
+  }
+
+  read(): undefined {
+    return undefined;
+  }
+
+  close(): void {
+    this.handle.close();
+  }
+}
+
+/** A pipe. The stream at our end is made when it is asked for, while whoever starts the command has begun to. */
+class Pipe implements Stream {
   readonly handle: Handle;
   readonly #reads: boolean;
   #end: NativeHandle | undefined;
   #socket: Socket | undefined;
   #reader: NativeTerminal | undefined;
 
-  constructor(handle: Handle, end?: NativeHandle, reads = false) {
-    this.handle = handle;
-    this.#end = end;
+  constructor(reads: boolean, owner: StdioSpec['owner']) {
+    const { ours, theirs } = orThrow(native.pipe(reads));
+    if (owner !== undefined) fchownSync(theirs.fd, owner.uid, owner.gid);
+    this.handle = theirs;
+    this.#end = ours;
     this.#reads = reads;
   }
 
@@ -124,11 +182,21 @@ class Stream {
   }
 
   /** A tenth of what a stream costs: most commands write little, and are over at once. */
-  async read(take: (bytes: Uint8Array) => void): Promise<void> {
+  read(take: (bytes: Uint8Array) => void): Promise<void> | undefined {
     const end = this.#end;
-    if (end === undefined) return;
+    if (end === undefined) return undefined;
     this.#end = undefined;
-    await new Promise<void>((resolve) => {
+    // Of a command that is over all is there.
+    for (let i = 0; i < readsAtOnce; i++) {
+      const found = native.readNow(end);
+      if (found === again) break;
+      if (typeof found === 'number') {
+        end.close();
+        return undefined;
+      }
+      take(found);
+    }
+    return new Promise<void>((resolve) => {
       this.#reader = new native.Terminal(
         end,
         take,
@@ -148,16 +216,10 @@ class Stream {
 }
 
 function openStream(target: StdioTarget, number: number, owner: StdioSpec['owner']): Stream {
-  if (target === 'pipe') return openPipe(number > 0, owner);
+  if (target === 'pipe') return new Pipe(number > 0, owner);
   // Each end has its own direction only, as a shell would have opened it.
-  if (target === 'ignore') return new Stream(nullDevice(number === 0 ? constants.O_RDONLY : constants.O_WRONLY));
-  return new Stream(passedOn(target === 'inherit' ? number : target));
-}
-
-function openPipe(oursReads: boolean, owner: StdioSpec['owner']): Stream {
-  const { ours, theirs } = orThrow(native.pipe(oursReads));
-  if (owner !== undefined) fchownSync(theirs.fd, owner.uid, owner.gid);
-  return new Stream(theirs, ours, oursReads);
+  if (target === 'ignore') return new Elsewhere(new NullDevice(number === 0 ? constants.O_RDONLY : constants.O_WRONLY));
+  return new Elsewhere(passedOn(target === 'inherit' ? number : target));
 }
 
 function pipeStream(end: NativeHandle, readable: boolean): Socket {

@@ -28,6 +28,7 @@ export type Frame =
     };
 
 export const frameBytes = 320;
+const valueAt = 24;
 const detailAt = 40;
 export const frameKinds = ['forked', 'sync', 'handle', 'trace', 'done', 'started', 'exit', 'error'] as const;
 
@@ -38,20 +39,19 @@ export function decodeFrame(bytes: Uint8Array): Frame {
   const kind = frameKinds[view.getUint32(0, true) - 1];
   const index = view.getUint32(8, true);
   const tag = view.getUint32(20, true);
-  const value = view.getBigUint64(24, true);
   switch (kind) {
     case 'forked':
-      return { kind, pid: Number(value), errno: view.getInt32(16, true) };
+      return { kind, pid: Number(view.getBigUint64(valueAt, true)), errno: view.getInt32(16, true) };
     case 'sync':
     case 'handle':
     case 'done':
       return { kind, tag };
     case 'trace':
-      return { kind, op: index, ns: value };
+      return { kind, op: index, ns: view.getBigUint64(valueAt, true) };
     case 'started':
       return { kind };
     case 'exit':
-      return { kind, status: Number(value & 0xffffffffn) };
+      return { kind, status: view.getUint32(valueAt, true) };
     case 'error': {
       const length = Math.min(view.getUint32(32, true), frameBytes - detailAt);
       const step = steps[view.getUint16(14, true)];

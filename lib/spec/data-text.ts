@@ -26,12 +26,14 @@ function isData(value: unknown, depth: number): boolean {
 
 function isList(list: readonly unknown[], depth: number): boolean {
   if (Object.getPrototypeOf(list) !== Array.prototype || Object.keys(list).length !== list.length) return false;
-  return list.every((item) => isData(item, depth + 1));
+  for (const item of list) if (!isData(item, depth + 1)) return false;
+  return true;
 }
 
 function isRecord(record: object, depth: number): boolean {
   const prototype = Object.getPrototypeOf(record);
   if (prototype !== Object.prototype && prototype !== null) return false;
   // What is left unsaid and what is said to be undefined mean the same in all that we are told.
-  return Object.values(record).every((item) => item === undefined || isData(item, depth + 1));
+  for (const item of Object.values(record)) if (item !== undefined && !isData(item, depth + 1)) return false;
+  return true;
 }

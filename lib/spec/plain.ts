@@ -30,13 +30,18 @@ export function plainCopy<T>(value: T, what: string): T {
 export function shallowCopy<T extends object>(value: T, known: readonly string[], what: string): T {
   const given = value as Readonly<Record<string, unknown>>;
   const own = looked('', what, () => Object.keys(given));
-  const inherited = known.filter((name) => !own.includes(name) && looked(pointer('', name), what, () => name in given));
+  const inherited = looked('', what, () => isPlain(given))
+    ? []
+    : known.filter((name) => !own.includes(name) && looked(pointer('', name), what, () => name in given));
   const names = [...own, ...inherited];
   if (names.length > itemsMax) throw refused('', what, `must have at most ${itemsMax} items, not ${names.length}`);
   return Object.fromEntries(
     names.map((name) => [name, looked(pointer('', name), what, () => given[name])]),
   ) as unknown as T;
 }
+
+/** It inherits nothing that anybody has put there for us. */
+const isPlain = (value: object): boolean => Object.getPrototypeOf(value) === Object.prototype;
 
 function looked<T>(path: string, what: string, look: () => T): T {
   try {

@@ -8,6 +8,12 @@ export class Recent<V> {
     this.#max = max;
   }
 
+  /** What there is for this key. */
+  find(key: string): V | undefined {
+    for (const { key: each, value } of this.#values) if (each === key) return value;
+    return undefined;
+  }
+
   /** What `make` gave for this key, or gives now; what it throws is not kept. */
   get(key: string, make: () => V): V {
     const known = this.#values.find((each) => each.key === key);

@@ -33,12 +33,14 @@ export function createHost(): Host {
 }
 
 const processes: Processes = {
-  spawn: async ({ flags, cgroup, detached }) =>
+  spawn: async ({ flags, cgroup, detached, looks }) =>
     new Promise((resolve) => {
+      if (looks !== undefined) throw systemError(errno.nosys, 'clone3');
       const directory = cgroup === undefined ? undefined : openHandle(cgroup, 'cgroup');
       const channel = native.spawn(flags, directory, (made) => {
         // Still within the call: what is thrown here rejects, too.
-        resolve(new NodeSession({ ...orThrow(made), ours: true, detached }));
+        const { pid, process, channel: own } = orThrow(made);
+        resolve(new NodeSession({ pid, process, channel: own, ours: true, detached }));
       });
       orThrow(channel);
     }),

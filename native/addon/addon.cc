@@ -3,9 +3,11 @@
 #include "cgroups.h"
 #include "channel.h"
 #include "devices.h"
+#include "errand.h"
 #include "exit.h"
 #include "system.h"
 #include "handle.h"
+#include "look.h"
 #include "primitives.h"
 #include "quota.h"
 #include "reading.h"
@@ -26,6 +28,8 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   exports.Set("Exit", runts::Exit::define(env));
   exports.Set("Terminal", runts::Terminal::define(env));
   exports.Set("rawTerminal", Napi::Function::New<runts::raw_terminal>(env, "rawTerminal"));
+  exports.Set("letter", Napi::Function::New<runts::make_letter>(env, "letter"));
+  exports.Set("looks", Napi::Function::New<runts::make_looks>(env, "looks"));
   exports.Set("spawn", Napi::Function::New<runts::spawn>(env, "spawn"));
   runts::define_system(env, exports);
   runts::define_sockets(env, exports);

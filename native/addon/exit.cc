@@ -16,8 +16,9 @@ namespace {
 
 constexpr int kPidfd = 3;  // P_PIDFD, which some headers lack
 
-// How a process ended: 1, 0 when it has not, -ECHILD when it is not our child. It is collected unless it is only looked at.
-long collect(int process, siginfo_t* info, bool looks = false) {
+}  // namespace
+
+long collect(int process, siginfo_t* info, bool looks) {
   memset(info, 0, sizeof *info);
   int options = WEXITED | WNOHANG | __WALL | (looks ? WNOWAIT : 0);
   long r = -EINTR;
@@ -25,8 +26,6 @@ long collect(int process, siginfo_t* info, bool looks = false) {
   if (r == -EAGAIN) return 0;  // what a non-blocking pidfd says
   return r < 0 ? r : info->si_pid != 0;
 }
-
-}  // namespace
 
 Napi::Function Exit::define(Napi::Env env) {
   return DefineClass(env, "Exit",

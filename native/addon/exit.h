@@ -1,8 +1,13 @@
 // How a process ends, known on the event loop.
 #pragma once
+#include <signal.h>
+
 #include "watch.h"
 
 namespace runts {
+
+// How a process ended: 1, 0 when it has not, -ECHILD when it is not our child. It is collected unless it is only looked at.
+long collect(int process, siginfo_t* info, bool looks = false);
 
 // new Exit(handle of a pidfd, collects, onExit(code, signal), looks = false). The handle's descriptor moves here. Of a
 // process that is not our child only the end is known: both are undefined. One that is for somebody else to collect can be

@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <stdio.h>
 #include <sys/stat.h>
 
 #include <string>
 #include <vector>
 
+#include "../ops/path.h"
 #include "handle.h"
 #include "value.h"
 
@@ -69,7 +71,6 @@ class ReadJob : public Napi::AsyncWorker {
   int error_ = 0;
 };
 
-// Whether a path leads to a directory without a link on the way.
 class StraightJob : public Napi::AsyncWorker {
  public:
   StraightJob(Napi::Env env, std::string path)
@@ -78,10 +79,7 @@ class StraightJob : public Napi::AsyncWorker {
 
  protected:
   void Execute() override {
-    struct open_how how = {};
-    how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
-    how.resolve = RESOLVE_NO_SYMLINKS;
-    straight_ = Fd(static_cast<int>(sys(__NR_openat2, AT_FDCWD, path_.c_str(), &how, sizeof how))).ok();
+    straight_ = is_straight(path_.c_str());
   }
   void OnOK() override { promise_.Resolve(Napi::Boolean::New(Env(), straight_)); }
 
@@ -100,7 +98,7 @@ Napi::Value read_file(const Napi::CallbackInfo& info) {
 }
 
 // isStraight(path) -> Promise<boolean>
-Napi::Value is_straight(const Napi::CallbackInfo& info) {
+Napi::Value look_straight(const Napi::CallbackInfo& info) {
   auto* job = new StraightJob(info.Env(), text_of(info[0]));
   Napi::Promise promise = job->promise();
   job->Queue();
@@ -109,9 +107,28 @@ Napi::Value is_straight(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
+bool is_straight(const char* path) {
+  struct open_how how = {};
+  how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+  how.resolve = RESOLVE_NO_SYMLINKS;
+  return Fd(static_cast<int>(sys(__NR_openat2, AT_FDCWD, path, &how, sizeof how))).ok();
+}
+
+// It is looked at before it is opened: to open a device does things, and to open a fifo waits.
+int open_file_below(Where& at, int root, const char* path) {
+  Fd found(open_below(at, root, path, O_PATH));
+  if (!found.ok()) return found.get();
+  int type = type_of(at, found.get());
+  if (type < 0) return type;
+  if (type != S_IFREG) return check(at, kStepOpen, path, type == S_IFDIR ? -EISDIR : -ENXIO);
+  char self[32];
+  snprintf(self, sizeof self, "/proc/self/fd/%d", found.get());
+  return check(at, kStepOpen, path, sys(__NR_openat, AT_FDCWD, self, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+}
+
 void define_reading(Napi::Env env, Napi::Object exports) {
   exports.Set("readFile", Napi::Function::New<read_file>(env, "readFile"));
-  exports.Set("isStraight", Napi::Function::New<is_straight>(env, "isStraight"));
+  exports.Set("isStraight", Napi::Function::New<look_straight>(env, "isStraight"));
 }
 
 }  // namespace runts

@@ -3,8 +3,12 @@
 #include <errno.h>
 
 #include "clone.h"
+#include "errand.h"
 #include "handle.h"
 #include "image.h"
+#include "look.h"
+#include "maps.h"
+#include "stay.h"
 #include "value.h"
 #include "watch.h"
 
@@ -17,7 +21,7 @@ class SpawnJob : public Napi::AsyncWorker {
  public:
   // `image` may be -errno: there is none, since `at`.
   SpawnJob(Napi::Env env, uint64_t flags, Fd cgroup, int image, const Where& at, Fd channel, Handle* ours,
-           Napi::Function done)
+           Fd ours_too, uint32_t stay_ms, Looks looks, Errand errand, IdMaps maps, Napi::Function done)
       : Napi::AsyncWorker(env, "runts.spawn"),
         done_(Napi::Persistent(done)),
         flags_(flags),
@@ -26,36 +30,73 @@ class SpawnJob : public Napi::AsyncWorker {
         at_(at),
         channel_(static_cast<Fd&&>(channel)),
         ours_(ours),
-        ours_kept_(Napi::Persistent(ours->Value())) {}
+        stay_ms_(stay_ms),
+        looks_(std::move(looks)),
+        errand_(std::move(errand)),
+        maps_(std::move(maps)),
+        ours_too_(static_cast<Fd&&>(ours_too)) {
+    if (ours_) ours_kept_ = Napi::Persistent(ours_->Value());
+  }
   // An init that nobody took over, because a worker ended meanwhile, ends here.
   ~SpawnJob() override { abandon(&spawned_); }
 
  protected:
   void Execute() override {
-    result_ = image_ < 0 ? image_ : spawn_init(at_, flags_, cgroup_.get(), image_, channel_.get(), &spawned_);
-    bool denied = result_ == -EACCES || result_ == -EPERM;
-    if (image_ < 0 || (denied && at_.step == kStepExecve)) from_file();
+    Where before;
+    result_ = as_it_was(before, looks_);
+    // An init without maps must not begin.
+    if (result_ == 0 && maps_.empty()) result_ = errand_.leave(before, ours_too_.get());
+    if (result_ == 0) make();
+    else at_ = before;
+    if (result_ == 0 && !maps_.empty()) map();
     channel_.reset();
+    if (result_ == 0 && stay_ms_ > 0 && errand_.is_left()) stay(ours_too_.get(), spawned_.process.get(), stay_ms_, &story_);
+    if (story_.ended) ours_too_.reset();
+    if (story_.ended && story_.plain()) spawned_.process.reset();  // nobody has any use for either
   }
 
   void OnOK() override {
     Napi::Env env = Env();
     if (result_ < 0) {
-      ours_->take().reset();  // and what was sent over it is closed
+      if (ours_) ours_->take().reset();  // and what was sent over it is closed
       return call_back(env, done_, {failure(env, at_, result_)});
+    }
+    Napi::Object object = Napi::Object::New(env);
+    napi_value pid = Napi::Number::New(env, spawned_.pid);
+    if (napi_set_named_property(env, object, "pid", pid) != napi_ok) return;  // JavaScript cannot run any more
+    if (!spawned_.process.ok()) {
+      tell_plainly(env, story_, object);
+      return call_back(env, done_, {object});
+    }
+    if (ours_too_.ok()) {
+      ours_ = Handle::make(env, static_cast<Fd&&>(ours_too_));
+      if (!ours_) return;
     }
     Handle* process = Handle::make(env, static_cast<Fd&&>(spawned_.process));
     if (!process) return;
-    Napi::Object object = Napi::Object::New(env);
-    object.Set("pid", Napi::Number::New(env, spawned_.pid));
     object.Set("process", process->Value());
-    object.Set("channel", ours_->Value());
+    if (ours_) object.Set("channel", ours_->Value());
+    if (map_result_ < 0) object.Set("unmapped", failure(env, map_at_, map_result_));
+    object.Set("mapped", Napi::Boolean::New(env, !maps_.empty() && map_result_ >= 0));
+    object.Set("errand", Napi::Boolean::New(env, errand_.is_left()));
+    tell(env, &story_, object);
     call_back(env, done_, {object});
-    Fd left = ours_->take();
-    if (left.ok()) spawned_.process = process->take();
+    if (ours_ && ours_->take().ok()) spawned_.process = process->take();
   }
 
  private:
+  void make() {
+    result_ = image_ < 0 ? image_ : spawn_init(at_, flags_, cgroup_.get(), image_, channel_.get(), &spawned_);
+    bool denied = result_ == -EACCES || result_ == -EPERM;
+    if (image_ < 0 || (denied && at_.step == kStepExecve)) from_file();
+  }
+
+  void map() {
+    map_result_ = maps_.write(map_at_, spawned_.pid);
+    Where at;
+    if (map_result_ >= 0) (void)errand_.leave(at, ours_too_.get());  // it has ended otherwise, and its end says so
+  }
+
   // Where memory must not be executed: vm.memfd_noexec, or a security module.
   void from_file() {
     Where at;
@@ -72,8 +113,17 @@ class SpawnJob : public Napi::AsyncWorker {
   Where at_;
   Fd channel_;
   // By its address, for an environment that is being ended does not tell what an object is; the reference keeps it there.
+  // Null for as long as it has no use for anybody else: of an errand at hand.
   Handle* ours_;
   Napi::ObjectReference ours_kept_;
+  uint32_t stay_ms_;
+  Looks looks_;
+  Errand errand_;
+  IdMaps maps_;
+  int map_result_ = 0;
+  Where map_at_;
+  Fd ours_too_;  // our end of the channel, as long as it is no handle
+  Story story_;
   int result_ = -EIO;
   Spawned spawned_;
 };
@@ -92,13 +142,27 @@ Napi::Value spawn(const Napi::CallbackInfo& info) {
   ChannelEnds ends;
   int r = open_channel(at, &ends);
   if (r < 0) return failure(env, at, r);
-  Handle* ours = Handle::make(env, static_cast<Fd&&>(ends.ours));
-  if (!ours) return env.Undefined();
+  uint32_t stay_ms = info[3].IsUndefined() ? 0 : static_cast<uint32_t>(number_of(info[3]));
+  Errand errand;
+  if (!info[5].IsUndefined()) {
+    r = Errand::read(at, info[5].As<Napi::Object>(), &errand);
+    if (r < 0) return failure(env, at, r);
+  }
+  IdMaps maps = info[6].IsUndefined() ? IdMaps() : IdMaps::read(info[6].As<Napi::Object>());
+  Handle* ours = nullptr;
+  Fd ours_too;
+  if (!errand.empty()) {
+    ours_too = static_cast<Fd&&>(ends.ours);
+  } else {
+    ours = Handle::make(env, static_cast<Fd&&>(ends.ours));
+    if (!ours) return env.Undefined();
+  }
   if (!state.image.ok()) state.image = Fd(sealed_image(at));
   auto* job = new SpawnJob(env, flags_of(info[0]), static_cast<Fd&&>(cgroup), state.image.get(), at,
-                           static_cast<Fd&&>(ends.theirs), ours, info[2].As<Napi::Function>());
+                           static_cast<Fd&&>(ends.theirs), ours, static_cast<Fd&&>(ours_too), stay_ms,
+                           looks_of(info[4]), std::move(errand), std::move(maps), info[2].As<Napi::Function>());
   job->Queue();
-  return ours->Value();
+  return ours ? ours->Value() : env.Undefined();
 }
 
 }  // namespace runts

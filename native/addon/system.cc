@@ -6,14 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 
 #include <memory>
 
 #include "../ops/mounts.h"
-#include "../ops/path.h"
 #include "handle.h"
 #include "opening.h"
+#include "reading.h"
 #include "value.h"
 
 namespace runts {
@@ -52,19 +51,6 @@ Napi::Value make_pipe(const Napi::CallbackInfo& info) {
   return pair;
 }
 
-// A regular file below a root, for reading. It is looked at before it is opened: to open a device does things, and to
-// open a fifo waits.
-int open_file_below(Where& at, int root, const char* path) {
-  Fd found(open_below(at, root, path, O_PATH));
-  if (!found.ok()) return found.get();
-  int type = type_of(at, found.get());
-  if (type < 0) return type;
-  if (type != S_IFREG) return check(at, kStepOpen, path, type == S_IFDIR ? -EISDIR : -ENXIO);
-  char self[32];
-  snprintf(self, sizeof self, "/proc/self/fd/%d", found.get());
-  return check(at, kStepOpen, path, sys(__NR_openat, AT_FDCWD, self, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-}
-
 // openFileBelow(root, path) -> Promise<Handle | failure>
 Napi::Value open_file(const Napi::CallbackInfo& info) {
   Fd root = duplicate(fd_of(info[0]));
@@ -74,6 +60,15 @@ Napi::Value open_file(const Napi::CallbackInfo& info) {
   return open_on_pool(info.Env(), [held, path = text_of(info[1])](Where& at) {
     return open_file_below(at, held->get(), path.c_str());
   });
+}
+
+// readNow(handle) -> bytes | errno: what there is of a pipe whose reads never block; 0 at its end.
+Napi::Value read_now(const Napi::CallbackInfo& info) {
+  std::vector<uint8_t>& buffer = State::of(info.Env()).buffer;
+  long n = -EINTR;
+  while (n == -EINTR) n = sys(__NR_read, fd_of(info[0]), buffer.data(), buffer.size());
+  if (n <= 0) return Napi::Number::New(info.Env(), static_cast<double>(-n));
+  return copy_bytes(info.Env(), buffer.data(), static_cast<size_t>(n));
 }
 
 // lock(handle) -> undefined | failure: EAGAIN when somebody has it.
@@ -138,6 +133,7 @@ void define_system(Napi::Env env, Napi::Object exports) {
   exports.Set("duplicate", Napi::Function::New<duplicate_number>(env, "duplicate"));
   exports.Set("openFile", Napi::Function::New<open_now>(env, "openFile"));
   exports.Set("pipe", Napi::Function::New<make_pipe>(env, "pipe"));
+  exports.Set("readNow", Napi::Function::New<read_now>(env, "readNow"));
   exports.Set("openFileBelow", Napi::Function::New<open_file>(env, "openFileBelow"));
   exports.Set("lock", Napi::Function::New<lock>(env, "lock"));
   exports.Set("signal", Napi::Function::New<signal>(env, "signal"));

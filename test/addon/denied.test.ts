@@ -4,12 +4,14 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { openHandle } from '../../lib/node/handle.ts';
 import { createHost } from '../../lib/node/host.ts';
-import { native, type Spawned } from '../../lib/node/native.ts';
+import { type Failure, type Gone, type NativeErrand, native, type Spawned } from '../../lib/node/native.ts';
 import { openStdio } from '../../lib/node/stdio.ts';
+import { encode } from '../../lib/program/encode.ts';
+import { segmentMessages } from '../../lib/program/frames.ts';
 import type { Op } from '../../lib/program/ops.ts';
 import * as unsafe from '../../lib/unsafe.ts';
 import { can, testIf } from '../support/requires.ts';
-import { mapSelf, namespace, op, send } from './programs.ts';
+import { halt, mapSelf, namespace, op, send } from './programs.ts';
 
 const host = createHost();
 
@@ -112,14 +114,24 @@ testCgroup('an init is born in the cgroup that is asked for', async () => {
   }
 });
 
-const spawned = () =>
+const spawned = (errand?: NativeErrand) =>
   new Promise<Spawned>((resolve, reject) => {
-    native.spawn(0, undefined, (result) => ('errno' in result ? reject(result) : resolve(result)));
+    const done = (result: Spawned | Gone | Failure) =>
+      'errno' in result || 'frames' in result ? reject(result) : resolve(result);
+    native.spawn(0, undefined, done, undefined, undefined, errand);
   });
 
 test('an init that nobody takes over is killed and collected', async () => {
   const { pid, channel, process: handle } = await spawned();
-  expect([channel.fd, handle.fd]).toEqual([-1, -1]);
+  expect([channel?.fd, handle.fd]).toEqual([-1, -1]);
+  await expect.poll(() => existsSync(`/proc/${pid}`)).toBe(false);
+});
+
+test('nor is one left that had its errand from the beginning, and waits', async () => {
+  const messages = segmentMessages(encode({ inputs: [], ops: [op('sync', { tag: 7 }), halt] }));
+  const letter = native.letter(messages, new Uint32Array(0), '/dev/null');
+  const { pid, channel, process: handle } = await spawned({ letter, handles: [] });
+  expect([channel?.fd, handle.fd]).toEqual([-1, -1]);
   await expect.poll(() => existsSync(`/proc/${pid}`)).toBe(false);
 });
 

@@ -52,7 +52,7 @@ testIf('root', 'userns')('an ordinary user can do the same', async () => {
 
 test('an errand is asked for while the init is made, and found by it when it begins', async () => {
   const [message] = segmentMessages(encode({ inputs: [], ops: [halt] }));
-  const session = await host.processes.spawn({ flags: 0, errand: () => ({ message: message!, handles: [] }) });
+  const session = await host.processes.spawn({ flags: 0, errand: () => ({ messages: [message!], handles: [] }) });
   expect(session.errand).toBe(true);
   expect(await frames(session)).toEqual([{ kind: 'done', tag: 0 }]);
   expect(await session.exit).toEqual({ code: 0, signal: undefined });

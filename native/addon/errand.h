@@ -1,0 +1,49 @@
+// What an init finds on its channel when it begins, put there by the thread that clones it.
+#pragma once
+#include <napi.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "../ops/result.h"
+
+namespace runts {
+
+// What many errands have in common.
+struct Letter {
+  std::vector<std::vector<uint8_t>> messages;
+  // Where in the first one a text belongs, and how much of it.
+  std::vector<std::pair<uint32_t, uint32_t>> places;
+  // By which the null device is opened.
+  std::string null;
+};
+
+class Errand {
+ public:
+  // {letter, handles, text: string | undefined}. A handle that is a number is the null device, opened anew with these flags.
+  static int read(Where& at, const Napi::Object& from, Errand* errand);
+
+  bool empty() const { return !letter_; }
+  // The descriptors go with the first message. Nothing to leave is left.
+  int leave(Where& at, int channel);
+  bool is_left() const { return left_; }
+
+ private:
+  struct Descriptor {
+    Fd fd;
+    int flags;
+  };
+  int send(Where& at, int channel, std::vector<uint8_t>& bytes);
+
+  std::shared_ptr<const Letter> letter_;
+  std::vector<Descriptor> descriptors_;
+  std::string text_;
+  bool left_ = false;
+};
+
+// letter(messages, places: [where, how much, ...], null) -> a value for `spawn`.
+Napi::Value make_letter(const Napi::CallbackInfo& info);
+
+}  // namespace runts
