@@ -3,8 +3,10 @@ import { RuntsError } from '../../lib/errors.ts';
 import { type CgroupManager, create, type Made } from '../../lib/host/oci/create.ts';
 import { removeContainer } from '../../lib/host/oci/delete.ts';
 import { listContainers } from '../../lib/host/oci/list.ts';
+import { killContainer } from '../../lib/host/oci/kill.ts';
 import { start, startMade } from '../../lib/host/oci/start.ts';
 import { containerState } from '../../lib/host/oci/state.ts';
+import { updateContainer } from '../../lib/host/oci/update.ts';
 import { defaultSpec } from '../../lib/spec/defaults.ts';
 import type { Spec } from '../../lib/spec/types.ts';
 import { facts } from '../plans/requests.ts';
@@ -102,6 +104,30 @@ describe.each(['disabled', 'cgroupfs'] as const)('a container of three commands,
     await sim.settle();
     expect(sim.leaks()).toEqual([]);
   });
+});
+
+test('what is deleted while others look at it does not exist for them, and is deleted for who deletes it too', async () => {
+  for (let seed = 1; seed <= 30; seed++) {
+    const sim = world(seed);
+    const made = await sim.run(make(sim, 'cgroupfs'));
+    made.release();
+    await sim.run(start(sim.host, root, 'c1', { warn }));
+    const looks = [
+      () => updateContainer(sim.host, root, 'c1', { resources: {}, warn }, facts('root')),
+      () => killContainer(sim.host, root, 'c1', 15, { all: false }),
+      () => containerState(sim.host, root, 'c1'),
+    ];
+    const look = async (number: number): Promise<void> => {
+      // Each begins a moment after the one before it.
+      for (let i = 0; i < number; i++) await sim.host.files.kind('/run');
+      const error = await looks[number % looks.length]?.().catch((e: unknown) => e);
+      if (error instanceof Error) expect(error.message).toMatch(/does not exist|not running/);
+      if (number % 20 === 0) await remove(sim);
+    };
+    await sim.run(Promise.all([remove(sim), ...Array.from({ length: 60 }, (_, number) => look(number))]));
+    await sim.settle();
+    expect({ seed, leaks: sim.leaks() }).toEqual({ seed, leaks: [] });
+  }
 });
 
 const lives = [

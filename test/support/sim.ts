@@ -347,7 +347,11 @@ export class Sim {
       replace: (path, text) => call('replace', path, () => void tree.entries.set(path, text)),
       list: (path) => call('list', path, () => tree.list(path)),
       canWrite: (path) => call('canWrite', path, () => tree.canWrite(path)),
-      isPrivate: (path) => call('isPrivate', path, () => true),
+      isPrivate: (path) =>
+        call('isPrivate', path, () => {
+          if (tree.kind(path) === undefined) throw errno('ENOENT', path);
+          return true;
+        }),
       kind: (path) => call('kind', path, () => tree.kind(path)),
       makeDirectory: (path) => call('makeDirectory', path, () => tree.makeDirectory(path)),
       removeDirectory: (path) => call('removeDirectory', path, () => tree.removeDirectory(path)),

@@ -51,7 +51,10 @@ export async function openLocked(host: Host, root: string, id: string): Promise<
   checkId(id);
   const directory = `${root}/${id}`;
   if ((await host.files.kind(directory)) !== 'directory') throw missing(id);
-  await mustBePrivate(host, directory, 'the state of a container');
+  await mustBePrivate(host, directory, 'the state of a container').catch((error: unknown) => {
+    // Somebody deletes it.
+    throw errnoOf(error) === 'ENOENT' ? missing(id) : error;
+  });
   return locked(host, id, directory);
 }
 
