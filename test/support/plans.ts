@@ -20,11 +20,12 @@ import { defaultSpec } from '../../lib/spec/defaults.ts';
 import { type NamespaceType, namespaceFiles, namespaceTypes } from '../../lib/spec/names.ts';
 import type { Draft, Process, Spec } from '../../lib/spec/types.ts';
 import { host, namespaceOf } from './ops.ts';
+import { patienceMs } from './requires.ts';
 import { busyboxRoot } from './rootfs.ts';
 
 export type DraftSpec = Draft<Spec> & { process: Draft<Process> };
 
-const patience = { deadlineMs: 20_000 };
+const patience = { deadlineMs: patienceMs };
 let known: Promise<Facts> | undefined;
 export const facts = (): Promise<Facts> => (known ??= probeFacts(host));
 
