@@ -15,6 +15,7 @@ import { Life } from './ephemeral/life.ts';
 import { ephemeralRuntimes } from './ephemeral/place.ts';
 import { RuntsError, specError } from './errors.ts';
 import { type Check, examine } from './host/doctor.ts';
+import { EmptyMounts } from './host/empty-mounts.ts';
 import type { Host } from './host/host.ts';
 import { usualMaps } from './host/image.ts';
 import { holdKeepers } from './host/keepers.ts';
@@ -58,6 +59,7 @@ export class Runtime implements AsyncDisposable {
   readonly volumes: Volumes;
   readonly #host: Host;
   readonly #zygotes: Zygotes;
+  readonly #emptyMounts: EmptyMounts;
   readonly #letKeepersGo: () => Promise<void>;
   readonly #containers = new Set<OwnContainer>();
   readonly #detached: DetachedContainers;
@@ -82,6 +84,7 @@ export class Runtime implements AsyncDisposable {
     const { host } = this.#zygotes;
     this.#host = host;
     this.#letKeepersGo = holdKeepers(host);
+    this.#emptyMounts = new EmptyMounts(host);
     const { dataDirectory: root, stateDirectory: state } = host.environment;
     const newId = newIds(host);
     const { plugins, ...limits } = volumes;
@@ -114,6 +117,7 @@ export class Runtime implements AsyncDisposable {
       images: imagePort(this.images, { driver }),
       volumes: volumePort(this.volumes, host),
       snapshots: new Snapshots({ host, newId: newContainerId, nameOf: (id) => this.#nameOf(id) }),
+      emptyMounts: this.#emptyMounts,
       reserve: new Reserve({ host, facts, newId: newContainerId }),
       pool,
       repeats: warm.length > 0 ? undefined : new Repeats(),
@@ -228,7 +232,7 @@ export class Runtime implements AsyncDisposable {
       await this.#cleaning;
       await this.#reap();
     } finally {
-      await Promise.all([this.#letKeepersGo(), this.#zygotes.close()]);
+      await Promise.all([this.#letKeepersGo(), this.#zygotes.close(), this.#emptyMounts.close()]);
       this.#events.end();
     }
   }

@@ -7,11 +7,14 @@
 #include <linux/openat2.h>
 #include <net/if.h>
 #include <sched.h>
+#include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "limit.h"
@@ -83,12 +86,27 @@ static int copy_mount(const char* path) {
   return (int)must(syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC), path);
 }
 
-static void attach_devices(int dev) {
-  static const char* const devices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"};
-  for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
-    int device = copy_mount(devices[i]);
-    set_attributes(device, kCover, 0, 0);
-    attach(device, dev, devices[i] + 5, false, false);
+static const char* const devices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"};
+enum { kDevices = sizeof devices / sizeof *devices };
+
+// Clones of what the container has of the host's mounts.
+struct Taken {
+  int root;
+  int devices[kDevices];
+};
+
+static struct Taken take(const char* rootfs) {
+  struct Taken taken;
+  unsigned whole = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | kRecursive;
+  taken.root = (int)must(syscall(SYS_open_tree, AT_FDCWD, rootfs, whole), rootfs);
+  for (size_t i = 0; i < kDevices; i++) taken.devices[i] = copy_mount(devices[i]);
+  return taken;
+}
+
+static void attach_devices(int dev, const int* clones) {
+  for (size_t i = 0; i < kDevices; i++) {
+    set_attributes(clones[i], kCover, kPrivate, 0);
+    attach(clones[i], dev, devices[i] + 5, false, false);
   }
   static const char* const links[][2] = {{"fd", "/proc/self/fd"},
                                          {"stdin", "/proc/self/fd/0"},
@@ -131,11 +149,10 @@ static void make_readonly(int root, const char* path) {
   close(target);
 }
 
-static void cover_paths(int proc, int sys) {
+static void cover_paths(int proc, int sys, int null) {
   static const char* const masked[] = {"acpi", "asound",      "interrupts", "kcore",      "keys",       "latency_stats",
                                        "sched_debug", "scsi", "timer_list", "timer_stats"};
   static const char* const readonly[] = {"bus", "fs", "irq", "sys", "sysrq-trigger"};
-  int null = (int)must(openat(AT_FDCWD, "/dev/null", O_PATH | O_CLOEXEC), "/dev/null");
   for (size_t i = 0; i < sizeof masked / sizeof *masked; i++) mask(proc, masked[i], null);
   mask(sys, "devices/virtual/powercap", null);
   mask(sys, "firmware", null);
@@ -160,15 +177,58 @@ static void raise_loopback(void) {
   close(any);
 }
 
+// What the host has mounted is not copied, and need not be taken away again.
+static void leave(int empty_mounts) {
+  must(setns(empty_mounts, 0), "setns");
+  must(unshare(CLONE_NEWNS | CLONE_NEWCGROUP), "unshare");
+  close(empty_mounts);
+}
+
+static void make_private(void) {
+  must(syscall(SYS_mount, NULL, "/", NULL, kPrivate | kAllBelow, NULL), "make all mounts private");
+}
+
+int make_empty_mounts(void) {
+  int ready[2];
+  if (pipe2(ready, O_CLOEXEC) != 0) return -1;
+  pid_t pid = fork();
+  if (pid == 0) {
+    static const char* const options[] = {"mode", "555", "nr_inodes", "1", NULL};
+    must(unshare(CLONE_NEWNS), "unshare");
+    make_private();
+    int root = make_mount("tmpfs", "tmpfs", kReadOnly, options);
+    must(syscall(SYS_move_mount, root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH), "move_mount");
+    enter(root);
+    must(write(ready[1], "", 1), "write");
+    pause();
+  }
+  char byte, path[64];
+  close(ready[1]);
+  int empty = -1;
+  if (pid > 0 && read(ready[0], &byte, 1) == 1) {
+    snprintf(path, sizeof path, "/proc/%d/ns/mnt", pid);
+    empty = open(path, O_RDONLY | O_CLOEXEC);
+  }
+  close(ready[0]);
+  if (pid > 0) {
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+  }
+  return empty;
+}
+
 void enter_rootfs(const struct Settings* settings) {
   static const char* const dev_options[] = {"mode", "755", "size", "65536k", NULL};
   static const char* const pts_options[] = {"newinstance", NULL, "ptmxmode", "0666", "mode", "0620", NULL};
   static const char* const shm_options[] = {"mode", "1777", "size", "64m", NULL};
   umask(0);
-  must(unshare(CLONE_NEWCGROUP), "unshare");
-  must(syscall(SYS_mount, NULL, "/", NULL, kPrivate | kAllBelow, NULL), "make all mounts private");
-  unsigned whole = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | kRecursive;
-  int root = (int)must(syscall(SYS_open_tree, AT_FDCWD, settings->rootfs, whole), settings->rootfs);
+  bool leaves = settings->empty_mounts >= 0;
+  if (!leaves) must(unshare(CLONE_NEWCGROUP), "unshare");
+  if (!leaves) make_private();
+  struct Taken taken = take(settings->rootfs);
+  if (leaves) leave(settings->empty_mounts);
+  if (leaves) make_private();
+  int root = taken.root;
   set_attributes(root, MOUNT_ATTR_NODEV, kPrivate, kRecursive);
   must(syscall(SYS_move_mount, root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH), "move_mount");
 
@@ -183,9 +243,9 @@ void enter_rootfs(const struct Settings* settings) {
   attach(make_mount("mqueue", "mqueue", kPlain, NULL), dev, "mqueue", true, false);
   attach(make_mount("tmpfs", "shm", kPlain, shm_options), dev, "shm", true, false);
 
-  attach_devices(dev);
+  attach_devices(dev, taken.devices);
   must(sethostname("bench", 5), "sethostname");
-  cover_paths(proc, sys);
+  cover_paths(proc, sys, taken.devices[0]);
   enter(root);
   raise_loopback();
 }

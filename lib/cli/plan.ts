@@ -64,6 +64,8 @@ function describe(input: Input): string {
       return `clone of ${input.source}${input.recursive ? ', recursively' : ''}${input.idmap ? ', owners mapped' : ''}`;
     case 'namespace':
       return `namespace ${input.path}`;
+    case 'empty_mounts':
+      return 'a mount namespace with nothing in it';
     case 'process':
       return 'the first process of the container';
     case 'listener':

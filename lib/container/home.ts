@@ -1,3 +1,4 @@
+import type { EmptyMounts } from '../host/empty-mounts.ts';
 import type { Host } from '../host/host.ts';
 import type { ImagePort } from '../host/image.ts';
 import type { Reserve } from '../host/reserve.ts';
@@ -16,6 +17,8 @@ export interface Home {
   readonly images: ImagePort;
   readonly volumes: VolumePort;
   readonly snapshots: Snapshots;
+  /** By which containers leave the mounts of the host. */
+  readonly emptyMounts: EmptyMounts;
   /** What is made ahead for containers of images. */
   readonly reserve: Reserve;
   /** Containers that were made ahead. */

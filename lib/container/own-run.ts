@@ -60,6 +60,7 @@ export class OwnRun {
       if (stdio !== undefined) undo.add(() => stdio.close());
       const created = await createInHost(host, plan, {
         stdio: stdio?.handles,
+        emptyMounts: home.emptyMounts.handle,
         signal: cancel,
         facts,
         ahead,

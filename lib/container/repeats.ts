@@ -89,7 +89,8 @@ export class Repeat {
     const { stdin, stdout, stderr } = targets(this.options);
     const stdio = openStdio({ stdin, stdout, stderr, owner: known.owner });
     const patience = { deadlineMs: frameDeadlineMs, cancel };
-    const session = await spawnAgain(home.host, known.again, { id, stdio: stdio.handles }, patience);
+    const given = { id, stdio: stdio.handles, emptyMounts: home.emptyMounts.handle };
+    const session = await spawnAgain(home.host, known.again, given, patience);
     for (const handle of stdio.handles) handle.close();
     if (session !== undefined) {
       this.#misses = 0;

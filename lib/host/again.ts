@@ -48,12 +48,12 @@ export function againOf(plan: Plan, id: string, looks: readonly Look[]): Again |
 export async function spawnAgain(
   host: Host,
   { plan, messages, places, order, looks }: Again,
-  { id, stdio }: { readonly id: string; readonly stdio: Stdio },
+  { id, ...sources }: { readonly id: string; readonly stdio: Stdio; readonly emptyMounts: Handle | undefined },
   patience: Patience,
 ): Promise<Session | undefined> {
   const errand = {
     messages,
-    handles: givenInputs(order, { stdio }),
+    handles: givenInputs(order, sources),
     fill: { text: id, places },
   };
   try {

@@ -16,6 +16,8 @@ import { beginWalk, stopsOnlyToStart, type WalkOptions, walkTo, writeLater } fro
 
 export interface CreateOptions extends Partial<WalkOptions> {
   readonly stdio?: Stdio | undefined;
+  /** For a plan by which the mounts of the host are left at once. */
+  readonly emptyMounts?: Handle | undefined;
   /** For a plan whose process 1 outlives us. */
   readonly outliving?: Outliving | undefined;
   /** It is started as soon as it can be: `start` follows, and nobody looks at the container before. */
@@ -71,7 +73,13 @@ export async function createContainer(host: Host, plan: Plan, given: CreateOptio
       options,
       ahead: goesOn,
       fed: given.fed,
-      sources: { stdio: given.stdio, outliving: given.outliving, servers, leaving },
+      sources: {
+        stdio: given.stdio,
+        emptyMounts: given.emptyMounts,
+        outliving: given.outliving,
+        servers,
+        leaving,
+      },
       cgroup,
       handles,
     };

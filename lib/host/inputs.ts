@@ -32,6 +32,8 @@ export interface InputSources {
   /** The new init: mounts are mapped through its user namespace. */
   readonly pid: number;
   readonly facts?: Facts | undefined;
+  /** A mount namespace with nothing in it; it stays the caller's to close. */
+  readonly emptyMounts?: Handle | undefined;
   /** The first process of the container that is joined; it stays the caller's to close. */
   readonly process?: Handle | undefined;
   /** The socket at which the container waits to be started; it stays the caller's to close. */
@@ -46,25 +48,30 @@ export interface InputSources {
 
 /** Whether the caller has all that the init receives. */
 export const areGiven = (inputs: Plan['inputs']): boolean =>
-  inputs.every(({ kind }) => kind === 'stdio' || kind === 'process');
+  inputs.every(({ kind }) => kind === 'stdio' || kind === 'process' || kind === 'empty_mounts');
 
-/** One that the caller has: a standard stream, or the container's first process. */
-export type Given = 0 | 1 | 2 | 'process';
+/** One that the caller has: a standard stream, the container's first process, or a mount namespace with nothing in it. */
+export type Given = 0 | 1 | 2 | 'process' | 'empty_mounts';
 
 /** What the init receives, where the caller has all of it: which of these, in their order. */
 export function givenOrder({ inputs, segment }: Plan): Given[] | undefined {
   const given = new Map<string, Given>();
   for (const input of inputs) {
     if (input.kind === 'stdio') given.set(input.register, input.stream);
-    else if (input.kind === 'process') given.set(input.register, 'process');
+    else if (input.kind === 'process' || input.kind === 'empty_mounts') given.set(input.register, input.kind);
     else return undefined;
   }
   return inOrder(segment, given);
 }
 
 /** The handles of these. */
-export const givenInputs = (order: readonly Given[], sources: Pick<InputSources, 'stdio' | 'process'>): Handle[] =>
-  order.map((each) => (each === 'process' ? first(sources) : stream(sources.stdio, each)));
+export const givenInputs = (order: readonly Given[], sources: GivenSources): Handle[] =>
+  order.map((each) => {
+    if (each === 'process') return first(sources);
+    return each === 'empty_mounts' ? emptyMounts(sources) : stream(sources.stdio, each);
+  });
+
+type GivenSources = Pick<InputSources, 'stdio' | 'process' | 'emptyMounts'>;
 
 /** Opens what the init receives, in the order of the segment's inputs. What is opened here is released by `undo`. */
 export async function openInputs(
@@ -84,6 +91,7 @@ export async function openInputs(
     else if (input.kind === 'stdio') opened.set(input.register, stream(sources.stdio, input.stream));
     else if (input.kind === 'outlive') opened.set(input.register, outliving(sources, input.part));
     else if (input.kind === 'process') opened.set(input.register, first(sources));
+    else if (input.kind === 'empty_mounts') opened.set(input.register, emptyMounts(sources));
     else if (input.kind === 'listener') opened.set(input.register, listener(sources));
     else if (input.kind === 'inherited') opened.set(input.register, inherited(host, input.fd, input.origin, undo));
     else opened.set(input.register, await openNamespace(ports, input.path, input.origin, undo));
@@ -148,10 +156,16 @@ function outliving({ outliving }: InputSources, part: 'stdout' | 'stderr' | 'exi
   return found;
 }
 
-function first({ process }: Pick<InputSources, 'process'>): Handle {
+function first({ process }: GivenSources): Handle {
   if (process === undefined)
     throw new RuntsError('ERR_INTERNAL', 'the plan wants a process to join, and none is given');
   return process;
+}
+
+function emptyMounts({ emptyMounts }: GivenSources): Handle {
+  if (emptyMounts === undefined)
+    throw new RuntsError('ERR_INTERNAL', 'the plan wants a mount namespace with nothing in it, and none is given');
+  return emptyMounts;
 }
 
 function listener({ listener }: InputSources): Handle {

@@ -21,6 +21,7 @@ import { type ResolvedUser, resolveUser } from '../spec/users.ts';
 import { readBundle } from './bundle.ts';
 import type { Cancel } from './cancel.ts';
 import { compiledPlan, compiledSpec } from './compiled.ts';
+import type { EmptyMounts } from './empty-mounts.ts';
 import { errnoOf, refused } from './failure.ts';
 import type { Host } from './host.ts';
 import {
@@ -58,6 +59,8 @@ export interface PrepareRequest {
   readonly counted?: boolean | undefined;
   /** It waits as far on as it can, for whoever starts it (ContainerRequest). */
   readonly late?: boolean | undefined;
+  /** By which it may leave the mounts of the host. */
+  readonly emptyMounts?: EmptyMounts | undefined;
   /** A directory of this id, made ahead. */
   readonly reserved?: Reserved | undefined;
   readonly images: ImagePort;
@@ -143,7 +146,8 @@ export async function prepare(host: Host, facts: Facts, request: PrepareRequest)
     const begins = options.systemView === 'limits' && isReaped(request, source);
     const spec = begins ? await withOwnTime(host, asSaid) : asSaid;
     const lookups = await asked(lookUp(host, spec, source.directory));
-    const { lookups: _, ...made } = requested(spec, request, source, lookups);
+    const { lookups: _, ...asRequested } = requested(spec, request, source, lookups);
+    const made = { ...asRequested, ...(await request.emptyMounts?.for(asRequested, facts)) };
     const plan = compiledPlan({ ...made, lookups }, facts);
     return {
       spec,

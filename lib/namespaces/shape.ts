@@ -39,6 +39,8 @@ export interface SpawnAbility {
   readonly offsets?: boolean | undefined;
   /** Something is to be done with the host's rights before they are given up for those in a user namespace. */
   readonly before?: boolean | undefined;
+  /** The init leaves the mounts of the host by itself. */
+  readonly leaves?: boolean | undefined;
 }
 
 /** Decides how the namespaces of a configuration come to be, or says why they cannot. */
@@ -55,7 +57,7 @@ export function spawnShape(namespaces: readonly Namespace[], ability: SpawnAbili
   checkMounts(created, joined);
   const user = userNamespace(created, joined, ability);
   const time = timeNamespace(created, user, ability);
-  const late = lateTypes(created, user, time);
+  const late = lateTypes(created, user, time, ability);
   const forks = joins('pid') || joins('time') || time === 'unshared' || time === 'first' || late.has('pid');
   return {
     flags: flagsOf(
@@ -106,12 +108,14 @@ function lateTypes(
   created: ReadonlySet<NamespaceType>,
   user: UserNamespace,
   time: SpawnShape['time'],
+  { leaves }: SpawnAbility,
 ): ReadonlySet<NamespaceType> {
   const late = new Set<NamespaceType>();
   for (const type of created) {
     if (type === 'user') continue;
     // A new cgroup namespace begins where its maker is, and only we are in the container's cgroup: not who clones us.
     if (type === 'cgroup') late.add(type);
+    else if (type === 'mount' && leaves) late.add(type);
     else if (type === 'time') {
       if (time === 'unshared') late.add(type);
       // The kernel refuses CLONE_PARENT to a process 1, which could thus not go on in a child: so it becomes one by that.

@@ -29,6 +29,7 @@ import { filtersDevices, planCgroup } from './container-cgroup.ts';
 import { addInput } from './draft.ts';
 import type { Facts } from './facts.ts';
 import { fuseRoot } from './fuse.ts';
+import { hasCreateHooks, leaveMounts, leavesInTime } from './leave.ts';
 import { netDevicesOf } from './network.ts';
 import { addOutliving } from './outlive.ts';
 import { type CgroupPlan, type Plan, tags } from './plan.ts';
@@ -86,6 +87,8 @@ export interface ContainerRequest {
   readonly outlive?: { readonly segments: number; readonly bytesMax: number } | undefined;
   /** What the host has of what the configuration names. */
   readonly lookups?: Lookups | undefined;
+  /** The host has a mount namespace with nothing in it, by which the mounts of the host can be left without a copy of them. */
+  readonly emptyMounts?: boolean | undefined;
 }
 
 /**
@@ -93,6 +96,14 @@ export interface ContainerRequest {
  * the same request and facts give the same plan. Throws what cannot be done on this host, or by this version.
  */
 export function planContainer(request: ContainerRequest, facts: Facts): Plan {
+  const plan = compile(request, facts);
+  // What it takes of the host only where something else is refused, is not in its hands when it leaves.
+  const whole = leavesInTime(plan) ? plan : compile({ ...request, emptyMounts: false }, facts);
+  checkPlan(whole, 'container');
+  return whole;
+}
+
+function compile(request: ContainerRequest, facts: Facts): Plan {
   const { spec } = request;
   refuseUnsupported(request);
   const scene = setScene(request, facts);
@@ -129,6 +140,7 @@ export function planContainer(request: ContainerRequest, facts: Facts): Plan {
   if (request.reap) ops.op('reap', { capabilities: reaperCapabilities }, 'default: reaper');
   setLabels(ops, proc, process);
   addFirstCommand(scene, files, terminal);
+  if (scene.leaves) leaveMounts(scene);
   return finish(scene);
 }
 
@@ -142,6 +154,8 @@ function buildRoot(scene: Scene): Site {
   const { shared = [] } = lookups;
   const bare: Omit<Site, 'root'> = {
     ops: draft.ops,
+    taking: scene.leaves ? draft.opening : draft.ops,
+    leaves: scene.leaves,
     facts,
     lookups,
     // Joined ones are not the host's either, unless they are the very same.
@@ -188,7 +202,7 @@ function cloneMount(scene: Scene, mount: HostMount) {
   }
   const dst = draft.ops.register(stem);
   draft.opening.op('clone_mount', { dst, path: source, recursive: recursive ? 1 : 0 }, origin);
-  return { register: dst, shared: receives };
+  return { register: dst, shared: receives || scene.leaves };
 }
 
 /**
@@ -228,9 +242,6 @@ function procHandle(site: Site): () => string {
   };
 }
 
-const hasCreateHooks = ({ spec: { hooks } }: ContainerRequest) =>
-  [hooks?.prestart, hooks?.createRuntime, hooks?.createContainer].some((list = []) => list.length > 0);
-
 /** Those of the host, in its namespaces, then those that run here, with the new root as their working directory. */
 function runCreateHooks({ request, draft: { ops } }: Scene, site: Site): void {
   const { prestart = [], createRuntime = [], createContainer = [] } = request.spec.hooks ?? {};
@@ -258,11 +269,17 @@ function addTerminal({ request, process, draft }: Scene, site: Site): Terminal |
 function hidePaths(site: Site, { linux }: Spec): void {
   const masked = linux.maskedPaths ?? [];
   if (masked.length > 0) {
-    const nullDevice = site.ops.register('null');
-    site.ops.op('open', { dst: nullDevice, path: '/dev/null' }, 'default: null device');
-    maskPaths(site, masked, nullDevice);
+    maskPaths(site, masked, nullDevice(site));
   }
   protectPaths(site, linux.readonlyPaths ?? []);
+}
+
+/** What is to be cloned must be in our mount namespace, where the host's own is not any more once its mounts are left. */
+function nullDevice(site: Site): string {
+  if (site.leaves && site.nullDevice !== undefined) return site.nullDevice;
+  const opened = site.ops.register('null');
+  site.ops.op('open', { dst: opened, path: '/dev/null' }, 'default: null device');
+  return opened;
 }
 
 /** As every runtime does: an image's WORKDIR need not exist. */
@@ -301,7 +318,7 @@ function commandStart({ start, oci, spec }: ContainerRequest): CommandStart | un
 function finish(scene: Scene): Plan {
   const { request, facts, shape, maps, draft } = scene;
   const { netDevices, intelRdt } = request.spec.linux;
-  const plan: Plan = {
+  return {
     flags: shape.flags,
     maps,
     cgroup: planCgroup(request, facts, maps),
@@ -313,6 +330,4 @@ function finish(scene: Scene): Plan {
     intelRdt,
     ...(draft.warnings.length > 0 && { warnings: draft.warnings }),
   };
-  checkPlan(plan, 'container');
-  return plan;
 }

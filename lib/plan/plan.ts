@@ -49,6 +49,8 @@ export type Input =
       readonly path: string;
       readonly origin: string;
     }
+  /** A mount namespace of the host's own in which nothing is mounted. */
+  | { readonly kind: 'empty_mounts'; readonly register: string; readonly origin: string }
   /** The container's first process, by a pidfd that the host has of it. */
   | { readonly kind: 'process'; readonly register: string; readonly origin: string }
   /** The socket at which the container waits to be started. */

@@ -1,5 +1,7 @@
 import { RuntsError } from '../errors.ts';
 import { type Kind, type Op, type OpName, type OpRow, opNames, ops as table } from '../program/ops.ts';
+import { propagations } from '../rootfs/attributes.ts';
+import { standingPlace } from '../rootfs/root.ts';
 import { namespaceFlags } from '../spec/names.ts';
 import { type Plan, tags } from './plan.ts';
 
@@ -71,6 +73,21 @@ const goesOn = (plan: Plan): number =>
 /** How a later command enters the container: by descriptors of its namespaces, or of its first process. */
 const joinOf = (plan: Plan): OpName => (has(plan, 'join_process') ? 'join_process' : 'join');
 
+/** Where the mounts of the host are left for a namespace with nothing in it; -1 where they are copied. */
+function leftAt(plan: Plan): number {
+  const empty = plan.inputs.find(({ kind }) => kind === 'empty_mounts')?.register;
+  const isIn = (value: unknown) => (value as readonly string[]).includes(empty ?? '');
+  return empty === undefined ? -1 : firstWith(plan, 'join', 'namespaces', isIn);
+}
+
+/** Nothing is there of the host any more from then on, but the place that the new root stands at. */
+export function leavesTheHost(plan: Plan): boolean {
+  const later = plan.segment.ops.slice(leftAt(plan)).filter(isHost);
+  return later.every(
+    ({ op, operands }) => op === 'propagation' || (op === 'attach_host' && operands.path === standingPlace),
+  );
+}
+
 const isHost = ({ op }: Op) => (table[op] as OpRow).host === true;
 const hostOps = opNames.filter((name) => (table[name] as OpRow).host === true);
 
@@ -105,8 +122,14 @@ export const planRules: readonly PlanRule[] = [
     of: 'container',
     holds: (plan) => {
       const cutOff = first(plan, 'propagation');
-      return once(plan, 'propagation') && mountOps.every((name) => !has(plan, name) || first(plan, name) > cutOff);
+      const ops = leftAt(plan) === -1 ? [...mountOps, 'clone_mount' as const] : mountOps;
+      return once(plan, 'propagation') && ops.every((name) => !has(plan, name) || first(plan, name) > cutOff);
     },
+  },
+  {
+    name: 'who leaves the mounts of the host has all that it wants of them, and shares none',
+    of: 'container',
+    holds: leavesWithItsOwn,
   },
   {
     name: 'there is one pivot, and no path of the host after it',
@@ -306,7 +329,29 @@ function hooksAreInPlace(plan: Plan): boolean {
   });
 }
 
-const mountOps: readonly OpName[] = ['fsmount', 'clone_mount', 'attach', 'attach_host', 'mount_attributes'];
+function leavesWithItsOwn(plan: Plan): boolean {
+  const left = leftAt(plan);
+  if (left === -1) return plan.inputs.every(({ kind }) => kind !== 'empty_mounts');
+  const cutOff = unshareAt(plan, 'mount');
+  const clones = indexes(plan, 'clone_mount').map((i) => operandsAt(plan, i));
+  return (
+    left < cutOff &&
+    cutOff < first(plan, 'propagation') &&
+    leavesTheHost(plan) &&
+    clones.every((c) => isPrivate(plan, c))
+  );
+}
+
+/** What was cloned of the host's mounts sends no event to them: not what is mounted in it, nor what is taken away. */
+function isPrivate(plan: Plan, { dst, recursive }: Readonly<Record<string, unknown>>): boolean {
+  const about = (name: OpName) => indexes(plan, name).filter((i) => operandsAt(plan, i)['src'] === dst);
+  const made = about('mount_attributes').find((i) => operandsAt(plan, i)['propagation'] === propagations.private);
+  const seen = [...about('attach'), ...about('attach_host')];
+  const whole = made !== undefined && (recursive === 0 || operandsAt(plan, made)['recursive'] === 1);
+  return whole && seen.every((i) => made < i);
+}
+
+const mountOps: readonly OpName[] = ['fsmount', 'attach', 'attach_host', 'mount_attributes'];
 
 function registersAreUsed({ segment }: Plan): boolean {
   const filled = new Set(segment.inputs);

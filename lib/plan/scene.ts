@@ -6,14 +6,13 @@ import { keepsGroups } from '../process/identity.ts';
 import { raiseRlimits } from '../process/limits.ts';
 import { setOomScore } from '../process/oom.ts';
 import type { Stdio } from '../process/stdio.ts';
-import { propagations } from '../rootfs/attributes.ts';
-import { receivesMounts } from '../rootfs/mounts.ts';
-import { rootPropagation, separateMounts } from '../rootfs/propagation.ts';
+import { separateMounts } from '../rootfs/propagation.ts';
 import { namespaceFlags } from '../spec/names.ts';
 import type { Process, Spec } from '../spec/types.ts';
 import type { ContainerRequest } from './container.ts';
 import { addInput, type Draft, hostProc, newDraft } from './draft.ts';
 import type { Facts } from './facts.ts';
+import { leavesMounts, receivesEvents } from './leave.ts';
 import { type Maps, tags } from './plan.ts';
 
 /** What is decided before the first op. */
@@ -25,6 +24,8 @@ export interface Scene {
   /** Of a user namespace that is the container's own. */
   readonly maps: Maps | undefined;
   readonly receives: boolean;
+  /** It leaves the mounts of the host before it mounts anything, with what it takes of them in its hands. */
+  readonly leaves: boolean;
   readonly draft: Draft;
   readonly stdio: Stdio | undefined;
 }
@@ -37,22 +38,23 @@ export function setScene(request: ContainerRequest, facts: Facts): Scene {
   const own = shape.created.has('user') ? idMaps(linux, facts) : undefined;
   // Who may set groups could drop one; and root of the namespace would, first of all.
   const maps = own && keepsGroups(spec.annotations) ? { ...own, setgroups: 'deny' as const } : own;
-  const rootFlags = linux.rootfsPropagation ? rootPropagation(linux.rootfsPropagation).flags : 0;
-  const receives =
-    (rootFlags & (propagations.slave | propagations.shared)) !== 0 || (spec.mounts ?? []).some(receivesMounts);
+  const receives = receivesEvents(spec);
   const draft = newDraft();
   const stdio = request.stdio === 'pipes' ? stdioInputs(draft) : undefined;
-  return { request, facts, process, shape, maps, receives, draft, stdio };
+  const leaves = leavesMounts(request, facts);
+  return { request, facts, process, shape, maps, receives, leaves, draft, stdio };
 }
 
 /** The way into the namespaces alone: of what is asked of a plan that is only foreseen. */
-export function shapeOf({ spec, reap, oci }: ContainerRequest, facts: Facts): SpawnShape {
+export function shapeOf(request: ContainerRequest, facts: Facts): SpawnShape {
+  const { spec, reap, oci } = request;
   const process = processOf(spec);
   return spawnShape(spec.linux.namespaces, {
     privileged: facts.privileged,
     reap,
     offsets: Object.keys(spec.linux.timeOffsets ?? {}).length > 0,
     before: oci === true && facts.privileged && wantsHostRights(process),
+    leaves: leavesMounts(request, facts),
   });
 }
 
@@ -104,6 +106,8 @@ export function enterNamespaces(scene: Scene): void {
       ops.op('become_root', {}, 'default: user namespace');
       break;
   }
+  // What it takes of the host's mounts comes first, whatever that will be.
+  if (scene.leaves) return;
   if (shape.unshared !== 0) ops.op('unshare', { flags: shape.unshared }, '/linux/namespaces');
   if (shape.time === 'unshared') setClocks(ops, proc.register, scene.request.spec.linux.timeOffsets ?? {});
   proc.close();

@@ -2,7 +2,7 @@ import { RuntsError } from '../errors.ts';
 import { deviceKey } from '../spec/lookups.ts';
 import { hasOwn } from '../spec/own.ts';
 import type { Device } from '../spec/types.ts';
-import { attributes } from './attributes.ts';
+import { attributes, propagations } from './attributes.ts';
 import { addLinks } from './links.ts';
 import { at, type Site } from './site.ts';
 
@@ -61,7 +61,7 @@ function addNode(site: Site, device: Device, source: string | undefined, origin:
   if (!canMake(site)) {
     const shown = source ?? missing(device, origin);
     if (origin !== standard && site.own.has('user')) refuseOthers(site, device, origin);
-    cloneDevice(site, device, shown, origin);
+    cloneDevice(site, device, shown, origin, site.taking);
   } else if (source === undefined) {
     site.ops.op('node', nodeOperands(site, device), origin);
   } else {
@@ -70,13 +70,15 @@ function addNode(site: Site, device: Device, source: string | undefined, origin:
   }
 }
 
-function cloneDevice(site: Site, { path }: Device, source: string, origin: string): void {
+function cloneDevice(site: Site, { path }: Device, source: string, origin: string, taking = site.ops): void {
   const { ops } = site;
   const dst = ops.register('device');
-  ops.op('clone_mount', { dst, path: source, recursive: 0 }, origin);
+  taking.op('clone_mount', { dst, path: source, recursive: 0 }, origin);
   // It is the host's own node. Read-only means nothing to what is behind it, but its mode and owner cannot be changed.
-  if (!site.own.has('user')) ops.op('mount_attributes', { src: dst, ...untouchable }, origin);
+  const propagation = site.leaves ? propagations.private : 0;
+  if (!site.own.has('user')) ops.op('mount_attributes', { src: dst, ...untouchable, propagation }, origin);
   ops.op('attach', { src: dst, ...at(site, path), ordinary: 0 }, origin);
+  if (source === '/dev/null') site.nullDevice = dst;
 }
 
 function hostNode({ lookups }: Site, device: Device): string | undefined {
@@ -95,7 +97,6 @@ function missing(device: Device, origin: string): never {
 const untouchable = {
   set: attributes.readonly | attributes.nosuid | attributes.noexec,
   clear: 0,
-  propagation: 0,
   recursive: 0,
 };
 

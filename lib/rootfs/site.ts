@@ -30,6 +30,10 @@ export interface OwnerMaps {
 /** What the root file system is built with, and what stands of it so far. */
 export interface Site {
   readonly ops: Builder;
+  /** Where ops go that take something of the host in any case: before all others, where its mounts are left at once. */
+  readonly taking: Builder;
+  /** The mounts of the host are left before anything is mounted: what is cloned of them is one of theirs until it is made private. */
+  readonly leaves: boolean;
   readonly facts: Facts;
   readonly lookups: Lookups;
   /** The types of namespaces that are the container's own. */
@@ -51,6 +55,8 @@ export interface Site {
   /** The new root: the topmost mount at /, which changes when the configuration mounts something there. */
   root: string;
   readonly placed: Placed[];
+  /** The clone of the host's /dev/null, where the container has it. */
+  nullDevice?: string;
 }
 
 export interface Clone {

@@ -34,6 +34,8 @@ function fallbackOf(fstype: string, site: Site): Fallback | undefined {
     case 'mqueue':
       return site.own.has('ipc') ? undefined : queues;
     case 'sysfs':
+      // Who leaves the host's mounts is root of the host, from whom nothing is hidden; and a new network has a new one.
+      if (site.leaves && site.own.has('network')) return undefined;
       // EPERM also where parts of our own /sys are hidden: then the clone has them hidden, too.
       return { unless: ['EPERM', 'EBUSY'], clone: '/sys', forced: restricted };
     case 'cgroup2': {

@@ -78,6 +78,7 @@ const requests: fc.Arbitrary<ContainerRequest> = fc
     socket: fc.boolean(),
     start: fc.constantFrom('channel' as const, 'late' as const),
     preserveFds: fc.integer({ min: 0, max: 2 }),
+    emptyMounts: fc.boolean(),
   })
   .map(({ e, host, terminal, socket, ...rest }) => {
     const options = socket
@@ -186,6 +187,16 @@ const good = planContainer(
   facts('rootless'),
 );
 
+const leaving = planContainer(
+  request(
+    (spec) => {
+      spec.linux.namespaces = spec.linux.namespaces.filter(({ type }) => type !== 'user');
+    },
+    { emptyMounts: true },
+  ),
+  facts('root'),
+);
+
 const later = planContainer(
   request(
     (spec) => {
@@ -233,6 +244,7 @@ test.each<[string, Plan, PlanKind?]>([
   ['exec is the last op', edited(good, (ops) => swapped(ops, 'seccomp', 'exec'))],
   ['nothing is mounted over', edited(good, (ops) => swapped(ops, 'mask', 'attach'))],
   ['mounts are cut off', edited(good, (ops) => swapped(ops, 'propagation', 'attach_host'))],
+  ['who leaves the mounts', edited(leaving, (ops) => ops.filter(({ op }) => op !== 'join'))],
   ['a user namespace comes with', { ...good, maps: undefined }],
   ['a user namespace comes with', edited(good, (ops) => swapped(ops, 'become_root', 'propagation'))],
   ['mounts are the container’s own', { ...good, flags: 0x10000000 }],
@@ -271,5 +283,5 @@ test('plans of all kinds are good before they are broken', () => {
 });
 
 test('every rule has a test above', () => {
-  expect(planRules.length).toBe(24);
+  expect(planRules.length).toBe(25);
 });
