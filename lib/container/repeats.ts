@@ -5,6 +5,7 @@ import { briefMs } from '../host/walk.ts';
 import { Witness } from '../host/witness.ts';
 import { traced } from '../node/debug.ts';
 import { openStdio } from '../node/stdio.ts';
+import { turn } from '../node/turn.ts';
 import type { Facts } from '../plan/facts.ts';
 import { dataText } from '../spec/data-text.ts';
 import type { ContainerOptions, RunOptions } from '../spec/options.ts';
@@ -90,6 +91,7 @@ export class Repeat {
     const stdio = openStdio({ stdin, stdout, stderr, owner: known.owner });
     const patience = { deadlineMs: frameDeadlineMs, cancel };
     const given = { id, stdio: stdio.handles, emptyMounts: home.emptyMounts.handle };
+    await turn();
     const session = await spawnAgain(home.host, known.again, given, patience);
     for (const handle of stdio.handles) handle.close();
     if (session !== undefined) {
