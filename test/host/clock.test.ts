@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { clock } from '../../lib/node/clock.ts';
+import { turn } from '../../lib/node/turn.ts';
 
 const after = async (ms: number): Promise<number> => {
   const began = performance.now();
@@ -63,4 +64,15 @@ test('longer than a timer of Node can wait is not now', async () => {
   forever.cancel();
   process.off('warning', hear);
   expect([came, warned]).toEqual([false, []]);
+});
+
+test('who lets others go first comes after what has been waiting, and before a time that is not over', async () => {
+  const came: string[] = [];
+  const far = clock.after(1000);
+  void far.done.then(() => came.push('time'));
+  setImmediate(() => came.push('waiting'));
+  await turn();
+  came.push('turn');
+  far.cancel();
+  expect(came).toEqual(['waiting', 'turn']);
 });
