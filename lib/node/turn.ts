@@ -1,5 +1,5 @@
 /**
- * Lets everything else go first that the program has to do: nobody is to wait for us longer than a tenth of a millisecond. It
+ * Lets everything else go first that the program has to do, so that nobody waits for what comes before and after it at once. It
  * costs some 10 µs where there is nothing.
  */
 export const turn = (): Promise<void> =>

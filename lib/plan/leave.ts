@@ -40,7 +40,7 @@ export function receivesEvents({ linux, mounts = [] }: Spec): boolean {
   return (root & (propagations.slave | propagations.shared)) !== 0 || mounts.some(receivesMounts);
 }
 
-/** The last op of a container on the host's side. */
+/** The way from the host's mounts into a copy of the namespace that has none: after everything that is taken of the host. */
 export function leaveMounts({ draft, shape }: Scene): void {
   const { opening: ops } = draft;
   const origin = 'default: host mounts';

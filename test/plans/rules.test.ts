@@ -118,6 +118,25 @@ describe('whatever is asked', () => {
     expect(made).toBeGreaterThan(100);
   });
 
+  test('root with the ids of the host leaves its mounts, where that can be, by a plan that breaks no rule', () => {
+    const types = ['mount', 'pid', 'network', 'ipc', 'uts', 'cgroup'] as const;
+    const own = { namespaces: types.map((type) => ({ type })) };
+    let left = 0;
+    fc.assert(
+      fc.property(requests, (asked) => {
+        const { spec } = asked;
+        const linux = { ...spec.linux, ...own, timeOffsets: undefined };
+        const plan = planned({ ...asked, spec: { ...spec, linux, hooks: undefined }, emptyMounts: true }, 'root');
+        if (plan === undefined) return;
+        if (plan.inputs.some(({ kind }) => kind === 'empty_mounts')) left++;
+        expect(brokenRules(plan, 'container')).toEqual([]);
+        expect(verify(encode(plan.segment))).toBeUndefined();
+      }),
+      runs,
+    );
+    expect(left).toBeGreaterThan(30);
+  });
+
   test('the same request and facts give the same bytes', () => {
     fc.assert(
       fc.property(requests, kinds, (asked, kind) => {
