@@ -47,17 +47,23 @@ export async function execute(
 ): Promise<Result> {
   const text = textOf(command, options);
   const known = text === undefined ? undefined : learned.get(running.created)?.find(text);
-  if (known !== undefined) return executeAgain(running, known);
   // What is known by its text is what that says: the caller's may say something else each time that it is looked at.
-  const asked = text === undefined ? { command, options } : (JSON.parse(text) as Asked);
-  check(running, asked.command, asked.options, 'exec');
-  const { input, timeout, reject = true, maxOutput, ...rest } = asked.options;
-  const cancel = rest.signal as AbortSignal | undefined;
+  const asked: Asked = known ?? (text === undefined ? { command, options } : JSON.parse(text));
+  // One that is known is neither checked nor compiled again.
+  if (known === undefined) check(running, asked.command, asked.options, 'exec');
+  const { input, timeout, reject = true, maxOutput, signal } = asked.options;
+  const cancel = signal as AbortSignal | undefined;
   const deadline = Deadline.of(timeout, cancel);
-  const stdin = input === undefined ? 'ignore' : 'pipe';
-  const learn = text === undefined ? undefined : (made: Made) => note(running, text, { ...asked, ...made });
-  const parts = await begin(running, asked.command, deadline, () =>
-    start(running, asked.command, rest, deadline, { stdin, learn }),
+  const isNew = text !== undefined && known === undefined;
+  const learn = isNew ? (made: Made) => note(running, text, { ...asked, ...made }) : undefined;
+  const how = { stdin: input === undefined ? 'ignore' : 'pipe', learn } as const;
+  const parts = await begin(
+    running,
+    asked.command,
+    deadline,
+    async () =>
+      (known && (await startAgain(running, known, deadline))) ??
+      start(running, asked.command, asked.options, deadline, how),
   );
   const result = await collected(parts, { input, outputBytesMax: parseBytes(maxOutput) ?? undefined });
   if (result.failed && reject) throw new ExitError(result, cancel?.reason);
@@ -107,22 +113,6 @@ function note({ created }: Running, text: string, known: Known): void {
   const recent = learned.get(created) ?? new Recent<Known>(learnedMax);
   learned.set(created, recent);
   recent.get(text, () => known);
-}
-
-/** The same command once more: nothing of it is checked or compiled. */
-async function executeAgain(running: Running, known: Known): Promise<Result> {
-  const { command, options } = known;
-  const { timeout, reject = true, maxOutput } = options;
-  const deadline = Deadline.of(timeout, undefined);
-  const parts = await begin(running, command, deadline, async () => {
-    const again = (await running.home.facts()) === known.facts ? await startAgain(running, known, deadline) : undefined;
-    if (again !== undefined) return again;
-    learned.delete(running.created);
-    return start(running, command, options, deadline, { stdin: 'ignore' });
-  });
-  const result = await collected(parts, { input: undefined, outputBytesMax: parseBytes(maxOutput) ?? undefined });
-  if (result.failed && reject) throw new ExitError(result);
-  return result;
 }
 
 interface How {
@@ -227,10 +217,19 @@ interface Started {
   readonly stdio: Stdio | undefined;
 }
 
-/** What is known to be the command is executed. Undefined where it cannot be: why, is told by the ordinary way. */
+/** What is known to be the command is executed. Undefined where it cannot be, and is known no more: why, is told by the ordinary way. */
 async function startAgain(running: Running, known: Known, deadline: Deadline): Promise<Started | undefined> {
-  const { home, created } = running;
-  const { again, facts, owner } = known;
+  const begun = (await running.home.facts()) === known.facts ? await beginAgain(running, known, deadline) : undefined;
+  if (begun === undefined) learned.delete(running.created);
+  else running.tell();
+  return begun;
+}
+
+async function beginAgain(
+  { home, created }: Running,
+  { again, facts, owner }: Known,
+  deadline: Deadline,
+): Promise<Started | undefined> {
   const stdio = openStdio({ stdin: 'ignore', stdout: 'pipe', stderr: 'pipe', owner });
   let begun: Executed | undefined;
   try {
@@ -245,9 +244,7 @@ async function startAgain(running: Running, known: Known, deadline: Deadline): P
     for (const handle of stdio.handles) handle.close();
     if (begun === undefined) stdio.close();
   }
-  if (begun === undefined) return undefined;
-  running.tell();
-  return { executed: begun, stdio };
+  return begun && { executed: begun, stdio };
 }
 
 /** By their configuration: a command that is asked for again is the same one, and its plan is known. */

@@ -47,7 +47,7 @@ export async function make(
   const undo = new Undo();
   const cancel = options.signal as AbortSignal | undefined;
   try {
-    const { host, images, snapshots, volumes, emptyMounts } = home;
+    const { host, images, snapshots, volumes } = home;
     if (init !== undefined) undo.add(() => init.leave(host));
     const facts = await home.facts();
     const reserved = mayBeReserved(options) ? await home.reserve.take() : undefined;
@@ -56,9 +56,10 @@ export async function make(
     begun?.(id);
     const ports = { images, snapshots, volumes };
     const ownStdio = hasOwnStdio(options);
-    const request = { ...ports, options, id, reserved, ownStdio, counted, late, cancel };
     // One that is made ahead is compared with what would be made without them.
-    const prepared = await prepare(host, facts, { ...request, ...(late !== true && { emptyMounts }) });
+    const emptyMounts = late === true ? undefined : home.emptyMounts;
+    const request = { ...ports, options, id, reserved, ownStdio, counted, late, emptyMounts, cancel };
+    const prepared = await prepare(host, facts, request);
     const end: End = { of: undefined, keepsVolumes: false };
     undo.add(() => prepared.release({ keepVolumes: end.keepsVolumes }));
     await foreseen?.(prepared, id);

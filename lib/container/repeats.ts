@@ -90,7 +90,7 @@ export class Repeat {
     const { stdin, stdout, stderr } = targets(this.options);
     const stdio = openStdio({ stdin, stdout, stderr, owner: known.owner });
     const patience = { deadlineMs: frameDeadlineMs, cancel };
-    const given = { id, stdio: stdio.handles, emptyMounts: home.emptyMounts.handle };
+    const given = { id, sources: { stdio: stdio.handles, emptyMounts: home.emptyMounts.handle } };
     await turn();
     const session = await spawnAgain(home.host, known.again, given, patience);
     for (const handle of stdio.handles) handle.close();

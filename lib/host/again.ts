@@ -7,7 +7,7 @@ import { boundedSpawn, type Patience } from './bounded.ts';
 import type { Cancel } from './cancel.ts';
 import { type Compiled, type ExecRequest, type Executed, planAtHand, untilExecuted } from './exec.ts';
 import type { Exit, Handle, Host, Look, Message, Places, Session } from './host.ts';
-import { type Given, givenInputs, givenOrder, type Stdio } from './inputs.ts';
+import { type Given, type GivenSources, givenInputs, givenOrder, type Stdio } from './inputs.ts';
 import { abandon, Channel, endErrand, frameDeadlineMs } from './session.ts';
 import { exitOfStatus } from './start.ts';
 import { Undo, withReleaseErrors } from './undo.ts';
@@ -48,7 +48,7 @@ export function againOf(plan: Plan, id: string, looks: readonly Look[]): Again |
 export async function spawnAgain(
   host: Host,
   { plan, messages, places, order, looks }: Again,
-  { id, ...sources }: { readonly id: string; readonly stdio: Stdio; readonly emptyMounts: Handle | undefined },
+  { id, sources }: { readonly id: string; readonly sources: GivenSources },
   patience: Patience,
 ): Promise<Session | undefined> {
   const errand = {

@@ -71,7 +71,7 @@ export const givenInputs = (order: readonly Given[], sources: GivenSources): Han
     return each === 'empty_mounts' ? emptyMounts(sources) : stream(sources.stdio, each);
   });
 
-type GivenSources = Pick<InputSources, 'stdio' | 'process' | 'emptyMounts'>;
+export type GivenSources = Pick<InputSources, 'stdio' | 'process' | 'emptyMounts'>;
 
 /** Opens what the init receives, in the order of the segment's inputs. What is opened here is released by `undo`. */
 export async function openInputs(

@@ -22,6 +22,8 @@ export interface SpawnShape {
   /** CLONE_NEW* flags of what the init makes by itself, but for its user namespace and what it makes right before its reaper. */
   readonly unshared: number;
   readonly user: UserNamespace;
+  /** It leaves the mounts of the host before it mounts anything, with what it takes of them in its hands. */
+  readonly leaves: boolean;
   /** The types that this container has one of its own of. */
   readonly created: ReadonlySet<NamespaceType>;
   readonly joined: readonly Joined[];
@@ -65,6 +67,7 @@ export function spawnShape(namespaces: readonly Namespace[], ability: SpawnAbili
     ),
     unshared: flagsOf([...late]),
     user,
+    leaves: ability.leaves === true,
     created,
     joined,
     forks,

@@ -29,11 +29,11 @@ import { filtersDevices, planCgroup } from './container-cgroup.ts';
 import { addInput } from './draft.ts';
 import type { Facts } from './facts.ts';
 import { fuseRoot } from './fuse.ts';
-import { hasCreateHooks, leaveMounts, leavesInTime } from './leave.ts';
+import { hasCreateHooks, leaveMounts } from './leave.ts';
 import { netDevicesOf } from './network.ts';
 import { addOutliving } from './outlive.ts';
 import { type CgroupPlan, type Plan, tags } from './plan.ts';
-import { checkPlan } from './rules.ts';
+import { checkPlan, takesInTime } from './rules.ts';
 import { enterNamespaces, isScoreSet, type Scene, setScene, shapeOf } from './scene.ts';
 import { refuseUnsupported } from './unsupported.ts';
 import { placeView } from './view.ts';
@@ -98,7 +98,7 @@ export interface ContainerRequest {
 export function planContainer(request: ContainerRequest, facts: Facts): Plan {
   const plan = compile(request, facts);
   // What it takes of the host only where something else is refused, is not in its hands when it leaves.
-  const whole = leavesInTime(plan) ? plan : compile({ ...request, emptyMounts: false }, facts);
+  const whole = takesInTime(plan) ? plan : compile({ ...request, emptyMounts: false }, facts);
   checkPlan(whole, 'container');
   return whole;
 }
@@ -140,7 +140,7 @@ function compile(request: ContainerRequest, facts: Facts): Plan {
   if (request.reap) ops.op('reap', { capabilities: reaperCapabilities }, 'default: reaper');
   setLabels(ops, proc, process);
   addFirstCommand(scene, files, terminal);
-  if (scene.leaves) leaveMounts(scene);
+  if (shape.leaves) leaveMounts(scene);
   return finish(scene);
 }
 
@@ -154,8 +154,8 @@ function buildRoot(scene: Scene): Site {
   const { shared = [] } = lookups;
   const bare: Omit<Site, 'root'> = {
     ops: draft.ops,
-    taking: scene.leaves ? draft.opening : draft.ops,
-    leaves: scene.leaves,
+    taking: shape.leaves ? draft.opening : draft.ops,
+    leaves: shape.leaves,
     facts,
     lookups,
     // Joined ones are not the host's either, unless they are the very same.
@@ -202,7 +202,7 @@ function cloneMount(scene: Scene, mount: HostMount) {
   }
   const dst = draft.ops.register(stem);
   draft.opening.op('clone_mount', { dst, path: source, recursive: recursive ? 1 : 0 }, origin);
-  return { register: dst, shared: receives || scene.leaves };
+  return { register: dst, shared: receives || shape.leaves };
 }
 
 /**

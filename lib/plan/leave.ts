@@ -5,8 +5,6 @@ import type { Spec } from '../spec/types.ts';
 import type { ContainerRequest } from './container.ts';
 import { addInput } from './draft.ts';
 import type { Facts } from './facts.ts';
-import type { Plan } from './plan.ts';
-import { leavesTheHost } from './rules.ts';
 import type { Scene } from './scene.ts';
 
 /**
@@ -50,7 +48,3 @@ export function leaveMounts({ draft, shape }: Scene): void {
   ops.op('close', { src: empty }, origin);
   separateMounts(ops, false, 'default: propagation');
 }
-
-/** Not where something else of the host is looked for later, in the place of what the kernel refuses. */
-export const leavesInTime = (plan: Plan): boolean =>
-  plan.inputs.every(({ kind }) => kind !== 'empty_mounts') || leavesTheHost(plan);

@@ -80,9 +80,10 @@ function leftAt(plan: Plan): number {
   return empty === undefined ? -1 : firstWith(plan, 'join', 'namespaces', isIn);
 }
 
-/** Nothing is there of the host any more from then on, but the place that the new root stands at. */
-export function leavesTheHost(plan: Plan): boolean {
-  const later = plan.segment.ops.slice(leftAt(plan)).filter(isHost);
+/** Once the mounts of the host are left, nothing of it is there any more but the place that the new root stands at. */
+export function takesInTime(plan: Plan): boolean {
+  const left = leftAt(plan);
+  const later = left === -1 ? [] : plan.segment.ops.slice(left).filter(isHost);
   return later.every(
     ({ op, operands }) => op === 'propagation' || (op === 'attach_host' && operands.path === standingPlace),
   );
@@ -335,10 +336,7 @@ function leavesWithItsOwn(plan: Plan): boolean {
   const cutOff = unshareAt(plan, 'mount');
   const clones = indexes(plan, 'clone_mount').map((i) => operandsAt(plan, i));
   return (
-    left < cutOff &&
-    cutOff < first(plan, 'propagation') &&
-    leavesTheHost(plan) &&
-    clones.every((c) => isPrivate(plan, c))
+    left < cutOff && cutOff < first(plan, 'propagation') && takesInTime(plan) && clones.every((c) => isPrivate(plan, c))
   );
 }
 

@@ -24,8 +24,6 @@ export interface Scene {
   /** Of a user namespace that is the container's own. */
   readonly maps: Maps | undefined;
   readonly receives: boolean;
-  /** It leaves the mounts of the host before it mounts anything, with what it takes of them in its hands. */
-  readonly leaves: boolean;
   readonly draft: Draft;
   readonly stdio: Stdio | undefined;
 }
@@ -41,8 +39,7 @@ export function setScene(request: ContainerRequest, facts: Facts): Scene {
   const receives = receivesEvents(spec);
   const draft = newDraft();
   const stdio = request.stdio === 'pipes' ? stdioInputs(draft) : undefined;
-  const leaves = leavesMounts(request, facts);
-  return { request, facts, process, shape, maps, receives, leaves, draft, stdio };
+  return { request, facts, process, shape, maps, receives, draft, stdio };
 }
 
 /** The way into the namespaces alone: of what is asked of a plan that is only foreseen. */
@@ -107,7 +104,7 @@ export function enterNamespaces(scene: Scene): void {
       break;
   }
   // What it takes of the host's mounts comes first, whatever that will be.
-  if (scene.leaves) return;
+  if (shape.leaves) return;
   if (shape.unshared !== 0) ops.op('unshare', { flags: shape.unshared }, '/linux/namespaces');
   if (shape.time === 'unshared') setClocks(ops, proc.register, scene.request.spec.linux.timeOffsets ?? {});
   proc.close();

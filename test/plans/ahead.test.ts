@@ -1,13 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { planContainer } from '../../lib/plan/container.ts';
-import type { Plan } from '../../lib/plan/plan.ts';
-import { explain } from '../../lib/program/explain.ts';
-import { type DraftSpec, facts, request } from './requests.ts';
-
-const rows = ({ segment }: Plan) =>
-  explain(segment)
-    .split('\n')
-    .map((row) => row.replace(/^ *\d+ {2}/, '').replace(/ {2,}/g, '  '));
+import { type DraftSpec, facts, request, rows } from './requests.ts';
 
 describe('a container that is made ahead', () => {
   const late = (edit: (spec: DraftSpec) => void, reap: boolean) =>

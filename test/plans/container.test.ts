@@ -1,14 +1,10 @@
 import { expect, test } from 'vitest';
 import { planContainer } from '../../lib/plan/container.ts';
 import { explain } from '../../lib/program/explain.ts';
-import { facts, request } from './requests.ts';
+import { facts, request, rows } from './requests.ts';
 
-/** A plan as text, without numbers and columns, so that a change shows as the lines that changed. */
-function text(...[asked, kind]: [ReturnType<typeof request>, 'root' | 'rootless' | 'single-id']): string {
-  const { segment } = planContainer(asked, facts(kind));
-  const rows = explain(segment).split('\n');
-  return rows.map((row) => row.replace(/^ *\d+ {2}/, '').replace(/ {2,}/g, '  ')).join('\n');
-}
+const text = (...[asked, kind]: [ReturnType<typeof request>, 'root' | 'rootless' | 'single-id']): string =>
+  rows(planContainer(asked, facts(kind))).join('\n');
 
 /** Little enough to read: three mounts, no capabilities, one path hidden. */
 const small = (options = {}) =>

@@ -5,12 +5,7 @@ import { netDeviceProgram } from '../../lib/plan/network.ts';
 import type { Plan } from '../../lib/plan/plan.ts';
 import { explain } from '../../lib/program/explain.ts';
 import type { Spec } from '../../lib/spec/types.ts';
-import { type DraftSpec, facts, request } from './requests.ts';
-
-const rows = ({ segment }: Plan) =>
-  explain(segment)
-    .split('\n')
-    .map((row) => row.replace(/^ *\d+ {2}/, '').replace(/ {2,}/g, '  '));
+import { type DraftSpec, facts, request, rows } from './requests.ts';
 
 /** A container with nothing that a test here is not about. */
 function bare(edit: (spec: DraftSpec) => void, options: Partial<ContainerRequest> = {}): ContainerRequest {

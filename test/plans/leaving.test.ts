@@ -8,7 +8,7 @@ import { explain } from '../../lib/program/explain.ts';
 import type { Op, OpName } from '../../lib/program/ops.ts';
 import { verify } from '../../lib/program/verify.ts';
 import { namespaceFlags } from '../../lib/spec/names.ts';
-import { type DraftSpec, facts, request } from './requests.ts';
+import { type DraftSpec, facts, request, rows } from './requests.ts';
 
 /** Of a container of root, with the ids of the host, on a host that has an empty mount namespace. */
 const asked = (edit: (spec: DraftSpec) => void = () => {}, options: Partial<ContainerRequest> = {}) =>
@@ -41,10 +41,9 @@ test('root of the host has all that it takes of its mounts before it leaves them
     facts('root'),
   );
   expect(plan.flags & namespaceFlags.mount).toBe(0);
-  const rows = explain(plan.segment).split('\n');
-  const short = rows.map((row) => row.replace(/^ *\d+ {2}/, '').replace(/ {2,}/g, '  '));
-  const until = short.findIndex((row) => row.startsWith('link_up'));
-  expect(short.slice(0, until).join('\n')).toMatchInlineSnapshot(`
+  const all = rows(plan);
+  const until = all.findIndex((row) => row.startsWith('link_up'));
+  expect(all.slice(0, until).join('\n')).toMatchInlineSnapshot(`
     "  inputs  stdin0 stdout1 stderr2 empty14
     undumpable  ; default: no attaching
     clone_mount  dst=root3 path=/images/demo recursive  ; /root/path

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import type { ContainerRequest } from '../../lib/plan/container.ts';
 import type { Facts } from '../../lib/plan/facts.ts';
+import type { Plan } from '../../lib/plan/plan.ts';
+import { explain } from '../../lib/program/explain.ts';
 import { defaultSpec } from '../../lib/spec/defaults.ts';
 import type { Draft, Process, Spec } from '../../lib/spec/types.ts';
 
@@ -30,3 +32,9 @@ export function request(
     ...options,
   };
 }
+
+/** A plan as lines, without numbers and columns, so that a change shows as the lines that changed. */
+export const rows = ({ segment }: Pick<Plan, 'segment'>): string[] =>
+  explain(segment)
+    .split('\n')
+    .map((row) => row.replace(/^ *\d+ {2}/, '').replace(/ {2,}/g, '  '));
