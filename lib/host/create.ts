@@ -34,7 +34,10 @@ export interface Created {
   /** What the init sent, by tag: the console. Closed with the container. */
   readonly handles: Map<number, Handle>;
   readonly cgroup: AppliedCgroup | undefined;
-  /** Removes the cgroup, once nothing is in it any more: with who keeps it, it costs a process. Never rejects. */
+  /**
+   * Removes the cgroup, if nothing is in it any more: with who keeps it, it costs a process. Asks once, and not where all is
+   * released anyway. Never rejects.
+   */
   readonly dropCgroup: () => Promise<void>;
   /** Of one that outlives us, and runs: nothing of it is ours to release any more. */
   readonly letGo: () => Promise<void>;
@@ -57,7 +60,9 @@ export async function createContainer(host: Host, plan: Plan, given: CreateOptio
   undo.add(() => servers.run());
   const leaving = new Undo();
   const cgroups = new Undo();
+  let dropping: Promise<void> | undefined;
   undo.add(async () => {
+    await dropping;
     const [first, ...others] = await cgroups.run();
     if (first !== undefined) throw withReleaseErrors(first, others);
   });
@@ -88,9 +93,10 @@ export async function createContainer(host: Host, plan: Plan, given: CreateOptio
     await walkTo(host, walk, tags.start, answers, patience);
     const { session } = walk;
     throwIfCanceled(cancel, 'making a container');
-    const dropCgroup = async (): Promise<void> => {
-      if (cgroup !== undefined && (await isEmpty(steady, cgroup.path))) await cgroups.run();
+    const drop = async (): Promise<void> => {
+      if (cgroup !== undefined && !undo.begun && (await isEmpty(steady, cgroup.path))) await cgroups.run();
     };
+    const dropCgroup = () => (dropping ??= drop());
     const letGo = async (): Promise<void> => {
       undo.dismiss();
       // Its end is heard of as long as we are there, and does not hold us.

@@ -43,6 +43,22 @@ describe('create', () => {
     expect(sim.leaks()).toEqual([]);
   });
 
+  test('what is removed while somebody looks whether its cgroup is empty leaves nobody looking', async () => {
+    for (let seed = 1; seed <= 60; seed++) {
+      const sim = new Sim({ seed, files: hostFiles, command: { afterMs: 10 } });
+      const created = await sim.run(createIn(sim, fullPlan()));
+      await sim.run(start(created).then(({ exit }) => exit));
+      const drop = () => void created.dropCgroup();
+      if (seed % 2 === 0) drop();
+      else sim.inAWhile(drop);
+      await sim.run(remove(created));
+      const { length } = sim.calls;
+      expect({ seed, leaks: sim.leaks() }).toEqual({ seed, leaks: [] });
+      await sim.settle();
+      expect({ seed, later: sim.calls.slice(length) }).toEqual({ seed, later: [] });
+    }
+  });
+
   test('ahead, one that stops for somebody else on the way is let go on where it would have been', async () => {
     const sim = new Sim({ files: hostFiles, command: { afterMs: 10 } });
     const plan = fullPlan();
