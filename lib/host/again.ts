@@ -1,12 +1,12 @@
 import type { Facts } from '../plan/facts.ts';
 import { type Plan, tags } from '../plan/plan.ts';
 import { encoded } from '../program/encoded.ts';
-import { decodeFrame, type Frame, goMessage, segmentMessages } from '../program/frames.ts';
+import { decodeFrames, type Frame, goMessage, segmentMessages } from '../program/frames.ts';
 import { bytesHoles } from '../spec/holes.ts';
 import { boundedSpawn, type Patience } from './bounded.ts';
 import type { Cancel } from './cancel.ts';
 import { type Compiled, type ExecRequest, type Executed, planAtHand, untilExecuted } from './exec.ts';
-import type { Exit, Handle, Host, Look, Message, Places, Session } from './host.ts';
+import type { Exit, Handle, Host, Look, Places, Session } from './host.ts';
 import { type Given, type GivenSources, givenInputs, givenOrder, type Stdio } from './inputs.ts';
 import { abandon, Channel, endErrand, frameDeadlineMs } from './session.ts';
 import { exitOfStatus } from './start.ts';
@@ -66,21 +66,20 @@ export async function spawnAgain(
 /** How a command has ended that is over; undefined where it is not, or anything of it was not as usual. */
 export function usualEnd({ over }: Session, { reaps }: Pick<Plan, 'reaps'>): Exit | undefined {
   if (over === undefined) return undefined;
-  const [first, started, ended, ...more] = over.messages;
-  const waited = plainFrame(first);
+  const [waited, started, last, ...more] = framesIn(over.frames);
   if (waited?.kind !== 'sync' || waited.tag !== tags.start) return undefined;
   if (!reaps) return started === undefined ? wholeExit(over.exit) : undefined;
-  const last = plainFrame(ended);
-  return plainFrame(started)?.kind === 'started' && last?.kind === 'exit' && more.length === 0
+  return started?.kind === 'started' && last?.kind === 'exit' && more.length === 0
     ? exitOfStatus(last.status)
     : undefined;
 }
 
-function plainFrame(message: Message | undefined): Frame | undefined {
+/** None where there is anything among them that is none. */
+function framesIn(bytes: Uint8Array | undefined): Frame[] {
   try {
-    return message === undefined || message.handles.length > 0 ? undefined : decodeFrame(message.bytes);
+    return bytes === undefined ? [] : decodeFrames(bytes);
   } catch {
-    return undefined;
+    return [];
   }
 }
 

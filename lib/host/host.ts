@@ -240,8 +240,11 @@ export interface Session {
   readonly mapped?: boolean | undefined;
   /** Why whoever cloned it could not write them: a file in /proc/PID, and what the kernel said. */
   readonly unmapped?: { readonly file: string; readonly error: unknown } | undefined;
-  /** Of an init that had ended when the host told of it: how, and what it has said that nobody has received yet. */
-  readonly over?: { readonly exit: Exit; readonly messages: readonly Message[] } | undefined;
+  /**
+   * Of an init that had ended when the host told of it: how, and its frames, one after the other, which are still to be received;
+   * undefined where handles came with any.
+   */
+  readonly over?: { readonly exit: Exit; readonly frames: Uint8Array | undefined } | undefined;
   /** One message, at most limits.messageBytesMax + 8 bytes, with handles (which stay ours to close). */
   send(message: Uint8Array, handles?: readonly Handle[]): Promise<void>;
   /** The next message from the init; undefined when the channel has ended: the command was exec'd, or the init died. */

@@ -113,19 +113,16 @@ export interface Spawned {
   readonly unmapped?: Failure;
   /** What it has said, where somebody stayed with it. */
   readonly messages?: readonly { readonly bytes: Uint8Array; readonly handles: readonly NativeHandle[] }[];
-  /** It, and whoever took its place, has ended and is collected, and it has sent descriptors. Both are undefined as in `Gone`. */
+  /** It, and whoever took its place, has ended and is collected, and it has sent descriptors. Neither is there where somebody else has collected it. */
   readonly ended?: { readonly code?: number; readonly signal?: number };
 }
 
-/** An init that had its errand, and has ended, and is collected by now. Nothing of it is left but what it has said. */
-export interface Gone {
-  readonly pid: number;
-  /** One after the other. */
-  readonly frames: Uint8Array;
-  /** Both are undefined where somebody else has collected it. */
-  readonly code?: number;
-  readonly signal?: number;
-}
+/**
+ * What becomes of a clone. Of an init that had its errand, has ended and is collected by now, of which nothing is left but its
+ * frames: its pid, those, one after the other, in a string of Latin-1 (to make that costs a tenth of an array of bytes), and how it
+ * ended; neither code nor signal where somebody else has collected it.
+ */
+export type SpawnDone = (result: Spawned | Failure | number, frames?: string, code?: number, signal?: number) => void;
 
 /** Every native function. The constructors throw when the loop can watch no more. They all trust their arguments: a wrong type ends the process, so only lib/node calls them. */
 export interface Native {
@@ -177,7 +174,7 @@ export interface Native {
   spawn(
     flags: number,
     cgroup: NativeHandle | undefined,
-    done: (result: Spawned | Gone | Failure) => void,
+    done: SpawnDone,
     stayMs?: number,
     /** What must be as it was, or it is ESTALE, and nothing is made. */
     looks?: NativeLooks,

@@ -1,9 +1,8 @@
 import { RuntsError } from '../errors.ts';
-import type { Errand, Handle, Message, Processes, Session, SpawnRequest } from '../host/host.ts';
+import type { Errand, Exit, Handle, Processes, Session, SpawnRequest } from '../host/host.ts';
 import { mapText } from '../host/maps.ts';
 import type { Maps } from '../plan/plan.ts';
 import { errnoNumber } from '../program/errno.ts';
-import { frameBytes } from '../program/frames.ts';
 import { ended } from './ended.ts';
 import { EndedSession } from './ended-session.ts';
 import { nativeErrand } from './errand.ts';
@@ -12,7 +11,7 @@ import { GoneProcess } from './gone-process.ts';
 import { openHandle } from './handle.ts';
 import { inherited } from './inherited.ts';
 import { nativeLooks } from './looks.ts';
-import { type Failure, type Gone, type NativeHandle, type NativeMaps, native, type Spawned } from './native.ts';
+import { type Failure, type NativeHandle, type NativeMaps, native, type SpawnDone, type Spawned } from './native.ts';
 import { run } from './run.ts';
 import { NodeSession, type Peer } from './session.ts';
 import { connectTo } from './sockets.ts';
@@ -43,14 +42,12 @@ export async function spawnInit({
   return await new Promise((resolve, reject) => {
     let given = false;
     let refused: { readonly why: unknown } | undefined;
-    const done = (result: Spawned | Gone | Failure): void => {
+    const done: SpawnDone = (result, frames, code, signal): void => {
       try {
         if (refused !== undefined) throw refused.why;
-        resolve(
-          isFailure(result)
-            ? result
-            : sessionOf(result, { detached, errand: given || ('errand' in result && result.errand === true) }),
-        );
+        if (typeof result === 'number') resolve(endedPlainly(result, frames!, { code, signal }));
+        else if (isFailure(result)) resolve(result);
+        else resolve(sessionOf(result, { detached, errand: given || result.errand === true }));
       } catch (error) {
         reject(error); // no descriptor or no watch was left for it, or there is no errand
       }
@@ -78,12 +75,11 @@ export async function spawnInit({
   });
 }
 
-function sessionOf(made: Spawned | Gone, { detached, errand }: Pick<Peer, 'detached' | 'errand'>): Session {
-  if ('frames' in made) return endedPlainly(made);
+function sessionOf(made: Spawned, { detached, errand }: Pick<Peer, 'detached' | 'errand'>): Session {
   const { pid, process, channel, mapped, unmapped: why, messages: heard = [], ended: exit } = made;
   if (exit !== undefined) {
     const { code, signal } = exit;
-    return new EndedSession({ pid, process, messages: [...heard], exit: { code, signal } });
+    return new EndedSession({ pid, process, exit: { code, signal }, said: [...heard] });
   }
   const unmapped = why && {
     file: why.detail,
@@ -92,12 +88,8 @@ function sessionOf(made: Spawned | Gone, { detached, errand }: Pick<Peer, 'detac
   return new NodeSession({ pid, process, channel: channel!, ours: true, detached, errand, mapped, unmapped, heard });
 }
 
-function endedPlainly({ pid, frames, code, signal }: Gone): Session {
-  const messages: Message[] = [];
-  for (let at = 0; at < frames.length; at += frameBytes)
-    messages.push({ bytes: frames.subarray(at, at + frameBytes), handles: [] });
-  return new EndedSession({ pid, process: new GoneProcess(), messages, exit: { code, signal } });
-}
+const endedPlainly = (pid: number, frames: string, exit: Exit): Session =>
+  new EndedSession({ pid, process: new GoneProcess(), exit, said: Buffer.from(frames, 'latin1') });
 
 /** Leaves an errand on a channel that nobody reads yet. Where its other end is gone already, why that is comes as the result. */
 function give(channel: NativeHandle, errand: Errand | undefined): boolean {

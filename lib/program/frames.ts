@@ -28,20 +28,35 @@ export type Frame =
     };
 
 export const frameBytes = 320;
-const valueAt = 24;
-const detailAt = 40;
+const detailOffset = 40;
 export const frameKinds = ['forked', 'sync', 'handle', 'trace', 'done', 'started', 'exit', 'error'] as const;
 
 /** Reads one frame. What comes after the exec of the command is not trusted more than the command: all is checked. */
 export function decodeFrame(bytes: Uint8Array): Frame {
   if (bytes.length !== frameBytes) throw broken(`${bytes.length} bytes`);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const kind = frameKinds[view.getUint32(0, true) - 1];
-  const index = view.getUint32(8, true);
-  const tag = view.getUint32(20, true);
+  return frameAt(bytes, viewOf(bytes), 0);
+}
+
+/** Reads frames that come one after the other. */
+export function decodeFrames(bytes: Uint8Array): Frame[] {
+  if (bytes.length % frameBytes !== 0) throw broken(`${bytes.length % frameBytes} bytes`);
+  const view = viewOf(bytes);
+  const frames: Frame[] = [];
+  for (let at = 0; at < bytes.length; at += frameBytes) frames.push(frameAt(bytes, view, at));
+  return frames;
+}
+
+const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+
+function frameAt(bytes: Uint8Array, view: DataView, at: number): Frame {
+  const kind = frameKinds[view.getUint32(at, true) - 1];
+  const index = view.getUint32(at + 8, true);
+  const tag = view.getUint32(at + 20, true);
+  const valueAt = at + 24;
+  const detailAt = at + detailOffset;
   switch (kind) {
     case 'forked':
-      return { kind, pid: Number(view.getBigUint64(valueAt, true)), errno: view.getInt32(16, true) };
+      return { kind, pid: Number(view.getBigUint64(valueAt, true)), errno: view.getInt32(at + 16, true) };
     case 'sync':
     case 'handle':
     case 'done':
@@ -53,16 +68,16 @@ export function decodeFrame(bytes: Uint8Array): Frame {
     case 'exit':
       return { kind, status: view.getUint32(valueAt, true) };
     case 'error': {
-      const length = Math.min(view.getUint32(32, true), frameBytes - detailAt);
-      const step = steps[view.getUint16(14, true)];
+      const length = Math.min(view.getUint32(at + 32, true), frameBytes - detailOffset);
+      const step = steps[view.getUint16(at + 14, true)];
       if (step === undefined) throw broken('an unknown step');
       return {
         kind,
         tag,
         index,
-        op: opNames[view.getUint16(12, true)],
+        op: opNames[view.getUint16(at + 12, true)],
         step,
-        errno: view.getInt32(16, true),
+        errno: view.getInt32(at + 16, true),
         detail: decodeUtf8(bytes.subarray(detailAt, detailAt + length)),
       };
     }

@@ -61,13 +61,10 @@ class SpawnJob : public Napi::AsyncWorker {
       if (ours_) ours_->take().reset();  // and what was sent over it is closed
       return call_back(env, done_, {failure(env, at_, result_)});
     }
+    if (!spawned_.process.ok()) return tell_plainly(env, story_, spawned_.pid, done_);
     Napi::Object object = Napi::Object::New(env);
     napi_value pid = Napi::Number::New(env, spawned_.pid);
     if (napi_set_named_property(env, object, "pid", pid) != napi_ok) return;  // JavaScript cannot run any more
-    if (!spawned_.process.ok()) {
-      tell_plainly(env, story_, object);
-      return call_back(env, done_, {object});
-    }
     if (ours_too_.ok()) {
       ours_ = Handle::make(env, static_cast<Fd&&>(ours_too_));
       if (!ours_) return;

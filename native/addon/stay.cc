@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include <atomic>
+#include <string>
 
 #include "../program/format.h"
 #include "exit.h"
@@ -15,6 +16,7 @@
 #include "received.h"
 #include "rights.h"
 #include "value.h"
+#include "watch.h"
 
 namespace runts {
 
@@ -92,10 +94,6 @@ Got receive(int channel, Heard* heard) {
   return recv(channel, frame, 0, MSG_DONTWAIT) < 0 ? Got::kNothing : Got::kMessage;
 }
 
-void tell_end(Napi::Env env, const Story& story, Napi::Object to) {
-  if (story.how != 0) to.Set(story.how == CLD_EXITED ? "code" : "signal", Napi::Number::New(env, story.status));
-}
-
 }  // namespace
 
 void stay(int channel, int process, uint32_t milliseconds, Story* story) {
@@ -138,11 +136,16 @@ bool Story::plain() const {
   return true;
 }
 
-void tell_plainly(Napi::Env env, const Story& story, Napi::Object to) {
-  std::vector<uint8_t> frames;
-  for (const Heard& heard : story.messages) frames.insert(frames.end(), heard.bytes.begin(), heard.bytes.end());
-  to.Set("frames", copy_bytes(env, frames.data(), frames.size()));
-  tell_end(env, story, to);
+void tell_plainly(Napi::Env env, const Story& story, int pid, const Napi::FunctionReference& to) {
+  std::string frames;
+  frames.reserve(story.messages.size() * sizeof(Frame));
+  for (const Heard& heard : story.messages) frames.append(reinterpret_cast<const char*>(heard.bytes.data()), heard.bytes.size());
+  napi_value latin1;
+  if (napi_create_string_latin1(env, frames.data(), frames.size(), &latin1) != napi_ok) return;  // JavaScript cannot run any more
+  Napi::Value none = env.Undefined();
+  Napi::Value status = Napi::Number::New(env, story.status);
+  bool exited = story.how == CLD_EXITED;
+  call_back(env, to, {Napi::Number::New(env, pid), latin1, exited ? status : none, exited || story.how == 0 ? none : status});
 }
 
 void tell(Napi::Env env, Story* story, Napi::Object to) {
@@ -158,7 +161,7 @@ void tell(Napi::Env env, Story* story, Napi::Object to) {
   to.Set("messages", messages);
   if (!story->ended) return;
   Napi::Object ended = Napi::Object::New(env);
-  tell_end(env, *story, ended);
+  if (story->how != 0) ended.Set(story->how == CLD_EXITED ? "code" : "signal", Napi::Number::New(env, story->status));
   to.Set("ended", ended);
 }
 

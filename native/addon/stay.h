@@ -31,7 +31,7 @@ void stay(int channel, int process, uint32_t milliseconds, Story* story);
 
 // {messages: [{bytes, handles}], ended: {code, signal} | undefined}, put into an object.
 void tell(Napi::Env env, Story* story, Napi::Object to);
-// {frames, code, signal} of a plain one that has ended, likewise: its frames one after the other.
-void tell_plainly(Napi::Env env, const Story& story, Napi::Object to);
+// Of a plain one that has ended, to whoever waits for it: the pid, its frames, the code, the signal.
+void tell_plainly(Napi::Env env, const Story& story, int pid, const Napi::FunctionReference& to);
 
 }  // namespace runts

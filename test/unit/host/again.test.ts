@@ -1,16 +1,16 @@
 import { expect, test } from 'vitest';
 import { usualEnd } from '../../../lib/host/again.ts';
-import type { Exit, Handle, Session } from '../../../lib/host/host.ts';
+import type { Exit, Session } from '../../../lib/host/host.ts';
 import { frameBytes, frameKinds } from '../../../lib/program/frames.ts';
 
 /** A frame as an init sends it. */
-function frame(kind: (typeof frameKinds)[number], { tag = 0, value = 0 } = {}, handles: readonly Handle[] = []) {
+function frame(kind: (typeof frameKinds)[number], { tag = 0, value = 0 } = {}): Uint8Array {
   const bytes = new Uint8Array(frameBytes);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, frameKinds.indexOf(kind) + 1, true);
   view.setUint32(20, tag, true);
   view.setBigUint64(24, BigInt(value), true);
-  return { bytes, handles };
+  return bytes;
 }
 
 const waits = frame('sync', { tag: 1 });
@@ -18,8 +18,8 @@ const started = frame('started');
 const exits = (code: number) => frame('exit', { value: code << 8 });
 const code = (n: number): Exit => ({ code: n, signal: undefined });
 
-const over = (exit: Exit, ...messages: ReturnType<typeof frame>[]) =>
-  ({ over: { exit, messages } }) as unknown as Session;
+const over = (exit: Exit, ...frames: readonly Uint8Array[]) => ended(exit, Buffer.concat(frames));
+const ended = (exit: Exit, frames: Uint8Array | undefined) => ({ over: { exit, frames } }) as unknown as Session;
 
 test('a command without a reaper has ended as its process did', () => {
   expect(usualEnd(over(code(3), waits), { reaps: false })).toEqual(code(3));
@@ -40,16 +40,17 @@ test('a code that an init ends with that failed is the command’s where it has 
 });
 
 test('anything else is for the ordinary way to be understood', () => {
-  const handle: Handle = { close: () => {} };
   for (const [session, reaps] of [
     [{} as Session, false],
-    // It failed before the exec.
+    // It said nothing.
     [over(code(1)), false],
     [over(code(1), frame('sync', { tag: 2 })), false],
     [over(code(1), waits, frame('error')), false],
     [over({ code: undefined, signal: undefined }, waits), false],
-    [over(code(1), frame('sync', { tag: 1 }, [handle])), false],
-    [over(code(1), { bytes: new Uint8Array(3), handles: [] }), false],
+    // There were handles among what it said.
+    [ended(code(1), undefined), false],
+    [over(code(1), waits, new Uint8Array(3)), false],
+    [over(code(1), waits, new Uint8Array(frameBytes)), false],
     [over(code(0), waits), true],
     [over(code(0), waits, started), true],
     [over(code(0), waits, exits(0)), true],

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { RuntsError } from '../../../lib/errors.ts';
-import { decodeFrame, frameBytes, frameKinds, goMessage, segmentMessages } from '../../../lib/program/frames.ts';
+import { decodeFrame, decodeFrames, frameBytes, frameKinds, goMessage, segmentMessages } from '../../../lib/program/frames.ts';
 import { limits } from '../../../lib/program/limits.ts';
 import { opNames, steps } from '../../../lib/program/ops.ts';
 
@@ -37,6 +37,14 @@ test('an error frame says which op, which step, and what was worked on', () => {
 test('a detail that claims to be longer than the frame is cut at its end', () => {
   const bytes = frame(8, (view) => view.setUint32(32, 0xffffffff, true));
   expect(decodeFrame(bytes)).toMatchObject({ detail: '\0'.repeat(280) });
+});
+
+test('frames one after the other are what each is by itself', () => {
+  const long = frame(8, (view) => view.setUint32(32, 0xffffffff, true));
+  const all = [frame(2, (view) => view.setUint32(20, 7, true)), long, frame(6), frame(7)];
+  const bytes = Buffer.concat([new Uint8Array(5), ...all]).subarray(5);
+  expect(decodeFrames(bytes)).toEqual(all.map(decodeFrame));
+  expect(() => decodeFrames(bytes.subarray(1))).toThrow('319 bytes');
 });
 
 test('hostile bytes give a frame or a RuntsError', () => {
