@@ -9,9 +9,15 @@ const nowhere = new Uint32Array(0);
 
 /** An errand for the thread that clones. */
 export function nativeErrand({ messages, handles, fill }: Errand): NativeErrand {
-  const letter = letters.get(messages) ?? native.letter(messages, fill?.places ?? nowhere, nullPath());
+  return { letter: letterOf(messages, fill), handles: handles.map(nativeOf), text: fill?.text };
+}
+
+function letterOf(messages: Errand['messages'], fill: Errand['fill']): NativeLetter {
+  const known = letters.get(messages);
+  if (known !== undefined) return known;
+  const letter = native.letter(messages, fill?.places ?? nowhere, nullPath());
   letters.set(messages, letter);
-  return { letter, handles: handles.map(nativeOf), text: fill?.text };
+  return letter;
 }
 
 const nativeOf = (handle: Handle): NativeHandle | number =>

@@ -20,21 +20,21 @@ namespace {
 class SpawnJob : public Napi::AsyncWorker {
  public:
   // `image` may be -errno: there is none, since `at`.
-  SpawnJob(Napi::Env env, uint64_t flags, Fd cgroup, int image, const Where& at, Fd channel, Handle* ours,
-           Fd ours_too, uint32_t stay_ms, Looks looks, Errand errand, IdMaps maps, Napi::Function done)
+  // `ours` is our end of the channel; without one the job makes the channel.
+  SpawnJob(Napi::Env env, uint64_t flags, Fd cgroup, int image, const Where& at, Fd theirs, Handle* ours, uint32_t stay_ms,
+           Looks looks, Errand errand, IdMaps maps, Napi::Function done)
       : Napi::AsyncWorker(env, "runts.spawn"),
         done_(Napi::Persistent(done)),
         flags_(flags),
         cgroup_(static_cast<Fd&&>(cgroup)),
         image_(image),
         at_(at),
-        channel_(static_cast<Fd&&>(channel)),
         ours_(ours),
         stay_ms_(stay_ms),
         looks_(std::move(looks)),
         errand_(std::move(errand)),
-        maps_(std::move(maps)),
-        ours_too_(static_cast<Fd&&>(ours_too)) {
+        maps_(std::move(maps)) {
+    channel_.theirs = static_cast<Fd&&>(theirs);
     if (ours_) ours_kept_ = Napi::Persistent(ours_->Value());
   }
   // An init that nobody took over, because a worker ended meanwhile, ends here.
@@ -44,14 +44,15 @@ class SpawnJob : public Napi::AsyncWorker {
   void Execute() override {
     Where before;
     result_ = as_it_was(before, looks_);
+    if (result_ == 0 && !ours_) result_ = open_channel(before, &channel_);
     // An init without maps must not begin.
-    if (result_ == 0 && maps_.empty()) result_ = errand_.leave(before, ours_too_.get());
+    if (result_ == 0 && maps_.empty()) result_ = errand_.leave(before, channel_.ours.get());
     if (result_ == 0) make();
     else at_ = before;
     if (result_ == 0 && !maps_.empty()) map();
-    channel_.reset();
-    if (result_ == 0 && stay_ms_ > 0 && errand_.is_left()) stay(ours_too_.get(), spawned_.process.get(), stay_ms_, &story_);
-    if (story_.ended) ours_too_.reset();
+    channel_.theirs.reset();
+    if (result_ == 0 && stay_ms_ > 0 && errand_.is_left()) stay(channel_.ours.get(), spawned_.process.get(), stay_ms_, &story_);
+    if (story_.ended) channel_.ours.reset();
     if (story_.ended && story_.plain()) spawned_.process.reset();  // nobody has any use for either
   }
 
@@ -65,8 +66,8 @@ class SpawnJob : public Napi::AsyncWorker {
     Napi::Object object = Napi::Object::New(env);
     napi_value pid = Napi::Number::New(env, spawned_.pid);
     if (napi_set_named_property(env, object, "pid", pid) != napi_ok) return;  // JavaScript cannot run any more
-    if (ours_too_.ok()) {
-      ours_ = Handle::make(env, static_cast<Fd&&>(ours_too_));
+    if (channel_.ours.ok()) {
+      ours_ = Handle::make(env, static_cast<Fd&&>(channel_.ours));
       if (!ours_) return;
     }
     Handle* process = Handle::make(env, static_cast<Fd&&>(spawned_.process));
@@ -83,7 +84,7 @@ class SpawnJob : public Napi::AsyncWorker {
 
  private:
   void make() {
-    result_ = image_ < 0 ? image_ : spawn_init(at_, flags_, cgroup_.get(), image_, channel_.get(), &spawned_);
+    result_ = image_ < 0 ? image_ : spawn_init(at_, flags_, cgroup_.get(), image_, channel_.theirs.get(), &spawned_);
     bool denied = result_ == -EACCES || result_ == -EPERM;
     if (image_ < 0 || (denied && at_.step == kStepExecve)) from_file();
   }
@@ -91,14 +92,14 @@ class SpawnJob : public Napi::AsyncWorker {
   void map() {
     map_result_ = maps_.write(map_at_, spawned_.pid);
     Where at;
-    if (map_result_ >= 0) (void)errand_.leave(at, ours_too_.get());  // it has ended otherwise, and its end says so
+    if (map_result_ >= 0) (void)errand_.leave(at, channel_.ours.get());  // it has ended otherwise, and its end says so
   }
 
   // Where memory must not be executed: vm.memfd_noexec, or a security module.
   void from_file() {
     Where at;
     Fd file(file_image(at));
-    int result = file.ok() ? spawn_init(at, flags_, cgroup_.get(), file.get(), channel_.get(), &spawned_) : file.get();
+    int result = file.ok() ? spawn_init(at, flags_, cgroup_.get(), file.get(), channel_.theirs.get(), &spawned_) : file.get();
     if (result < 0) return;  // why memory was refused says more
     result_ = result;
   }
@@ -108,7 +109,7 @@ class SpawnJob : public Napi::AsyncWorker {
   Fd cgroup_;
   int image_;
   Where at_;
-  Fd channel_;
+  ChannelEnds channel_;  // our end, as long as it is no handle
   // By its address, for an environment that is being ended does not tell what an object is; the reference keeps it there.
   // Null for as long as it has no use for anybody else: of an errand at hand.
   Handle* ours_;
@@ -119,7 +120,6 @@ class SpawnJob : public Napi::AsyncWorker {
   IdMaps maps_;
   int map_result_ = 0;
   Where map_at_;
-  Fd ours_too_;  // our end of the channel, as long as it is no handle
   Story story_;
   int result_ = -EIO;
   Spawned spawned_;
@@ -136,28 +136,28 @@ Napi::Value spawn(const Napi::CallbackInfo& info) {
     cgroup = duplicate(fd_of(info[1]));  // the caller's may be closed while the job waits for its thread
     if (!cgroup.ok()) return failure(env, Where{kStepFcntl, "cgroup"}, cgroup.get());
   }
-  ChannelEnds ends;
-  int r = open_channel(at, &ends);
-  if (r < 0) return failure(env, at, r);
   uint32_t stay_ms = info[3].IsUndefined() ? 0 : static_cast<uint32_t>(number_of(info[3]));
   Errand errand;
   if (!info[5].IsUndefined()) {
-    r = Errand::read(at, info[5].As<Napi::Object>(), &errand);
+    int r = Errand::read(at, info[5].As<Napi::Object>(), &errand);
     if (r < 0) return failure(env, at, r);
   }
   IdMaps maps = info[6].IsUndefined() ? IdMaps() : IdMaps::read(info[6].As<Napi::Object>());
   Handle* ours = nullptr;
-  Fd ours_too;
-  if (!errand.empty()) {
-    ours_too = static_cast<Fd&&>(ends.ours);
-  } else {
+  Fd theirs;
+  // Of an errand at hand the channel has no use for anybody else yet.
+  if (errand.empty()) {
+    ChannelEnds ends;
+    int r = open_channel(at, &ends);
+    if (r < 0) return failure(env, at, r);
+    theirs = static_cast<Fd&&>(ends.theirs);
     ours = Handle::make(env, static_cast<Fd&&>(ends.ours));
     if (!ours) return env.Undefined();
   }
   if (!state.image.ok()) state.image = Fd(sealed_image(at));
   auto* job = new SpawnJob(env, flags_of(info[0]), static_cast<Fd&&>(cgroup), state.image.get(), at,
-                           static_cast<Fd&&>(ends.theirs), ours, static_cast<Fd&&>(ours_too), stay_ms,
-                           looks_of(info[4]), std::move(errand), std::move(maps), info[2].As<Napi::Function>());
+                           static_cast<Fd&&>(theirs), ours, stay_ms, looks_of(info[4]), std::move(errand), std::move(maps),
+                           info[2].As<Napi::Function>());
   job->Queue();
   return ours ? ours->Value() : env.Undefined();
 }

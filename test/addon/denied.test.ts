@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { openHandle } from '../../lib/node/handle.ts';
 import { createHost } from '../../lib/node/host.ts';
-import { type Failure, type Gone, type NativeErrand, native, type Spawned } from '../../lib/node/native.ts';
+import { type NativeErrand, native, type Spawned, type SpawnDone } from '../../lib/node/native.ts';
 import { openStdio } from '../../lib/node/stdio.ts';
 import { encode } from '../../lib/program/encode.ts';
 import { segmentMessages } from '../../lib/program/frames.ts';
@@ -116,8 +116,8 @@ testCgroup('an init is born in the cgroup that is asked for', async () => {
 
 const spawned = (errand?: NativeErrand) =>
   new Promise<Spawned>((resolve, reject) => {
-    const done = (result: Spawned | Gone | Failure) =>
-      'errno' in result || 'frames' in result ? reject(result) : resolve(result);
+    const done: SpawnDone = (result) =>
+      typeof result === 'number' || 'errno' in result ? reject(result) : resolve(result);
     native.spawn(0, undefined, done, undefined, undefined, errand);
   });
 
