@@ -5,9 +5,8 @@ import { briefMs } from '../host/walk.ts';
 import { Witness } from '../host/witness.ts';
 import { traced } from '../node/debug.ts';
 import { openStdio } from '../node/stdio.ts';
-import { turn } from '../node/turn.ts';
 import type { Facts } from '../plan/facts.ts';
-import { dataText } from '../spec/data-text.ts';
+import { dataText, isSameData } from '../spec/data-text.ts';
 import type { ContainerOptions, RunOptions } from '../spec/options.ts';
 import { Recent } from '../spec/recent.ts';
 import { Begun } from './begun.ts';
@@ -29,9 +28,11 @@ export class Repeats {
 
   /** One that is known by now, of options as they are given. What they are is what it has. */
   known(options: unknown): Repeat | undefined {
-    const text = typeof options === 'object' && options !== null ? textOf(options) : undefined;
-    const repeat = text === undefined ? undefined : this.#recent.find(text);
-    return repeat?.isKnown === true ? repeat : undefined;
+    try {
+      return this.#recent.match((repeat) => repeat.isKnown && isSameData(options, repeat.options));
+    } catch {
+      return undefined; // what cannot be looked at is told by whoever checks it
+    }
   }
 
   /** Undefined where the options cannot be known again, or somebody is to write to the command. */
@@ -91,7 +92,6 @@ export class Repeat {
     const stdio = openStdio({ stdin, stdout, stderr, owner: known.owner });
     const patience = { deadlineMs: frameDeadlineMs, cancel };
     const given = { id, sources: { stdio: stdio.handles, emptyMounts: home.emptyMounts.handle } };
-    await turn();
     const session = await spawnAgain(home.host, known.again, given, patience);
     for (const handle of stdio.handles) handle.close();
     if (session !== undefined) {

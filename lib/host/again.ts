@@ -1,7 +1,7 @@
 import type { Facts } from '../plan/facts.ts';
 import { type Plan, tags } from '../plan/plan.ts';
 import { encoded } from '../program/encoded.ts';
-import { decodeFrames, type Frame, goMessage, segmentMessages } from '../program/frames.ts';
+import { goMessage, segmentMessages } from '../program/frames.ts';
 import { bytesHoles } from '../spec/holes.ts';
 import { boundedSpawn, type Patience } from './bounded.ts';
 import type { Cancel } from './cancel.ts';
@@ -66,21 +66,12 @@ export async function spawnAgain(
 /** How a command has ended that is over; undefined where it is not, or anything of it was not as usual. */
 export function usualEnd({ over }: Session, { reaps }: Pick<Plan, 'reaps'>): Exit | undefined {
   if (over === undefined) return undefined;
-  const [waited, started, last, ...more] = framesIn(over.frames);
+  const [waited, started, last, ...more] = over.frames ?? [];
   if (waited?.kind !== 'sync' || waited.tag !== tags.start) return undefined;
   if (!reaps) return started === undefined ? wholeExit(over.exit) : undefined;
   return started?.kind === 'started' && last?.kind === 'exit' && more.length === 0
     ? exitOfStatus(last.status)
     : undefined;
-}
-
-/** None where there is anything among them that is none. */
-function framesIn(bytes: Uint8Array | undefined): Frame[] {
-  try {
-    return bytes === undefined ? [] : decodeFrames(bytes);
-  } catch {
-    return [];
-  }
 }
 
 const wholeExit = (exit: Exit): Exit | undefined =>

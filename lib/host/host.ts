@@ -1,4 +1,5 @@
 import type { Maps } from '../plan/plan.ts';
+import type { Frame } from '../program/frames.ts';
 import type { Cancel } from './cancel.ts';
 
 /** What the core needs of the world. No system calls here: those are ops of a program for the init. */
@@ -241,10 +242,10 @@ export interface Session {
   /** Why whoever cloned it could not write them: a file in /proc/PID, and what the kernel said. */
   readonly unmapped?: { readonly file: string; readonly error: unknown } | undefined;
   /**
-   * Of an init that had ended when the host told of it: how, and its frames, one after the other, which are still to be received;
-   * undefined where handles came with any.
+   * Of an init that had ended when the host told of it: how, and what it has said, which is still to be received; undefined where
+   * anything of that is no frame, or has handles.
    */
-  readonly over?: { readonly exit: Exit; readonly frames: Uint8Array | undefined } | undefined;
+  readonly over?: { readonly exit: Exit; readonly frames: readonly Frame[] | undefined } | undefined;
   /** One message, at most limits.messageBytesMax + 8 bytes, with handles (which stay ours to close). */
   send(message: Uint8Array, handles?: readonly Handle[]): Promise<void>;
   /** The next message from the init; undefined when the channel has ended: the command was exec'd, or the init died. */

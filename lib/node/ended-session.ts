@@ -1,6 +1,6 @@
 import type { Exit, Handle, Message, Session } from '../host/host.ts';
 import { errnoNumber } from '../program/errno.ts';
-import { frameBytes } from '../program/frames.ts';
+import { decodeFrames, type Frame, frameBytes } from '../program/frames.ts';
 import { systemError } from './failure.ts';
 
 /** The session with an init that had its errand, and has ended by now: what it has said is still to be heard. */
@@ -9,14 +9,14 @@ export class EndedSession implements Session {
   readonly over: NonNullable<Session['over']>;
   #pid: number;
   #process: Handle;
+  readonly #said: string | Message[];
   #messages: Message[] | undefined;
 
   constructor({ pid, process, exit, said }: EndedPeer) {
     this.#pid = pid;
     this.#process = process;
-    const isPlain = said instanceof Uint8Array;
-    this.#messages = isPlain ? undefined : said;
-    this.over = { exit, frames: isPlain ? said : undefined };
+    this.#said = said;
+    this.over = { exit, frames: typeof said === 'string' ? framesIn(said) : undefined };
   }
 
   get exit(): Promise<Exit> {
@@ -54,20 +54,25 @@ export class EndedSession implements Session {
   }
 
   close(): void {
-    for (const { handles } of this.#messages ?? []) {
+    for (const { handles } of this.#heard().splice(0)) {
       for (const handle of handles) handle.close();
     }
-    this.#messages = [];
   }
 
   /** Of most nobody wants to hear more than is known of them. */
   #heard(): Message[] {
-    this.#messages ??= messagesOf(this.over.frames ?? none);
+    this.#messages ??= typeof this.#said === 'string' ? messagesOf(Buffer.from(this.#said, 'latin1')) : this.#said;
     return this.#messages;
   }
 }
 
-const none = new Uint8Array(0);
+function framesIn(text: string): Frame[] | undefined {
+  try {
+    return decodeFrames(text);
+  } catch {
+    return undefined;
+  }
+}
 
 function messagesOf(frames: Uint8Array): Message[] {
   const messages: Message[] = [];
@@ -80,6 +85,6 @@ interface EndedPeer {
   readonly pid: number;
   readonly process: Handle;
   readonly exit: Exit;
-  /** Frames, one after the other; or messages, where handles came with any. */
-  readonly said: Uint8Array | Message[];
+  /** Frames, one after the other, each of their bytes a character (Latin-1); or messages, where handles came with any. */
+  readonly said: string | Message[];
 }

@@ -70,15 +70,6 @@ export interface NativeLetter {
   readonly [letter]: never;
 }
 
-/** What an init finds on its channel, with the handles at the first message. */
-export interface NativeErrand {
-  readonly letter: NativeLetter;
-  /** A number is the null device, opened anew with these flags of open(2). */
-  readonly handles: readonly (NativeHandle | number)[];
-  /** Of which so much as the letter has room for goes into each of its places. */
-  readonly text?: string | undefined;
-}
-
 /** Id maps as the kernel reads them (user_namespaces(7)). */
 export interface NativeMaps {
   readonly uids: string;
@@ -178,10 +169,14 @@ export interface Native {
     stayMs?: number,
     /** What must be as it was, or it is ESTALE, and nothing is made. */
     looks?: NativeLooks,
-    /** Left on the channel before there is an init. */
-    errand?: NativeErrand,
     /** Written before the errand is left. */
     maps?: NativeMaps,
+    /** The errand: left on the channel before there is an init. Each by itself, for names cost more than all else that is read. */
+    letter?: NativeLetter,
+    /** Go with its first message. A number is the null device, opened anew with these flags of open(2). */
+    handles?: readonly (NativeHandle | number)[],
+    /** Of which so much as the letter has room for goes into each of its places. */
+    text?: string,
   ): NativeHandle | undefined | Failure;
   /** Takes all processing of input and output from a terminal, also what Node's raw mode leaves. */
   rawTerminal(fd: number): Failure | undefined;

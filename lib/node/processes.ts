@@ -5,7 +5,7 @@ import type { Maps } from '../plan/plan.ts';
 import { errnoNumber } from '../program/errno.ts';
 import { ended } from './ended.ts';
 import { EndedSession } from './ended-session.ts';
-import { nativeErrand } from './errand.ts';
+import { enclosed, letterOf } from './errand.ts';
 import { isFailure, orThrow, stepOf, systemError } from './failure.ts';
 import { GoneProcess } from './gone-process.ts';
 import { openHandle } from './handle.ts';
@@ -15,6 +15,7 @@ import { type Failure, type NativeHandle, type NativeMaps, native, type SpawnDon
 import { run } from './run.ts';
 import { NodeSession, type Peer } from './session.ts';
 import { connectTo } from './sockets.ts';
+import { turn } from './turn.ts';
 import { spawnBy } from './zygote.ts';
 
 const gone = errnoNumber('ESRCH');
@@ -37,8 +38,12 @@ export async function spawnInit({
   if (!Number.isSafeInteger(flags) || flags < 0) {
     throw new RuntsError('ERR_SPEC', `flags are CLONE_NEW* bits, not ${String(flags)}`);
   }
+  // Before one that is made again nobody has waited for anything.
+  if (looks !== undefined) await turn();
   const directory = cgroup === undefined ? undefined : openHandle(cgroup, 'cgroup');
-  const atHand = typeof errand === 'object' ? nativeErrand(errand) : undefined;
+  const atHand = typeof errand === 'object' ? errand : undefined;
+  const letter = atHand && letterOf(atHand);
+  const handles = atHand && enclosed(atHand);
   return await new Promise((resolve, reject) => {
     let given = false;
     let refused: { readonly why: unknown } | undefined;
@@ -59,8 +64,10 @@ export async function spawnInit({
       done,
       patience,
       looks && nativeLooks(looks),
-      atHand,
       nativeMaps(maps),
+      letter,
+      handles,
+      atHand?.fill?.text,
     );
     if (isFailure(channel)) {
       resolve(channel);
@@ -89,7 +96,7 @@ function sessionOf(made: Spawned, { detached, errand }: Pick<Peer, 'detached' | 
 }
 
 const endedPlainly = (pid: number, frames: string, exit: Exit): Session =>
-  new EndedSession({ pid, process: new GoneProcess(), exit, said: Buffer.from(frames, 'latin1') });
+  new EndedSession({ pid, process: new GoneProcess(), exit, said: frames });
 
 /** Leaves an errand on a channel that nobody reads yet. Where its other end is gone already, why that is comes as the result. */
 function give(channel: NativeHandle, errand: Errand | undefined): boolean {

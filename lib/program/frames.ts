@@ -28,57 +28,109 @@ export type Frame =
     };
 
 export const frameBytes = 320;
-const detailOffset = 40;
+const detailAt = 40;
 export const frameKinds = ['forked', 'sync', 'handle', 'trace', 'done', 'started', 'exit', 'error'] as const;
 
 /** Reads one frame. What comes after the exec of the command is not trusted more than the command: all is checked. */
 export function decodeFrame(bytes: Uint8Array): Frame {
   if (bytes.length !== frameBytes) throw broken(`${bytes.length} bytes`);
-  return frameAt(bytes, viewOf(bytes), 0);
+  return frameAt(new Bytes(bytes), 0);
 }
 
-/** Reads frames that come one after the other. */
-export function decodeFrames(bytes: Uint8Array): Frame[] {
-  if (bytes.length % frameBytes !== 0) throw broken(`${bytes.length % frameBytes} bytes`);
-  const view = viewOf(bytes);
+/** Reads frames one after the other, each of their bytes a character (Latin-1). */
+export function decodeFrames(text: string): Frame[] {
+  if (text.length % frameBytes !== 0) throw broken(`${text.length % frameBytes} bytes`);
+  const source = new Characters(text);
   const frames: Frame[] = [];
-  for (let at = 0; at < bytes.length; at += frameBytes) frames.push(frameAt(bytes, view, at));
+  for (let at = 0; at < text.length; at += frameBytes) frames.push(frameAt(source, at));
   return frames;
 }
 
-const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+/** What frames are read from; every number is little-endian. */
+interface Source {
+  u16(at: number): number;
+  u32(at: number): number;
+  u64(at: number): bigint;
+  slice(at: number, length: number): Uint8Array;
+}
 
-function frameAt(bytes: Uint8Array, view: DataView, at: number): Frame {
-  const kind = frameKinds[view.getUint32(at, true) - 1];
-  const index = view.getUint32(at + 8, true);
-  const tag = view.getUint32(at + 20, true);
-  const valueAt = at + 24;
-  const detailAt = at + detailOffset;
+class Bytes implements Source {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  }
+
+  u16(at: number): number {
+    return this.#view.getUint16(at, true);
+  }
+
+  u32(at: number): number {
+    return this.#view.getUint32(at, true);
+  }
+
+  u64(at: number): bigint {
+    return this.#view.getBigUint64(at, true);
+  }
+
+  slice(at: number, length: number): Uint8Array {
+    return this.#bytes.subarray(at, at + length);
+  }
+}
+
+/** Without an array of their bytes, and a view of that, which take longer to be made than all that is read. */
+class Characters implements Source {
+  readonly #text: string;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  u16(at: number): number {
+    return this.#text.charCodeAt(at) | (this.#text.charCodeAt(at + 1) << 8);
+  }
+
+  u32(at: number): number {
+    return (this.u16(at) | (this.u16(at + 2) << 16)) >>> 0;
+  }
+
+  u64(at: number): bigint {
+    return (BigInt(this.u32(at + 4)) << 32n) | BigInt(this.u32(at));
+  }
+
+  slice(at: number, length: number): Uint8Array {
+    return Uint8Array.from({ length }, (_, i) => this.#text.charCodeAt(at + i));
+  }
+}
+
+function frameAt(from: Source, at: number): Frame {
+  const kind = frameKinds[from.u32(at) - 1];
   switch (kind) {
     case 'forked':
-      return { kind, pid: Number(view.getBigUint64(valueAt, true)), errno: view.getInt32(at + 16, true) };
+      return { kind, pid: Number(from.u64(at + 24)), errno: from.u32(at + 16) | 0 };
     case 'sync':
     case 'handle':
     case 'done':
-      return { kind, tag };
+      return { kind, tag: from.u32(at + 20) };
     case 'trace':
-      return { kind, op: index, ns: view.getBigUint64(valueAt, true) };
+      return { kind, op: from.u32(at + 8), ns: from.u64(at + 24) };
     case 'started':
       return { kind };
     case 'exit':
-      return { kind, status: view.getUint32(valueAt, true) };
+      return { kind, status: from.u32(at + 24) };
     case 'error': {
-      const length = Math.min(view.getUint32(at + 32, true), frameBytes - detailOffset);
-      const step = steps[view.getUint16(at + 14, true)];
+      const step = steps[from.u16(at + 14)];
       if (step === undefined) throw broken('an unknown step');
       return {
         kind,
-        tag,
-        index,
-        op: opNames[view.getUint16(at + 12, true)],
+        tag: from.u32(at + 20),
+        index: from.u32(at + 8),
+        op: opNames[from.u16(at + 12)],
         step,
-        errno: view.getInt32(at + 16, true),
-        detail: decodeUtf8(bytes.subarray(detailAt, detailAt + length)),
+        errno: from.u32(at + 16) | 0,
+        detail: decodeUtf8(from.slice(at + detailAt, Math.min(from.u32(at + 32), frameBytes - detailAt))),
       };
     }
     default:

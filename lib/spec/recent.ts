@@ -14,6 +14,12 @@ export class Recent<V> {
     return undefined;
   }
 
+  /** The first that it is. */
+  match(is: (value: V) => boolean): V | undefined {
+    for (const { value } of this.#values) if (is(value)) return value;
+    return undefined;
+  }
+
   /** What `make` gave for this key, or gives now; what it throws is not kept. */
   get(key: string, make: () => V): V {
     const known = this.#values.find((each) => each.key === key);

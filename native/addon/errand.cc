@@ -36,11 +36,10 @@ Napi::Value make_letter(const Napi::CallbackInfo& info) {
   return Napi::External<Letters>::New(info.Env(), kept, [](Napi::Env, Letters* all) { delete all; });
 }
 
-int Errand::read(Where& at, const Napi::Object& from, Errand* errand) {
-  errand->letter_ = *from.Get("letter").As<Napi::External<Letters>>().Data();
-  if (!errand->letter_->places.empty()) errand->text_ = text_of(from.Get("text"));
+int Errand::read(Where& at, Napi::Value letter, const Napi::Array& handles, Napi::Value text, Errand* errand) {
+  errand->letter_ = *letter.As<Napi::External<Letters>>().Data();
+  if (!errand->letter_->places.empty()) errand->text_ = text_of(text);
   for (auto& [where, size] : errand->letter_->places) expect(size <= errand->text_.size(), "a text for a place");
-  auto handles = from.Get("handles").As<Napi::Array>();
   uint32_t count = handles.Length();
   expect(count <= kHandlesMax, "too many handles");
   for (uint32_t i = 0; i < count; i++) {

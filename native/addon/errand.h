@@ -22,8 +22,8 @@ struct Letter {
 
 class Errand {
  public:
-  // {letter, handles, text: string | undefined}. A handle that is a number is the null device, opened anew with these flags.
-  static int read(Where& at, const Napi::Object& from, Errand* errand);
+  // `text` may be undefined. A handle that is a number is the null device, opened anew with these flags.
+  static int read(Where& at, Napi::Value letter, const Napi::Array& handles, Napi::Value text, Errand* errand);
 
   bool empty() const { return !letter_; }
   // The descriptors go with the first message. Nothing to leave is left.

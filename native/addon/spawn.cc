@@ -138,11 +138,11 @@ Napi::Value spawn(const Napi::CallbackInfo& info) {
   }
   uint32_t stay_ms = info[3].IsUndefined() ? 0 : static_cast<uint32_t>(number_of(info[3]));
   Errand errand;
-  if (!info[5].IsUndefined()) {
-    int r = Errand::read(at, info[5].As<Napi::Object>(), &errand);
+  if (!info[6].IsUndefined()) {
+    int r = Errand::read(at, info[6], info[7].As<Napi::Array>(), info[8], &errand);
     if (r < 0) return failure(env, at, r);
   }
-  IdMaps maps = info[6].IsUndefined() ? IdMaps() : IdMaps::read(info[6].As<Napi::Object>());
+  IdMaps maps = info[5].IsUndefined() ? IdMaps() : IdMaps::read(info[5].As<Napi::Object>());
   Handle* ours = nullptr;
   Fd theirs;
   // Of an errand at hand the channel has no use for anybody else yet.

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { openHandle } from '../../lib/node/handle.ts';
 import { createHost } from '../../lib/node/host.ts';
-import { type NativeErrand, native, type Spawned, type SpawnDone } from '../../lib/node/native.ts';
+import { type NativeLetter, native, type Spawned, type SpawnDone } from '../../lib/node/native.ts';
 import { openStdio } from '../../lib/node/stdio.ts';
 import { encode } from '../../lib/program/encode.ts';
 import { segmentMessages } from '../../lib/program/frames.ts';
@@ -114,11 +114,11 @@ testCgroup('an init is born in the cgroup that is asked for', async () => {
   }
 });
 
-const spawned = (errand?: NativeErrand) =>
+const spawned = (letter?: NativeLetter) =>
   new Promise<Spawned>((resolve, reject) => {
     const done: SpawnDone = (result) =>
       typeof result === 'number' || 'errno' in result ? reject(result) : resolve(result);
-    native.spawn(0, undefined, done, undefined, undefined, errand);
+    native.spawn(0, undefined, done, undefined, undefined, undefined, letter, []);
   });
 
 test('an init that nobody takes over is killed and collected', async () => {
@@ -130,7 +130,7 @@ test('an init that nobody takes over is killed and collected', async () => {
 test('nor is one left that had its errand from the beginning, and waits', async () => {
   const messages = segmentMessages(encode({ inputs: [], ops: [op('sync', { tag: 7 }), halt] }));
   const letter = native.letter(messages, new Uint32Array(0), '/dev/null');
-  const { pid, channel, process: handle } = await spawned({ letter, handles: [] });
+  const { pid, channel, process: handle } = await spawned(letter);
   expect([channel?.fd, handle.fd]).toEqual([-1, -1]);
   await expect.poll(() => existsSync(`/proc/${pid}`)).toBe(false);
 });

@@ -5,7 +5,7 @@ import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import type { Look, Session } from '../../lib/host/host.ts';
 import { createHost } from '../../lib/node/host.ts';
 import { encode } from '../../lib/program/encode.ts';
-import { decodeFrame, decodeFrames, goMessage, segmentMessages } from '../../lib/program/frames.ts';
+import { decodeFrame, goMessage, segmentMessages } from '../../lib/program/frames.ts';
 import { expectUnchanged, look } from '../support/look.ts';
 import { temporaryDirectory } from '../support/rootfs.ts';
 import { frames, halt, op } from './programs.ts';
@@ -36,7 +36,7 @@ test('of an init that somebody stays with all is known when it is told of', asyn
   const before = look();
   const session = await host.processes.spawn({ flags: 0, errand: errandOf(halt), stayMs: longMs });
   expect(session.over?.exit).toEqual({ code: 0, signal: undefined });
-  expect(decodeFrames(session.over!.frames!)).toEqual([{ kind: 'done', tag: 0 }]);
+  expect(session.over?.frames).toEqual([{ kind: 'done', tag: 0 }]);
   expect(await frames(session)).toEqual([{ kind: 'done', tag: 0 }]);
   expect(await session.exit).toEqual({ code: 0, signal: undefined });
   expect(host.processes.signal(session.process, 9)).toBe(false);
@@ -50,7 +50,7 @@ test('what it has said of its failure is heard byte by byte', async () => {
   const errand = errandOf(op('chdir', { path: '/nowhere/…\x7fÿ' }), halt);
   const session = await host.processes.spawn({ flags: 0, errand, stayMs: longMs });
   const failed = [expect.objectContaining({ kind: 'error', op: 'chdir', errno: 2, detail: '/nowhere/…\x7fÿ' })];
-  expect(decodeFrames(session.over!.frames!)).toEqual(failed);
+  expect(session.over?.frames).toEqual(failed);
   expect(await frames(session)).toEqual(failed);
   expect(await session.receive()).toBeUndefined();
   session.process.close();

@@ -42,9 +42,27 @@ test('a detail that claims to be longer than the frame is cut at its end', () =>
 test('frames one after the other are what each is by itself', () => {
   const long = frame(8, (view) => view.setUint32(32, 0xffffffff, true));
   const all = [frame(2, (view) => view.setUint32(20, 7, true)), long, frame(6), frame(7)];
-  const bytes = Buffer.concat([new Uint8Array(5), ...all]).subarray(5);
-  expect(decodeFrames(bytes)).toEqual(all.map(decodeFrame));
-  expect(() => decodeFrames(bytes.subarray(1))).toThrow('319 bytes');
+  const text = Buffer.concat(all).toString('latin1');
+  expect(decodeFrames(text)).toEqual(all.map(decodeFrame));
+  expect(() => decodeFrames(text.slice(1))).toThrow('319 bytes');
+});
+
+test('a frame of characters is what it is of bytes', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ minLength: frameBytes, maxLength: frameBytes }), fc.nat({ max: 9 }), (bytes, kind) => {
+      bytes.set([kind, 0, 0, 0]);
+      bytes[15] = 0;
+      const read = <T>(decode: () => T) => {
+        try {
+          return decode();
+        } catch (error) {
+          return String(error);
+        }
+      };
+      const text = Buffer.from(bytes).toString('latin1');
+      expect(read(() => decodeFrames(text)[0])).toEqual(read(() => decodeFrame(bytes)));
+    }),
+  );
 });
 
 test('hostile bytes give a frame or a RuntsError', () => {
