@@ -5,6 +5,7 @@ import { briefMs } from '../host/walk.ts';
 import { Witness } from '../host/witness.ts';
 import { traced } from '../node/debug.ts';
 import { openStdio } from '../node/stdio.ts';
+import { turn } from '../node/turn.ts';
 import type { Facts } from '../plan/facts.ts';
 import { dataText, isSameData } from '../spec/data-text.ts';
 import type { ContainerOptions, RunOptions } from '../spec/options.ts';
@@ -92,17 +93,21 @@ export class Repeat {
     const stdio = openStdio({ stdin, stdout, stderr, owner: known.owner });
     const patience = { deadlineMs: frameDeadlineMs, cancel };
     const given = { id, sources: { stdio: stdio.handles, emptyMounts: home.emptyMounts.handle } };
+    await turn();
     const session = await spawnAgain(home.host, known.again, given, patience);
     for (const handle of stdio.handles) handle.close();
-    if (session !== undefined) {
-      this.#misses = 0;
-      const { again, command } = known;
-      return new Begun({ id, session, stdio, end: usualEnd(session, again.plan), command });
+    if (session === undefined) {
+      stdio.close();
+      if (cancel?.aborted !== true) this.#misses++;
+      this.#known = undefined;
+      return undefined;
     }
-    stdio.close();
-    if (cancel?.aborted !== true) this.#misses++;
-    this.#known = undefined;
-    return undefined;
+    this.#misses = 0;
+    // Twice: what has come since the news of this one is looked for only after the first.
+    await turn();
+    await turn();
+    const { again, command } = known;
+    return new Begun({ id, session, stdio, end: usualEnd(session, again.plan), command });
   }
 
   /** To be learnt from a run in the ordinary way; undefined where there is no need to, or no use. */

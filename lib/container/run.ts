@@ -74,13 +74,14 @@ async function alreadyOver({ home, given }: Run, begun: Begun): Promise<Ended | 
   const [stdout, stderr] = [collectorOf(stdio, 1, given), collectorOf(stdio, 2, given)];
   const exit = exitOf(begun.end, false);
   const name = id.slice(0, 12);
-  const tell = (action: ContainerEvent['action']): void =>
-    home.tell({ type: 'container', action, id, name, at: new Date() });
+  // All of it is known now.
+  const at = new Date();
+  const tell = (action: ContainerEvent['action']): void => home.tell({ type: 'container', action, id, name, at });
   tell('create');
   tell('start');
   if (stdout?.ended !== undefined || stderr?.ended !== undefined) await Promise.all([stdout?.ended, stderr?.ended]);
   stdio.close();
-  home.tell({ type: 'container', action: 'exit', id, name, at: new Date(), exit });
+  home.tell({ type: 'container', action: 'exit', id, name, at, exit });
   tell('remove');
   return { exit, command, stdout, stderr };
 }

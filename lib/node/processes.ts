@@ -38,7 +38,7 @@ export async function spawnInit({
   if (!Number.isSafeInteger(flags) || flags < 0) {
     throw new RuntsError('ERR_SPEC', `flags are CLONE_NEW* bits, not ${String(flags)}`);
   }
-  // Before one that is made again nobody has waited for anything.
+  // All that comes before one that is made again is done in one go.
   if (looks !== undefined) await turn();
   const directory = cgroup === undefined ? undefined : openHandle(cgroup, 'cgroup');
   const atHand = typeof errand === 'object' ? errand : undefined;

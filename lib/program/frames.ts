@@ -34,103 +34,51 @@ export const frameKinds = ['forked', 'sync', 'handle', 'trace', 'done', 'started
 /** Reads one frame. What comes after the exec of the command is not trusted more than the command: all is checked. */
 export function decodeFrame(bytes: Uint8Array): Frame {
   if (bytes.length !== frameBytes) throw broken(`${bytes.length} bytes`);
-  return frameAt(new Bytes(bytes), 0);
+  return frameAt(bytes, byteIn, 0);
 }
 
 /** Reads frames one after the other, each of their bytes a character (Latin-1). */
 export function decodeFrames(text: string): Frame[] {
   if (text.length % frameBytes !== 0) throw broken(`${text.length % frameBytes} bytes`);
-  const source = new Characters(text);
   const frames: Frame[] = [];
-  for (let at = 0; at < text.length; at += frameBytes) frames.push(frameAt(source, at));
+  for (let at = 0; at < text.length; at += frameBytes) frames.push(frameAt(text, byteOf, at));
   return frames;
 }
 
-/** What frames are read from; every number is little-endian. */
-interface Source {
-  u16(at: number): number;
-  u32(at: number): number;
-  u64(at: number): bigint;
-  slice(at: number, length: number): Uint8Array;
-}
+const byteIn = (bytes: Uint8Array, at: number) => bytes[at]!;
+const byteOf = (text: string, at: number) => text.charCodeAt(at);
 
-class Bytes implements Source {
-  readonly #bytes: Uint8Array;
-  readonly #view: DataView;
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  }
-
-  u16(at: number): number {
-    return this.#view.getUint16(at, true);
-  }
-
-  u32(at: number): number {
-    return this.#view.getUint32(at, true);
-  }
-
-  u64(at: number): bigint {
-    return this.#view.getBigUint64(at, true);
-  }
-
-  slice(at: number, length: number): Uint8Array {
-    return this.#bytes.subarray(at, at + length);
-  }
-}
-
-/** Without an array of their bytes, and a view of that, which take longer to be made than all that is read. */
-class Characters implements Source {
-  readonly #text: string;
-
-  constructor(text: string) {
-    this.#text = text;
-  }
-
-  u16(at: number): number {
-    return this.#text.charCodeAt(at) | (this.#text.charCodeAt(at + 1) << 8);
-  }
-
-  u32(at: number): number {
-    return (this.u16(at) | (this.u16(at + 2) << 16)) >>> 0;
-  }
-
-  u64(at: number): bigint {
-    return (BigInt(this.u32(at + 4)) << 32n) | BigInt(this.u32(at));
-  }
-
-  slice(at: number, length: number): Uint8Array {
-    return Uint8Array.from({ length }, (_, i) => this.#text.charCodeAt(at + i));
-  }
-}
-
-function frameAt(from: Source, at: number): Frame {
-  const kind = frameKinds[from.u32(at) - 1];
+/** By single bytes: a DataView takes longer to be made than all that is read. */
+function frameAt<T>(from: T, byte: (from: T, at: number) => number, at: number): Frame {
+  const u16 = (of: number) => byte(from, at + of) | (byte(from, at + of + 1) << 8);
+  const u32 = (of: number) => (u16(of) | (u16(of + 2) << 16)) >>> 0;
+  const u64 = (of: number) => (BigInt(u32(of + 4)) << 32n) | BigInt(u32(of));
+  const kind = frameKinds[u32(0) - 1];
   switch (kind) {
     case 'forked':
-      return { kind, pid: Number(from.u64(at + 24)), errno: from.u32(at + 16) | 0 };
+      return { kind, pid: Number(u64(24)), errno: u32(16) | 0 };
     case 'sync':
     case 'handle':
     case 'done':
-      return { kind, tag: from.u32(at + 20) };
+      return { kind, tag: u32(20) };
     case 'trace':
-      return { kind, op: from.u32(at + 8), ns: from.u64(at + 24) };
+      return { kind, op: u32(8), ns: u64(24) };
     case 'started':
       return { kind };
     case 'exit':
-      return { kind, status: from.u32(at + 24) };
+      return { kind, status: u32(24) };
     case 'error': {
-      const step = steps[from.u16(at + 14)];
+      const length = Math.min(u32(32), frameBytes - detailAt);
+      const step = steps[u16(14)];
       if (step === undefined) throw broken('an unknown step');
       return {
         kind,
-        tag: from.u32(at + 20),
-        index: from.u32(at + 8),
-        op: opNames[from.u16(at + 12)],
+        tag: u32(20),
+        index: u32(8),
+        op: opNames[u16(12)],
         step,
-        errno: from.u32(at + 16) | 0,
-        detail: decodeUtf8(from.slice(at + detailAt, Math.min(from.u32(at + 32), frameBytes - detailAt))),
+        errno: u32(16) | 0,
+        detail: decodeUtf8(Uint8Array.from({ length }, (_, i) => byte(from, at + detailAt + i))),
       };
     }
     default:

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { openHandle } from '../../lib/node/handle.ts';
 import { createHost } from '../../lib/node/host.ts';
-import { type NativeLetter, native, type Spawned, type SpawnDone } from '../../lib/node/native.ts';
+import { type NativeLetter, native, type SpawnDone, type Spawned } from '../../lib/node/native.ts';
 import { openStdio } from '../../lib/node/stdio.ts';
 import { encode } from '../../lib/program/encode.ts';
 import { segmentMessages } from '../../lib/program/frames.ts';

@@ -1,6 +1,7 @@
 import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { MessageChannel } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, onTestFinished } from 'vitest';
 import type { SpawnRequest } from '../../lib/host/host.ts';
 import { briefMs } from '../../lib/host/walk.ts';
@@ -33,9 +34,12 @@ function runtime() {
   const directory = temporaryDirectory();
   const stays: (number | undefined)[] = [];
   const real = createHost();
-  const spawn = (request: SpawnRequest) => {
+  const heard = { news: () => {} };
+  const spawn = async (request: SpawnRequest) => {
     stays.push(request.stayMs);
-    return real.processes.spawn(request);
+    const session = await real.processes.spawn(request);
+    heard.news();
+    return session;
   };
   const watched = { ...real, processes: { ...real.processes, spawn } };
   const host = observed(watched, (line) => calls.push(line.replace(/\(.*/s, '')));
@@ -72,7 +76,7 @@ function runtime() {
     await inOneGo(again);
     return again;
   };
-  return { runtime: made, callsOf, inOneGo, learn, stays };
+  return { runtime: made, callsOf, inOneGo, learn, stays, heard };
 }
 
 const shell = (script: string, more: Partial<Options> = {}): Options =>
@@ -87,6 +91,26 @@ test('a run that is asked for a third time is one call of the host', async () =>
   expect(isSingle || isSlow).toBe(true);
   expect(result).toMatchObject({ exitCode: 3, stdout: 'out\n', stderr: 'err\n', failed: true, timedOut: false });
   expect(result.command).toEqual(['sh', '-c', 'echo out; echo err >&2; exit 3']);
+});
+
+test('before it is told how it has ended all goes first that has come meanwhile', async () => {
+  const { inOneGo, learn, heard } = runtime();
+  const again = await learn(shell('true'));
+  let came: string[] = [];
+  heard.news = () => {
+    came = [];
+    setImmediate(() => {
+      came.push('what waited');
+      const read = new MessageChannel();
+      read.port1.once('message', () => {
+        came.push('what came');
+        read.port1.close();
+      });
+      read.port2.postMessage('');
+    });
+  };
+  const { isSlow } = await inOneGo(again);
+  expect(came).toEqual(isSlow ? expect.anything() : ['what waited', 'what came']);
 });
 
 test('nobody stays with an init that waits for us', async () => {

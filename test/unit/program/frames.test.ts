@@ -1,7 +1,14 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { RuntsError } from '../../../lib/errors.ts';
-import { decodeFrame, decodeFrames, frameBytes, frameKinds, goMessage, segmentMessages } from '../../../lib/program/frames.ts';
+import {
+  decodeFrame,
+  decodeFrames,
+  frameBytes,
+  frameKinds,
+  goMessage,
+  segmentMessages,
+} from '../../../lib/program/frames.ts';
 import { limits } from '../../../lib/program/limits.ts';
 import { opNames, steps } from '../../../lib/program/ops.ts';
 
