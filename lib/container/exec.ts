@@ -10,7 +10,7 @@ import { ownNamespaces } from '../plan/exec.ts';
 import type { Facts } from '../plan/facts.ts';
 import { isMapped } from '../plan/keeper.ts';
 import { parseBytes } from '../spec/bytes.ts';
-import { dataText } from '../spec/data-text.ts';
+import { dataText, isSameData } from '../spec/data-text.ts';
 import { checkExec, type ExecOptions, execProcess } from '../spec/exec-options.ts';
 import type { RunOptions } from '../spec/options.ts';
 import { Recent } from '../spec/recent.ts';
@@ -45,17 +45,16 @@ export async function execute(
   command: readonly string[],
   options: ExecOptions & RunOptions,
 ): Promise<Result> {
-  const text = textOf(command, options);
-  const known = text === undefined ? undefined : learned.get(running.created)?.find(text);
-  // What is known by its text is what that says: the caller's may say something else each time that it is looked at.
+  const known = knownOf(running, command, options);
+  const text = known === undefined ? textOf(command, options) : undefined;
+  // What can be known again is what its text says: the caller's may say something else each time that it is looked at.
   const asked: Asked = known ?? (text === undefined ? { command, options } : JSON.parse(text));
   // One that is known is neither checked nor compiled again.
   if (known === undefined) check(running, asked.command, asked.options, 'exec');
   const { input, timeout, reject = true, maxOutput, signal } = asked.options;
   const cancel = signal as AbortSignal | undefined;
   const deadline = Deadline.of(timeout, cancel);
-  const isNew = text !== undefined && known === undefined;
-  const learn = isNew ? (made: Made) => note(running, text, { ...asked, ...made }) : undefined;
+  const learn = text === undefined ? undefined : (made: Made) => note(running, text, { ...asked, ...made });
   const how = { stdin: input === undefined ? 'ignore' : 'pipe', learn } as const;
   const parts = await begin(
     running,
@@ -104,6 +103,15 @@ function textOf(command: unknown, options: ExecOptions & RunOptions): string | u
     const isPlain = (user === undefined || user === '') && (tty === undefined || tty === false) && input === undefined;
     const text = isPlain ? dataText({ command, options }) : undefined;
     return text === undefined || text.length > keyLengthMax ? undefined : text;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The same that was asked for before. */
+function knownOf({ created }: Running, command: unknown, options: unknown): Known | undefined {
+  try {
+    return learned.get(created)?.match((each) => isSameData(command, each.command) && isSameData(options, each.options));
   } catch {
     return undefined;
   }

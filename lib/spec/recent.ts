@@ -8,12 +8,6 @@ export class Recent<V> {
     this.#max = max;
   }
 
-  /** What there is for this key. */
-  find(key: string): V | undefined {
-    for (const { key: each, value } of this.#values) if (each === key) return value;
-    return undefined;
-  }
-
   /** The first that it is. */
   match(is: (value: V) => boolean): V | undefined {
     for (const { value } of this.#values) if (is(value)) return value;
