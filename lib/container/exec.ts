@@ -111,7 +111,9 @@ function textOf(command: unknown, options: ExecOptions & RunOptions): string | u
 /** The same that was asked for before. */
 function knownOf({ created }: Running, command: unknown, options: unknown): Known | undefined {
   try {
-    return learned.get(created)?.match((each) => isSameData(command, each.command) && isSameData(options, each.options));
+    return learned
+      .get(created)
+      ?.match((each) => isSameData(command, each.command) && isSameData(options, each.options));
   } catch {
     return undefined;
   }
