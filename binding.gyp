@@ -94,6 +94,7 @@
         'native/addon/handle.cc',
         'native/addon/image.cc',
         'native/addon/look.cc',
+        'native/addon/low.cc',
         'native/addon/maps.cc',
         'native/addon/opening.cc',
         'native/addon/primitives.cc',

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/close_range.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
 #include <linux/wait.h>
@@ -28,6 +29,8 @@ constexpr int kMessageRoom = 2 * (kMessageBytesMax + 4096);
 // What the child needs, and what it says when it fails. It lies on the stack of a thread that waits.
 struct Child {
   int null, channel, image;
+  // Where the table of descriptors ends that it is to have for itself; 0: it has it.
+  int end;
   bool keep_capabilities;
   Step step;
   int error;
@@ -143,6 +146,11 @@ void child_main(void* argument) {
     child->error = static_cast<int>(error);
     for (;;) (void)sys(__NR_exit_group, 127);
   };
+  // First of all: until here what it did to a descriptor was done to ours.
+  if (child->end > 0) {
+    long r = sys(__NR_close_range, child->end, ~0u, CLOSE_RANGE_UNSHARE);
+    if (r < 0) fail(kStepCloseRange, r);
+  }
   if (child->keep_capabilities) {
     long r = make_capabilities_ambient();
     if (r < 0) fail(kStepCapset, r);
@@ -169,6 +177,7 @@ void child_main(void* argument) {
 // that it does not clear are dropped by the exec.
 long clone_process(uint64_t flags, int cgroup, const Stack& stack, int* pidfd, Child* child) {
   flags |= CLONE_VM | CLONE_VFORK | CLONE_PIDFD;
+  if (child->end > 0) flags |= CLONE_FILES;
   struct clone_args args = {};
   args.flags = flags | CLONE_CLEAR_SIGHAND;
   args.pidfd = reinterpret_cast<uint64_t>(pidfd);
@@ -184,6 +193,14 @@ long clone_process(uint64_t flags, int cgroup, const Stack& stack, int* pidfd, C
   if (r != -ENOSYS || cgroup >= 0 || flags & kNewTime) return r;
   return clone_onto_stack(__NR_clone, static_cast<long>(flags | kSigchld), word(stack.top()), word(pidfd), child_main,
                           child);
+}
+
+// A failure of the child is told by `child`.
+long clone_child(uint64_t flags, int cgroup, int* pidfd, Child* child) {
+  Stack stack;
+  if (!stack.ok()) return -ENOMEM;
+  SignalsBlocked blocked;
+  return clone_process(flags, cgroup, stack, pidfd, child);
 }
 
 void collect(int process) {
@@ -220,22 +237,19 @@ int open_channel(Where& at, ChannelEnds* ends) {
   return above_standard(at, &ends->theirs);
 }
 
-int spawn_init(Where& at, uint64_t flags, int cgroup, int image, int channel, Spawned* spawned) {
+int spawn_init(Where& at, uint64_t flags, int cgroup, int image, int channel, Spawned* spawned, const Seats* seats) {
   Fd null(check(at, kStepOpen, "/dev/null", sys(__NR_openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC)));
   if (!null.ok()) return null.get();
   at.detail = "";
   int r = above_standard(at, &null);
   if (r < 0) return r;
 
-  Stack stack;
-  if (!stack.ok()) return check(at, kStepClone, -ENOMEM);
-  Child child = {null.get(), channel, image, (flags & CLONE_NEWUSER) != 0, kStepOp, 0};
+  bool seated = seats && sys(__NR_dup3, null.get(), seats->null, O_CLOEXEC) >= 0 &&
+                sys(__NR_dup3, channel, seats->channel, O_CLOEXEC) >= 0;
+  Child child = {null.get(), channel, image, 0, (flags & CLONE_NEWUSER) != 0, kStepOp, 0};
+  if (seated) child = {seats->null, seats->channel, image, seats->end, child.keep_capabilities, kStepOp, 0};
   int pidfd = -1;
-  long pid;
-  {
-    SignalsBlocked blocked;
-    pid = clone_process(flags, cgroup, stack, &pidfd, &child);
-  }
+  long pid = clone_child(flags, cgroup, &pidfd, &child);
   if (pid < 0) return check(at, kStepClone, pid);
   Fd process(pidfd);
   if (child.error != 0) {

@@ -7,6 +7,7 @@
 #include "handle.h"
 #include "image.h"
 #include "look.h"
+#include "low.h"
 #include "maps.h"
 #include "stay.h"
 #include "value.h"
@@ -84,7 +85,8 @@ class SpawnJob : public Napi::AsyncWorker {
 
  private:
   void make() {
-    result_ = image_ < 0 ? image_ : spawn_init(at_, flags_, cgroup_.get(), image_, channel_.theirs.get(), &spawned_);
+    Low low(channel_.theirs.get(), image_);
+    result_ = image_ < 0 ? image_ : spawn_init(at_, flags_, cgroup_.get(), image_, channel_.theirs.get(), &spawned_, low.seats());
     bool denied = result_ == -EACCES || result_ == -EPERM;
     if (image_ < 0 || (denied && at_.step == kStepExecve)) from_file();
   }
@@ -154,7 +156,10 @@ Napi::Value spawn(const Napi::CallbackInfo& info) {
     ours = Handle::make(env, static_cast<Fd&&>(ends.ours));
     if (!ours) return env.Undefined();
   }
-  if (!state.image.ok()) state.image = Fd(sealed_image(at));
+  if (!state.image.ok()) {
+    state.image = Fd(sealed_image(at));
+    if (state.image.ok()) Low::reserve(state.image.get());
+  }
   auto* job = new SpawnJob(env, flags_of(info[0]), static_cast<Fd&&>(cgroup), state.image.get(), at,
                            static_cast<Fd&&>(theirs), ours, stay_ms, looks_of(info[4]), std::move(errand), std::move(maps),
                            info[2].As<Napi::Function>());

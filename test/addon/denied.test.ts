@@ -77,6 +77,11 @@ testIf('userns')('where execveat is hidden, the init is executed by its place in
   expect(result).toMatchObject({ frames: [{ kind: 'done', tag: 0 }], exit: { code: 0 } });
 });
 
+testIf('userns')('clone does not copy the descriptors of the program either, where it has many open', async () => {
+  const result = await fixtureUnder(refusing(clone3, 38), 'many-descriptors');
+  expect(result).toMatchObject({ frames: [{ kind: 'done', tag: 0 }], exit: { code: 0 }, isCopied: false });
+});
+
 testIf('userns')('where memory cannot be executed, the init is a file without a name', async () => {
   const result = await fixtureUnder(refusing(memfdCreate, 13), 'ordinary-user');
   expect(result).toMatchObject({ frames: [{ kind: 'done', tag: 0 }], exit: { code: 0 } });

@@ -1,8 +1,8 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { expect, test } from 'vitest';
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { createHost } from '../../lib/node/host.ts';
 import { encode } from '../../lib/program/encode.ts';
-import { segmentMessages } from '../../lib/program/frames.ts';
+import { decodeFrame, goMessage, segmentMessages } from '../../lib/program/frames.ts';
 import { testIf } from '../support/requires.ts';
 import { runFixture } from './fixture.ts';
 import { frames, halt, mapSelf, namespace, op, runProgram, send } from './programs.ts';
@@ -10,6 +10,13 @@ import { frames, halt, mapSelf, namespace, op, runProgram, send } from './progra
 const host = createHost();
 const ids = { uid: host.environment.uid, gid: host.environment.gid };
 const descriptors = () => readdirSync('/proc/self/fd').length;
+const target = (fd: string) => {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`).replace(/\/proc\/\d+\/fd/, 'the list');
+  } catch {
+    return 'the list';
+  }
+};
 const children = () => readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim();
 
 test('an init runs a program, says that it is done, and its exit is known', async () => {
@@ -31,6 +38,59 @@ test('an init has the null device, its channel and nothing else', async () => {
   session.close();
   await session.exit;
   session.process.close();
+});
+
+describe('where the program has many descriptors open', () => {
+  const open = async () => {
+    // What an init is made from is there by now, as it is in any program that has had time to open so many.
+    const session = await host.processes.spawn({ flags: 0 });
+    session.close();
+    await session.exit;
+    session.process.close();
+    const many = Array.from({ length: 500 }, () => openSync('/dev/null', 'r'));
+    onTestFinished(() => {
+      for (const fd of many) closeSync(fd);
+    });
+  };
+  const sizeOf = (pid: number) => Number(/^FDSize:\s+(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+
+  test('none of them is copied for an init', async () => {
+    await open();
+    expect(sizeOf(process.pid)).toBeGreaterThanOrEqual(500);
+    const session = await host.processes.spawn({ flags: 0 });
+    await expect.poll(() => readdirSync(`/proc/${session.pid}/fd`).sort()).toEqual(['0', '1', '2', '3']);
+    expect(sizeOf(session.pid)).toBeLessThan(500);
+    await send(session, [halt]);
+    expect(await frames(session)).toEqual([{ kind: 'done', tag: 0 }]);
+    expect(await session.exit).toEqual({ code: 0, signal: undefined });
+    session.process.close();
+  });
+
+  test('however many inits are made at once, each has its own channel, and none of ours is left open', async () => {
+    await open();
+    const before = readdirSync('/proc/self/fd')
+      .map((fd) => target(fd))
+      .sort();
+    for (const _ of [1, 2, 3]) {
+      const sessions = await Promise.all(Array.from({ length: 16 }, () => host.processes.spawn({ flags: 0 })));
+      for (const [i, session] of sessions.entries()) await send(session, [op('sync', { tag: i }), halt]);
+      for (const [i, session] of sessions.entries()) {
+        expect(decodeFrame((await session.receive())!.bytes)).toEqual({ kind: 'sync', tag: i });
+        await session.send(goMessage(i));
+        expect(await frames(session)).toEqual([{ kind: 'done', tag: 0 }]);
+        expect(await session.exit).toEqual({ code: 0, signal: undefined });
+        session.close();
+        session.process.close();
+      }
+    }
+    await expect
+      .poll(() =>
+        readdirSync('/proc/self/fd')
+          .map((fd) => target(fd))
+          .sort(),
+      )
+      .toEqual(before);
+  });
 });
 
 testIf('userns')('in new namespaces an init becomes root once its ids are mapped', async () => {
