@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { clock } from '../../lib/node/clock.ts';
 import { turn } from '../../lib/node/turn.ts';
 
@@ -64,6 +64,15 @@ test('longer than a timer of Node can wait is not now', async () => {
   forever.cancel();
   process.off('warning', hear);
   expect([came, warned]).toEqual([false, []]);
+});
+
+test('who lets others go first comes back in a program that has stopped its own timers', async () => {
+  vi.useFakeTimers({ toFake: ['setImmediate'] });
+  try {
+    expect(await Promise.race([turn().then(() => 'back'), after(1000)])).toBe('back');
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 test('who lets others go first comes after what has been waiting, and before a time that is not over', async () => {
