@@ -45,7 +45,9 @@ export async function execute(
   command: readonly string[],
   options: ExecOptions & RunOptions,
 ): Promise<Result> {
-  const known = knownOf(running, command, options);
+  const known = learned
+    .get(running.created)
+    ?.match((each) => isSameData(command, each.command) && isSameData(options, each.options));
   const text = known === undefined ? textOf(command, options) : undefined;
   // What can be known again is what its text says: the caller's may say something else each time that it is looked at.
   const asked: Asked = known ?? (text === undefined ? { command, options } : JSON.parse(text));
@@ -103,17 +105,6 @@ function textOf(command: unknown, options: ExecOptions & RunOptions): string | u
     const isPlain = (user === undefined || user === '') && (tty === undefined || tty === false) && input === undefined;
     const text = isPlain ? dataText({ command, options }) : undefined;
     return text === undefined || text.length > keyLengthMax ? undefined : text;
-  } catch {
-    return undefined;
-  }
-}
-
-/** The same that was asked for before. */
-function knownOf({ created }: Running, command: unknown, options: unknown): Known | undefined {
-  try {
-    return learned
-      .get(created)
-      ?.match((each) => isSameData(command, each.command) && isSameData(options, each.options));
   } catch {
     return undefined;
   }

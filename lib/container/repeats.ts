@@ -29,11 +29,7 @@ export class Repeats {
 
   /** One that is known by now, of options as they are given. What they are is what it has. */
   known(options: unknown): Repeat | undefined {
-    try {
-      return this.#recent.match((repeat) => repeat.isKnown && isSameData(options, repeat.options));
-    } catch {
-      return undefined; // what cannot be looked at is told by whoever checks it
-    }
+    return this.#recent.match((repeat) => repeat.isKnown && isSameData(options, repeat.options));
   }
 
   /** Undefined where the options cannot be known again, or somebody is to write to the command. */

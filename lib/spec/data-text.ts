@@ -11,9 +11,17 @@ export function dataText(value: unknown): string | undefined {
 
 /**
  * Whether a value is some plain data: both have the same text then. Nothing is made on the way, so it takes a tenth of the time that
- * the text does.
+ * the text does. What cannot be looked at is not the same: whoever checks it tells.
  */
 export function isSameData(value: unknown, data: unknown): boolean {
+  try {
+    return isSame(value, data);
+  } catch {
+    return false;
+  }
+}
+
+function isSame(value: unknown, data: unknown): boolean {
   if (typeof data !== 'object' || data === null) return value === data && !Object.is(value, -0);
   if (typeof value !== 'object' || value === null) return false;
   return Array.isArray(data) ? isSameList(value, data) : isSameRecord(value, data as Readonly<Record<string, unknown>>);
@@ -21,7 +29,7 @@ export function isSameData(value: unknown, data: unknown): boolean {
 
 function isSameList(list: object, data: readonly unknown[]): boolean {
   if (!Array.isArray(list) || list.length !== data.length || !isPlainList(list)) return false;
-  for (const [i, item] of data.entries()) if (!isSameData(list[i], item)) return false;
+  for (const [i, item] of data.entries()) if (!isSame(list[i], item)) return false;
   return true;
 }
 
@@ -32,7 +40,7 @@ function isSameRecord(record: object, data: Readonly<Record<string, unknown>>): 
   let found = 0;
   for (const [name, item] of Object.entries(record)) {
     if (item === undefined) continue;
-    if (names[found] !== name || !isSameData(item, data[name])) return false;
+    if (names[found] !== name || !isSame(item, data[name])) return false;
     found++;
   }
   return found === names.length;

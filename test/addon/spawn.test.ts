@@ -3,6 +3,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { createHost } from '../../lib/node/host.ts';
 import { encode } from '../../lib/program/encode.ts';
 import { decodeFrame, goMessage, segmentMessages } from '../../lib/program/frames.ts';
+import { expectUnchanged, look } from '../support/look.ts';
 import { testIf } from '../support/requires.ts';
 import { runFixture } from './fixture.ts';
 import { frames, halt, mapSelf, namespace, op, runProgram, send } from './programs.ts';
@@ -10,13 +11,6 @@ import { frames, halt, mapSelf, namespace, op, runProgram, send } from './progra
 const host = createHost();
 const ids = { uid: host.environment.uid, gid: host.environment.gid };
 const descriptors = () => readdirSync('/proc/self/fd').length;
-const target = (fd: string) => {
-  try {
-    return readlinkSync(`/proc/self/fd/${fd}`).replace(/\/proc\/\d+\/fd/, 'the list');
-  } catch {
-    return 'the list';
-  }
-};
 const children = () => readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim();
 
 test('an init runs a program, says that it is done, and its exit is known', async () => {
@@ -68,9 +62,7 @@ describe('where the program has many descriptors open', () => {
 
   test('however many inits are made at once, each has its own channel, and none of ours is left open', async () => {
     await open();
-    const before = readdirSync('/proc/self/fd')
-      .map((fd) => target(fd))
-      .sort();
+    const before = look();
     for (const _ of [1, 2, 3]) {
       const sessions = await Promise.all(Array.from({ length: 16 }, () => host.processes.spawn({ flags: 0 })));
       for (const [i, session] of sessions.entries()) await send(session, [op('sync', { tag: i }), halt]);
@@ -83,13 +75,7 @@ describe('where the program has many descriptors open', () => {
         session.process.close();
       }
     }
-    await expect
-      .poll(() =>
-        readdirSync('/proc/self/fd')
-          .map((fd) => target(fd))
-          .sort(),
-      )
-      .toEqual(before);
+    await expectUnchanged(before);
   });
 });
 

@@ -7,6 +7,7 @@ test('plain data has a text, which says all of it', () => {
   expect(dataText(data)).toBe('{"list":[1,"two",null,[true]],"empty":{}}');
 });
 
+const nowhere = undefined as unknown as { b: number };
 const deep = (levels: number): unknown => (levels === 0 ? 1 : [deep(levels - 1)]);
 
 test.each([
@@ -58,6 +59,7 @@ test.each([
   ['an object of a class', { a: new Date(0) }, { a: {} }],
   ['an object that says itself how it is written', { a: 1, toJSON: () => ({ a: 1 }) }, { a: 1 }],
   ['a zero with a sign', [-0], [0]],
+  ['what cannot be looked at', Object.defineProperty({}, 'a', { enumerable: true, get: () => nowhere.b }), { a: 1 }],
 ])('%s is not the same', (_, value, data) => {
   expect(isSameData(value, data)).toBe(false);
 });
