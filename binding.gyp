@@ -92,6 +92,7 @@
         'native/addon/errand.cc',
         'native/addon/exit.cc',
         'native/addon/handle.cc',
+        'native/addon/hear.cc',
         'native/addon/image.cc',
         'native/addon/look.cc',
         'native/addon/low.cc',
@@ -108,6 +109,7 @@
         'native/addon/terminal.cc',
         'native/addon/value.cc',
         'native/addon/watch.cc',
+        'native/addon/zygote.cc',
       ],
       'include_dirs': ['<!(node -p "require(\'node-addon-api\').include_dir")', '<(SHARED_INTERMEDIATE_DIR)'],
       'defines': [

@@ -4,7 +4,7 @@ import { execAgain, type KnownExec, knownExec } from '../host/again.ts';
 import { type Executed, exec as execInHost, type ExecRequest as HostRequest } from '../host/exec.ts';
 import type { Session } from '../host/host.ts';
 import type { Prepared } from '../host/prepare.ts';
-import type { Birthplace } from '../host/walk.ts';
+import { type Birthplace, briefMs } from '../host/walk.ts';
 import { openStdio, type Stdio } from '../node/stdio.ts';
 import { ownNamespaces } from '../plan/exec.ts';
 import type { Facts } from '../plan/facts.ts';
@@ -56,7 +56,8 @@ export async function execute(
   const { input, timeout, reject = true, maxOutput, signal } = asked.options;
   const cancel = signal as AbortSignal | undefined;
   const deadline = Deadline.of(timeout, cancel);
-  const learn = text === undefined ? undefined : (made: Made) => note(running, text, { ...asked, ...made });
+  const learn =
+    text === undefined ? undefined : (made: Made) => note(running, text, { ...asked, ...made, lasts: false });
   const how = { stdin: input === undefined ? 'ignore' : 'pipe', learn } as const;
   const parts = await begin(
     running,
@@ -67,6 +68,7 @@ export async function execute(
       start(running, asked.command, asked.options, deadline, how),
   );
   const result = await collected(parts, { input, outputBytesMax: parseBytes(maxOutput) ?? undefined });
+  if (known !== undefined) known.lasts = result.durationMs > 2 * briefMs;
   if (result.failed && reject) throw new ExitError(result, cancel?.reason);
   return result;
 }
@@ -96,7 +98,10 @@ interface Made {
   readonly owner: ReturnType<typeof pipeOwner>;
 }
 
-interface Known extends Asked, Made {}
+interface Known extends Asked, Made {
+  /** It took long the last time: who waits for its end is told at once that it runs. */
+  lasts: boolean;
+}
 
 /** Undefined where it may be another command the next time: a user's ids are looked up in the container. */
 function textOf(command: unknown, options: ExecOptions & RunOptions): string | undefined {
@@ -228,9 +233,11 @@ async function startAgain(running: Running, known: Known, deadline: Deadline): P
 
 async function beginAgain(
   { home, created }: Running,
-  { again, facts, owner }: Known,
+  { again, facts, owner, lasts }: Known,
   deadline: Deadline,
 ): Promise<Started | undefined> {
+  // Who may have to stop it has to have it.
+  const stayMs = lasts || deadline.signal !== undefined ? undefined : briefMs;
   const stdio = openStdio({ stdin: 'ignore', stdout: 'pipe', stderr: 'pipe', owner });
   let begun: Executed | undefined;
   try {
@@ -240,6 +247,7 @@ async function beginAgain(
       stdio: stdio.handles,
       cgroup: created.cgroup?.handle,
       cancel: deadline.signal,
+      stayMs,
     });
   } finally {
     for (const handle of stdio.handles) handle.close();

@@ -82,6 +82,8 @@ const wholeExit = (exit: Exit): Exit | undefined =>
 export interface KnownExec extends Compiled {
   /** What goes with it. */
   readonly order: readonly Given[];
+  /** How often the init goes on in a child before it executes the command. */
+  readonly children: number;
 }
 
 /** Undefined where there is more to it than one message, or it is to be moved to its cgroup. */
@@ -90,20 +92,23 @@ export function knownExec(facts: Facts, request: ExecRequest): KnownExec | undef
   if (first === undefined || (cgroup !== undefined && cgroup.handle === undefined)) return undefined;
   const { plan, messages } = planAtHand(facts, request, first.namespaces);
   const order = givenOrder(plan);
-  return messages.length === 1 && order !== undefined ? { plan, messages, order } : undefined;
+  if (messages.length !== 1 || order === undefined) return undefined;
+  return { plan, messages, order, children: plan.segment.ops.filter(({ op }) => op === 'fork').length };
 }
 
 /** Undefined where there is no init: whoever executes it in the ordinary way hears why. */
 export async function execAgain(
   host: Host,
-  { plan, messages, order }: KnownExec,
-  { facts, process, stdio, cgroup, cancel }: AgainRequest,
+  { plan, messages, order, children }: KnownExec,
+  { facts, process, stdio, cgroup, cancel, stayMs }: AgainRequest,
 ): Promise<Executed | undefined> {
   const patience = { deadlineMs: frameDeadlineMs, cancel };
   const errand = { messages, handles: givenInputs(order, { process, stdio }) };
-  const work = boundedSpawn(host, { flags: plan.flags, cgroup, errand }, patience);
+  const work = boundedSpawn(host, { flags: plan.flags, cgroup, errand, stayMs, children }, patience);
   const session = await work.catch(() => undefined);
   if (session === undefined) return undefined;
+  // Over, and nothing was said but who it is.
+  if (session.over?.frames?.length === 0) return over(session, session.over.exit);
   if (session.errand !== true) {
     await abandon(host, session);
     return undefined;
@@ -128,4 +133,18 @@ interface AgainRequest {
   /** To be born in. */
   readonly cgroup: Handle | undefined;
   readonly cancel: Cancel | undefined;
+  /** How long to stay with it before it is told of. */
+  readonly stayMs: number | undefined;
+}
+
+/** A command that is over. */
+function over(session: Session, exit: Exit): Executed {
+  return {
+    pid: session.pid,
+    exit: Promise.resolve(exit),
+    console: undefined,
+    signal: () => false,
+    hold() {},
+    release: () => session.process.close(),
+  };
 }

@@ -87,6 +87,7 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
   const boundedProcesses = ({ processes }: Host): Processes => ({
     spawn: (request) => boundedSpawn(host, request, { deadlineMs, cancel }),
     spawnBy: (zygote, request) => processes.spawnBy(zygote, request),
+    forkBy: (zygote, request) => processes.forkBy(zygote, request),
     run: (file, args, options) => run(file, args, options),
     signal: (process, signal) => processes.signal(process, signal),
     find: (pid) =>

@@ -103,6 +103,11 @@ export interface Processes {
    * where the zygote has ended, or says no.
    */
   spawnBy(zygote: Session, request: SpawnRequest): Promise<Session>;
+  /**
+   * An init in our own namespaces, as a copy of a zygote (op `fork_inits`). Rejects where there is none: the zygote refuses, or has
+   * ended (EPIPE). ETIMEDOUT: it did not answer, and was killed; there may be one that ends by itself.
+   */
+  forkBy(zygote: Session, request: ForkRequest): Promise<Session>;
   /** Runs a program of the host to its end: newuidmap, hooks. Output is bounded to 64 KiB. */
   run(file: string, args: readonly string[], options?: RunOptions): Promise<RunResult>;
   /** By pidfd, never by number. False when the process is gone. */
@@ -186,6 +191,8 @@ export interface SpawnRequest {
    * and that is ours to collect.
    */
   readonly stayMs?: number | undefined;
+  /** By how many children the init is to be followed (FORKED), one after the other: whoever stays waits for the last one's end alone. */
+  readonly children?: number | undefined;
   /** What has to be as it was, or nothing is made: ESTALE; ENOSYS of a host that cannot look while it clones. */
   readonly looks?: readonly Look[] | undefined;
   /** What the maps of its user namespace are to be. Whoever can write them at once does, and the session says so. */
@@ -196,6 +203,8 @@ export interface SpawnRequest {
    */
   readonly detached?: boolean | undefined;
 }
+
+export type ForkRequest = Pick<SpawnRequest, 'cgroup' | 'stayMs' | 'children'> & { readonly errand: Errand };
 
 /** All that an init needs to do what it is there for. */
 export interface Errand {

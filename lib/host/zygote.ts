@@ -1,10 +1,10 @@
 import { RuntsError } from '../errors.ts';
 import type { Maps } from '../plan/plan.ts';
-import { zygoteProgram, zygoteTag } from '../plan/zygote.ts';
+import { copyingProgram, zygoteProgram, zygoteTag } from '../plan/zygote.ts';
 import { namespaceFlags } from '../spec/names.ts';
 import { within } from './cancel.ts';
 import { errnoOf } from './failure.ts';
-import type { Host, Session, SpawnRequest } from './host.ts';
+import type { ForkRequest, Host, Session, SpawnRequest } from './host.ts';
 import { startProgram } from './program.ts';
 import { abandon, endSession } from './session.ts';
 
@@ -12,13 +12,13 @@ import { abandon, endSession } from './session.ts';
 const deadlineMs = 10_000;
 
 /**
- * Starts a process that clones inits whose id maps are written. `ended` hears when it will do so no more, by whatever means:
- * no request may be made then.
+ * Starts a process that clones inits whose id maps are written; without maps, one that makes copies of itself. `ended` hears when
+ * it will do so no more, by whatever means: no request may be made then.
  */
-export async function startZygote(host: Host, maps: Maps, ended: () => void): Promise<Zygote> {
+export async function startZygote(host: Host, maps: Maps | undefined, ended: () => void): Promise<Zygote> {
   const program = {
-    segment: zygoteProgram(maps),
-    flags: namespaceFlags.user,
+    segment: maps === undefined ? copyingProgram() : zygoteProgram(maps),
+    flags: maps === undefined ? 0 : namespaceFlags.user,
     maps,
     tag: zygoteTag,
     doing: 'start a zygote',
@@ -59,6 +59,16 @@ export class Zygote {
     } catch (error) {
       // The kernel may refuse one request and not the next; but who has ended, or is stuck, is replaced.
       if (errnoOf(error) === 'EPIPE' || isBroken(error)) void this.#end();
+      throw error;
+    }
+  }
+
+  /** An init that is a copy of it. Rejects where it made none: then it can still be made in another way, unless it is ETIMEDOUT. */
+  async copy(request: ForkRequest): Promise<Session> {
+    try {
+      return await this.#host.processes.forkBy(this.#session, request);
+    } catch (error) {
+      if (areEnds.includes(errnoOf(error) ?? '')) void this.#end();
       throw error;
     }
   }
@@ -106,6 +116,8 @@ export class Zygote {
     );
   }
 }
+
+const areEnds = ['EPIPE', 'EBADF', 'ETIMEDOUT'];
 
 const isBroken = (error: unknown) =>
   RuntsError.is(error) && (error.code === 'ERR_TIMEOUT' || error.code === 'ERR_INTERNAL');

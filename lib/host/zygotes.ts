@@ -1,6 +1,7 @@
 import type { Maps } from '../plan/plan.ts';
 import { namespaceFlags } from '../spec/names.ts';
-import type { Host, Processes, Session, SpawnRequest } from './host.ts';
+import { errnoOf } from './failure.ts';
+import type { ForkRequest, Host, Processes, Session, SpawnRequest } from './host.ts';
 import { startZygote, type Zygote } from './zygote.ts';
 
 /** Id maps of which there is a zygote each, at most: a program that makes up maps as it goes does without. */
@@ -8,7 +9,8 @@ const zygotesMax = 8;
 
 /**
  * The same host, where inits whose id maps take newuidmap and newgidmap come from zygotes: the maps are written once for all
- * of a kind. Whatever a zygote cannot do is done, or refused with a reason, as without one.
+ * of a kind. So do those of commands that are executed once more: a copy of a zygote begins without an exec. Whatever a zygote cannot
+ * do is done, or refused with a reason, as without one.
  */
 export class Zygotes {
   readonly host: Host;
@@ -30,6 +32,7 @@ export class Zygotes {
 
   #spawn(request: SpawnRequest): Promise<Session> {
     const { maps, flags, looks } = request;
+    if (isCopy(request) && !this.#closed) return this.#copy(request);
     const isMapped = maps?.by === 'newuidmap' && (flags & namespaceFlags.user) !== 0;
     const takesZygote = isMapped && looks === undefined && !this.#closed;
     return takesZygote ? this.#spawnBy(maps, request) : this.#direct.processes.spawn(request);
@@ -42,7 +45,25 @@ export class Zygotes {
     if (zygote === undefined) return direct();
     return zygote.spawn(request).catch(direct);
   }
+
+  async #copy(request: SpawnRequest & ForkRequest): Promise<Session> {
+    this.#shared ??= sharedOf(this.#direct);
+    const zygote = this.#shared.copying;
+    try {
+      if (zygote !== undefined) return await zygote.copy(request);
+    } catch (error) {
+      // There may be one after all, which does what it is there for.
+      if (errnoOf(error) === 'ETIMEDOUT') throw error;
+    }
+    const session = await this.#direct.processes.spawn(request);
+    this.#shared.startCopying();
+    return session;
+  }
 }
+
+/** Its errand is at hand, so that it is one that was made before. */
+const isCopy = (request: SpawnRequest): request is SpawnRequest & ForkRequest =>
+  request.flags === 0 && request.maps === undefined && request.detached !== true && typeof request.errand === 'object';
 
 /** What all who use the same port of processes have in common: a runtime that is never disposed has no zygote more. */
 const shared = new WeakMap<Processes, Shared>();
@@ -59,7 +80,10 @@ class Shared {
   readonly #host: Host;
   /** By their maps; undefined after the first request of a kind, which is often the only one, and where none starts. */
   readonly #byMaps = new Map<string, Promise<Zygote | undefined> | undefined>();
+  #copying: Promise<Zygote | undefined> | undefined;
   #users = 0;
+  /** That makes copies of itself, where there is one by now. */
+  copying: Zygote | undefined;
 
   constructor(host: Host) {
     this.#host = host;
@@ -72,9 +96,28 @@ class Shared {
   /** The last one ends them all. */
   async leave(): Promise<void> {
     if (--this.#users > 0) return;
-    const all = [...this.#byMaps.values()];
+    const all = [...this.#byMaps.values(), this.#copying];
     this.#byMaps.clear();
+    this.#copying = undefined;
     await Promise.all(all.map(async (zygote) => (await zygote)?.close()));
+  }
+
+  /** Nobody waits for it. One that cannot be started is not tried again. */
+  startCopying(): void {
+    if (this.#users === 0 || this.#copying !== undefined) return;
+    const ended = (): void => {
+      if (this.#copying !== starting) return;
+      this.#copying = undefined;
+      this.copying = undefined;
+    };
+    const starting = startZygote(this.#host, undefined, ended).then(
+      (zygote) => {
+        if (this.#copying === starting) this.copying = zygote;
+        return zygote;
+      },
+      () => undefined,
+    );
+    this.#copying = starting;
   }
 
   /** Undefined where there is to be none. */

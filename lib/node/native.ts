@@ -177,7 +177,24 @@ export interface Native {
     handles?: readonly (NativeHandle | number)[],
     /** Of which so much as the letter has room for goes into each of its places. */
     text?: string,
+    /** By how many the init is to be followed, one after the other, where only the end of the last is to be waited for. */
+    children?: number,
   ): NativeHandle | undefined | Failure;
+  /**
+   * The same by a zygote (op `fork_inits`), its channel and a pidfd of it, which is asked at once. What it refuses, and that it has
+   * ended, `done` hears, and there is no init then; but ETIMEDOUT: it was killed, and may have made one that nobody has heard of.
+   */
+  spawnBy(
+    zygote: NativeChannel,
+    process: NativeHandle,
+    cgroup: NativeHandle | undefined,
+    done: SpawnDone,
+    stayMs: number | undefined,
+    children: number | undefined,
+    letter: NativeLetter,
+    handles: readonly (NativeHandle | number)[],
+    text: string | undefined,
+  ): Failure | undefined;
   /** Takes all processing of input and output from a terminal, also what Node's raw mode leaves. */
   rawTerminal(fd: number): Failure | undefined;
   /** A new descriptor for the file of one that somebody else owns. */

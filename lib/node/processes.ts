@@ -1,20 +1,21 @@
 import { RuntsError } from '../errors.ts';
-import type { Errand, Exit, Handle, Processes, Session, SpawnRequest } from '../host/host.ts';
+import type { Errand, Handle, Processes, Session, SpawnRequest } from '../host/host.ts';
 import { mapText } from '../host/maps.ts';
 import type { Maps } from '../plan/plan.ts';
 import { errnoNumber } from '../program/errno.ts';
 import { ended } from './ended.ts';
-import { EndedSession } from './ended-session.ts';
 import { enclosed, letterOf } from './errand.ts';
-import { isFailure, orThrow, stepOf, systemError } from './failure.ts';
+import { isFailure, orThrow } from './failure.ts';
+import { forkBy } from './fork-by.ts';
 import { GoneProcess } from './gone-process.ts';
 import { openHandle } from './handle.ts';
 import { inherited } from './inherited.ts';
 import { nativeLooks } from './looks.ts';
-import { type Failure, type NativeHandle, type NativeMaps, native, type SpawnDone, type Spawned } from './native.ts';
+import { type Failure, type NativeHandle, type NativeMaps, native, type SpawnDone } from './native.ts';
 import { run } from './run.ts';
-import { NodeSession, type Peer } from './session.ts';
+import { NodeSession } from './session.ts';
 import { connectTo } from './sockets.ts';
+import { endedSession, sessionOf } from './spawned.ts';
 import { turn } from './turn.ts';
 import { spawnBy } from './zygote.ts';
 
@@ -34,6 +35,7 @@ export async function spawnInit({
   stayMs,
   looks,
   maps,
+  children,
 }: SpawnRequest): Promise<Session | Failure> {
   if (!Number.isSafeInteger(flags) || flags < 0) {
     throw new RuntsError('ERR_SPEC', `flags are CLONE_NEW* bits, not ${String(flags)}`);
@@ -50,7 +52,7 @@ export async function spawnInit({
     const done: SpawnDone = (result, frames, code, signal): void => {
       try {
         if (refused !== undefined) throw refused.why;
-        if (typeof result === 'number') resolve(endedPlainly(result, frames!, { code, signal }));
+        if (typeof result === 'number') resolve(endedSession(result, frames!, code, signal));
         else if (isFailure(result)) resolve(result);
         else resolve(sessionOf(result, { detached, errand: given || result.errand === true }));
       } catch (error) {
@@ -68,6 +70,7 @@ export async function spawnInit({
       letter,
       handles,
       atHand?.fill?.text,
+      children,
     );
     if (isFailure(channel)) {
       resolve(channel);
@@ -81,22 +84,6 @@ export async function spawnInit({
     }
   });
 }
-
-function sessionOf(made: Spawned, { detached, errand }: Pick<Peer, 'detached' | 'errand'>): Session {
-  const { pid, process, channel, mapped, unmapped: why, messages: heard = [], ended: exit } = made;
-  if (exit !== undefined) {
-    const { code, signal } = exit;
-    return new EndedSession({ pid, process, exit: { code, signal }, said: [...heard] });
-  }
-  const unmapped = why && {
-    file: why.detail,
-    error: systemError(why.errno, stepOf(why), `/proc/${pid}/${why.detail}`),
-  };
-  return new NodeSession({ pid, process, channel: channel!, ours: true, detached, errand, mapped, unmapped, heard });
-}
-
-const endedPlainly = (pid: number, frames: string, exit: Exit): Session =>
-  new EndedSession({ pid, process: new GoneProcess(), exit, said: frames });
 
 /** Leaves an errand on a channel that nobody reads yet. Where its other end is gone already, why that is comes as the result. */
 function give(channel: NativeHandle, errand: Errand | undefined): boolean {
@@ -119,6 +106,7 @@ const nativeMaps = (maps: Maps | undefined): NativeMaps | undefined =>
 export const processes: Processes = {
   spawn: async (request) => orThrow(await spawnInit(request)),
   spawnBy,
+  forkBy: async (zygote, request) => orThrow(await forkBy(zygote, request)),
   run,
   signal(process: Handle, signal: number): boolean {
     if (!Number.isInteger(signal) || signal < 0 || signal > signalMax) {

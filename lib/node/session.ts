@@ -121,6 +121,11 @@ export class NodeSession implements Session {
     return this.#process;
   }
 
+  /** For whoever sends by itself. */
+  get channel(): NativeChannel {
+    return this.#channel;
+  }
+
   async send(message: Uint8Array, handles: readonly Handle[] = []): Promise<void> {
     if (message.length > messageBytesMax || handles.length > limits.handlesMax) {
       const what = `a message of ${message.length} bytes and ${handles.length} handles`;

@@ -25,6 +25,23 @@ export function zygoteProgram({ uids, gids }: Maps): Segment {
   return p.segment();
 }
 
+/** How long a zygote that nobody asks for anything stays: who executes commands now and then has no use for it. */
+const idleMs = 1000;
+
+/**
+ * The program of one in our own namespaces, with all that we may do: its inits are copies of it, which begin without an exec. It
+ * hears nothing but that it is to make one, so that there is nothing of one in the next.
+ */
+export function copyingProgram(): Segment {
+  const p = new Builder();
+  p.op('chdir', { path: '/' }, origin);
+  p.op('new_session', {}, origin);
+  p.op('sync', { tag: zygoteTag }, origin);
+  p.op('fork_inits', { idle_ms: idleMs }, origin);
+  p.op('halt', {}, origin);
+  return p.segment();
+}
+
 /** CAP_SETGID and CAP_SETUID; and CAP_SETFCAP, since files that root of the namespace above gives capabilities are affected. */
 const mappers = (1n << 6n) | (1n << 7n) | (1n << 31n);
 

@@ -48,6 +48,9 @@ const processes: Processes = {
   spawnBy: async () => {
     throw systemError(errno.nosys, 'clone_inits');
   },
+  forkBy: async () => {
+    throw systemError(errno.nosys, 'fork_inits');
+  },
   run,
   signal(process, signal) {
     const refused = native.signal(openHandle(process, 'process'), signal);

@@ -31,6 +31,7 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   exports.Set("letter", Napi::Function::New<runts::make_letter>(env, "letter"));
   exports.Set("looks", Napi::Function::New<runts::make_looks>(env, "looks"));
   exports.Set("spawn", Napi::Function::New<runts::spawn>(env, "spawn"));
+  exports.Set("spawnBy", Napi::Function::New<runts::spawn_by>(env, "spawnBy"));
   runts::define_system(env, exports);
   runts::define_sockets(env, exports);
   runts::define_blob(env, exports);

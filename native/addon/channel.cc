@@ -11,6 +11,7 @@ namespace {
 
 // One turn of the loop must not belong to one peer that floods us.
 constexpr int kMessagesPerTurn = 16;
+constexpr napi_type_tag kTag = {0x7275'6e74'732d'6368, 0x616e'6e65'6c2d'6d73};
 
 }  // namespace
 
@@ -29,6 +30,7 @@ Napi::Function Channel::define(Napi::Env env) {
 Channel::Channel(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<Channel>(info), state_(State::of(info.Env())) {
   if (IsEmpty()) return;  // not wrapped: the environment is being ended
+  (void)napi_type_tag_object(info.Env(), info.This(), &kTag);
   on_message_ = Napi::Persistent(info[1].As<Napi::Function>());
   on_end_ = Napi::Persistent(info[2].As<Napi::Function>());
   on_writable_ = Napi::Persistent(info[3].As<Napi::Function>());
@@ -42,6 +44,13 @@ Channel::Channel(const Napi::CallbackInfo& info)
 }
 
 Channel::~Channel() { shut(); }
+
+int Channel::fd_of(const Napi::Value& value) {
+  if (!value.IsObject()) return -1;
+  auto object = value.As<Napi::Object>();
+  Channel* channel = object.CheckTypeTag(&kTag) ? Unwrap(object) : nullptr;
+  return channel && channel->watch_ ? channel->watch_->fd() : -1;
+}
 
 void Channel::shut() {
   if (!watch_) return;

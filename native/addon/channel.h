@@ -11,6 +11,8 @@ class Channel final : public Napi::ObjectWrap<Channel>, public Watcher {
   static Napi::Function define(Napi::Env env);
   explicit Channel(const Napi::CallbackInfo& info);
   ~Channel();
+  // Its descriptor, or -1: of one that is closed, and of every one once the environment is being ended.
+  static int fd_of(const Napi::Value& value);
 
   void shut() override;
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "channel.h"
 #include "clone.h"
 #include "errand.h"
 #include "handle.h"
@@ -12,18 +13,21 @@
 #include "stay.h"
 #include "value.h"
 #include "watch.h"
+#include "zygote.h"
 
 namespace runts {
 
 namespace {
+
+// How long a zygote may take: one that is slower is stuck.
+constexpr uint32_t kZygoteMs = 5000;
 
 // On a thread of the pool, because a vfork stops the thread that calls it until the exec.
 class SpawnJob : public Napi::AsyncWorker {
  public:
   // `image` may be -errno: there is none, since `at`.
   // `ours` is our end of the channel; without one the job makes the channel.
-  SpawnJob(Napi::Env env, uint64_t flags, Fd cgroup, int image, const Where& at, Fd theirs, Handle* ours, uint32_t stay_ms,
-           Looks looks, Errand errand, IdMaps maps, Napi::Function done)
+  SpawnJob(Napi::Env env, uint64_t flags, Fd cgroup, int image, const Where& at, Fd theirs, Handle* ours, Looks looks, Errand errand, IdMaps maps, Napi::Function done)
       : Napi::AsyncWorker(env, "runts.spawn"),
         done_(Napi::Persistent(done)),
         flags_(flags),
@@ -31,28 +35,33 @@ class SpawnJob : public Napi::AsyncWorker {
         image_(image),
         at_(at),
         ours_(ours),
-        stay_ms_(stay_ms),
         looks_(std::move(looks)),
         errand_(std::move(errand)),
         maps_(std::move(maps)) {
     channel_.theirs = static_cast<Fd&&>(theirs);
     if (ours_) ours_kept_ = Napi::Persistent(ours_->Value());
   }
+  // One that a zygote was asked for, with its errand.
+  SpawnJob(Napi::Env env, Fd channel, Fd zygote, Errand errand, Napi::Function done)
+      : Napi::AsyncWorker(env, "runts.spawn"),
+        done_(Napi::Persistent(done)),
+        zygote_(static_cast<Fd&&>(zygote)),
+        errand_(std::move(errand)) {
+    channel_.ours = static_cast<Fd&&>(channel);
+  }
   // An init that nobody took over, because a worker ended meanwhile, ends here.
   ~SpawnJob() override { abandon(&spawned_); }
 
+  void stay(uint32_t milliseconds, uint32_t children) {
+    stay_ms_ = milliseconds;
+    children_ = children;
+  }
+
  protected:
   void Execute() override {
-    Where before;
-    result_ = as_it_was(before, looks_);
-    if (result_ == 0 && !ours_) result_ = open_channel(before, &channel_);
-    // An init without maps must not begin.
-    if (result_ == 0 && maps_.empty()) result_ = errand_.leave(before, channel_.ours.get());
-    if (result_ == 0) make();
-    else at_ = before;
-    if (result_ == 0 && !maps_.empty()) map();
-    channel_.theirs.reset();
-    if (result_ == 0 && stay_ms_ > 0 && errand_.is_left()) stay(channel_.ours.get(), spawned_.process.get(), stay_ms_, &story_);
+    if (zygote_.ok()) result_ = meet(at_, channel_.ours.get(), zygote_.get(), kZygoteMs, &spawned_);
+    else begin();
+    if (result_ == 0 && stay_ms_ > 0 && errand_.is_left()) runts::stay(channel_.ours.get(), spawned_, stay_ms_, children_, &story_);
     if (story_.ended) channel_.ours.reset();
     if (story_.ended && story_.plain()) spawned_.process.reset();  // nobody has any use for either
   }
@@ -63,7 +72,7 @@ class SpawnJob : public Napi::AsyncWorker {
       if (ours_) ours_->take().reset();  // and what was sent over it is closed
       return call_back(env, done_, {failure(env, at_, result_)});
     }
-    if (!spawned_.process.ok()) return tell_plainly(env, story_, spawned_.pid, done_);
+    if (!spawned_.process.ok()) return tell_plainly(env, story_, done_);
     Napi::Object object = Napi::Object::New(env);
     napi_value pid = Napi::Number::New(env, spawned_.pid);
     if (napi_set_named_property(env, object, "pid", pid) != napi_ok) return;  // JavaScript cannot run any more
@@ -84,6 +93,18 @@ class SpawnJob : public Napi::AsyncWorker {
   }
 
  private:
+  void begin() {
+    Where before;
+    result_ = as_it_was(before, looks_);
+    if (result_ == 0 && !ours_) result_ = open_channel(before, &channel_);
+    // An init without maps must not begin.
+    if (result_ == 0 && maps_.empty()) result_ = errand_.leave(before, channel_.ours.get());
+    if (result_ == 0) make();
+    else at_ = before;
+    if (result_ == 0 && !maps_.empty()) map();
+    channel_.theirs.reset();
+  }
+
   void make() {
     Low low(channel_.theirs.get(), image_);
     result_ = image_ < 0 ? image_ : spawn_init(at_, flags_, cgroup_.get(), image_, channel_.theirs.get(), &spawned_, low.seats());
@@ -107,16 +128,17 @@ class SpawnJob : public Napi::AsyncWorker {
   }
 
   Napi::FunctionReference done_;
-  uint64_t flags_;
+  uint64_t flags_ = 0;
   Fd cgroup_;
-  int image_;
+  int image_ = -EIO;
+  Fd zygote_;
   Where at_;
   ChannelEnds channel_;  // our end, as long as it is no handle
   // By its address, for an environment that is being ended does not tell what an object is; the reference keeps it there.
   // Null for as long as it has no use for anybody else: of an errand at hand.
-  Handle* ours_;
+  Handle* ours_ = nullptr;
   Napi::ObjectReference ours_kept_;
-  uint32_t stay_ms_;
+  uint32_t stay_ms_ = 0, children_ = 0;
   Looks looks_;
   Errand errand_;
   IdMaps maps_;
@@ -126,6 +148,8 @@ class SpawnJob : public Napi::AsyncWorker {
   int result_ = -EIO;
   Spawned spawned_;
 };
+
+uint32_t count_of(const Napi::Value& value) { return value.IsUndefined() ? 0 : static_cast<uint32_t>(number_of(value)); }
 
 }  // namespace
 
@@ -138,7 +162,6 @@ Napi::Value spawn(const Napi::CallbackInfo& info) {
     cgroup = duplicate(fd_of(info[1]));  // the caller's may be closed while the job waits for its thread
     if (!cgroup.ok()) return failure(env, Where{kStepFcntl, "cgroup"}, cgroup.get());
   }
-  uint32_t stay_ms = info[3].IsUndefined() ? 0 : static_cast<uint32_t>(number_of(info[3]));
   Errand errand;
   if (!info[6].IsUndefined()) {
     int r = Errand::read(at, info[6], info[7].As<Napi::Array>(), info[8], &errand);
@@ -161,10 +184,30 @@ Napi::Value spawn(const Napi::CallbackInfo& info) {
     if (state.image.ok()) Low::reserve(state.image.get());
   }
   auto* job = new SpawnJob(env, flags_of(info[0]), static_cast<Fd&&>(cgroup), state.image.get(), at,
-                           static_cast<Fd&&>(theirs), ours, stay_ms, looks_of(info[4]), std::move(errand), std::move(maps),
+                           static_cast<Fd&&>(theirs), ours, looks_of(info[4]), std::move(errand), std::move(maps),
                            info[2].As<Napi::Function>());
+  job->stay(count_of(info[3]), count_of(info[9]));
   job->Queue();
   return ours ? ours->Value() : env.Undefined();
+}
+
+Napi::Value spawn_by(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Where at;
+  Fd zygote = duplicate(fd_of(info[1]));
+  if (!zygote.ok()) return failure(env, Where{kStepFcntl, "zygote"}, zygote.get());
+  Errand errand;
+  ChannelEnds ends;
+  int r = Errand::read(at, info[6], info[7].As<Napi::Array>(), info[8], &errand);
+  if (r == 0) r = open_channel(at, &ends);
+  if (r == 0) r = errand.leave(at, ends.ours.get());
+  if (r == 0) r = ask(at, Channel::fd_of(info[0]), ends.theirs.get(), info[2].IsUndefined() ? -1 : fd_of(info[2]));
+  if (r < 0) return failure(env, at, r);
+  auto* job = new SpawnJob(env, static_cast<Fd&&>(ends.ours), static_cast<Fd&&>(zygote), std::move(errand),
+                           info[3].As<Napi::Function>());
+  job->stay(count_of(info[4]), count_of(info[5]));
+  job->Queue();
+  return env.Undefined();
 }
 
 }  // namespace runts

@@ -1,20 +1,17 @@
 #include "stay.h"
 
-#include <errno.h>
-#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 
+#include <algorithm>
 #include <atomic>
 #include <string>
 
 #include "../program/format.h"
 #include "exit.h"
 #include "handle.h"
-#include "received.h"
-#include "rights.h"
 #include "value.h"
 #include "watch.h"
 
@@ -45,81 +42,55 @@ class Place {
 };
 std::atomic<int> Place::taken_{0};
 
-class Patience {
- public:
-  explicit Patience(uint32_t milliseconds) : until_(now() + milliseconds) {}
-
-  // Whether there is something to be had from a descriptor while there is time.
-  bool outlasts(int fd) const {
-    struct pollfd waiting = {fd, POLLIN, 0};
-    int64_t left = until_ - now();
-    return poll(&waiting, 1, left > 0 ? static_cast<int>(left) : 0) > 0;
+// Hears until nothing more is to be heard from here: the channel has ended, or all children that are to come have. False where the
+// rest is for somebody else.
+bool listen(int channel, const Patience& patience, uint32_t children, Story* story, std::vector<int>* processes) {
+  for (;;) {
+    if (story->messages.size() == kMessagesMax || !patience.outlasts(channel)) return false;
+    Heard heard;
+    Got got = receive(channel, &heard);
+    if (got != Got::kMessage) return got == Got::kEnd;
+    if (heard.bytes.empty()) continue;
+    uint32_t kind = kind_of(heard);
+    bool child = kind == kFrameForked && heard.fds.size() == 1;
+    if (child) processes->push_back(heard.fds[0].get());
+    if (child && heard.bytes.size() == sizeof(Frame)) story->pid = static_cast<int>(frame_in(heard).value);
+    story->messages.push_back(static_cast<Heard&&>(heard));
+    if (kind == kFrameHandle) return false;
+    if (kind == kFrameExit) {
+      // Process 1, and what the command has left running, end with the channel.
+      (void)shutdown(channel, SHUT_RDWR);
+      return true;
+    }
+    if (child && children > 0 && processes->size() > children) return true;
   }
-
- private:
-  static int64_t now() {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec * 1000 + time.tv_nsec / 1'000'000;
-  }
-
-  int64_t until_;
-};
-
-uint32_t kind_of(const Heard& heard) {
-  uint32_t kind = 0;
-  if (heard.bytes.size() >= sizeof kind) memcpy(&kind, heard.bytes.data(), sizeof kind);
-  return kind;
 }
 
-enum class Got { kMessage, kNothing, kEnd };
-
-// What does not arrive whole stays where it is, for the event loop to say what is wrong with it.
-Got receive(int channel, Heard* heard) {
-  Rights rights;
-  uint8_t frame[sizeof(Frame)];
-  struct iovec vector = {frame, sizeof frame};
-  struct msghdr message = {};
-  message.msg_iov = &vector;
-  message.msg_iovlen = 1;
-  message.msg_control = rights.bytes;
-  message.msg_controllen = sizeof rights.bytes;
-  ssize_t size = recvmsg(channel, &message, MSG_PEEK | MSG_TRUNC | MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-  // ECONNRESET is told once, before the messages that are still there.
-  if (size < 0) return errno == EINTR || errno == ECONNRESET ? Got::kMessage : Got::kNothing;
-  heard->fds = descriptors(&message);
-  if (size == 0 && heard->fds.empty()) return Got::kEnd;
-  if (static_cast<size_t>(size) > sizeof frame || message.msg_flags & MSG_CTRUNC) return Got::kNothing;
-  heard->bytes.assign(frame, frame + size);
-  return recv(channel, frame, 0, MSG_DONTWAIT) < 0 ? Got::kNothing : Got::kMessage;
+// What those have said who are over.
+bool hear_the_rest(int channel, Story* story) {
+  for (;;) {
+    Heard heard;
+    Got got = receive(channel, &heard);
+    if (got != Got::kMessage) return got == Got::kEnd;
+    if (heard.bytes.empty()) continue;
+    if (story->messages.size() == kMessagesMax) return false;
+    story->messages.push_back(static_cast<Heard&&>(heard));
+  }
 }
 
 }  // namespace
 
-void stay(int channel, int process, uint32_t milliseconds, Story* story) {
+void stay(int channel, const Spawned& init, uint32_t milliseconds, uint32_t children, Story* story) {
   Place place;
   if (!place.mine()) return;
   Patience patience(milliseconds);
-  std::vector<int> processes = {process};
-  for (bool open = true; open;) {
-    if (story->messages.size() == kMessagesMax || !patience.outlasts(channel)) return;
-    Heard heard;
-    Got got = receive(channel, &heard);
-    if (got == Got::kNothing) return;
-    open = got == Got::kMessage;
-    if (heard.bytes.empty()) continue;
-    uint32_t kind = kind_of(heard);
-    if (kind == kFrameForked && heard.fds.size() == 1) processes.push_back(heard.fds[0].get());
-    story->messages.push_back(static_cast<Heard&&>(heard));
-    if (kind == kFrameHandle) return;
-    if (kind != kFrameExit) continue;
-    // Process 1, and what the command has left running, end with the channel.
-    (void)shutdown(channel, SHUT_RDWR);
-    open = false;
+  story->pid = init.pid;
+  std::vector<int> processes = {init.process.get()};
+  if (!listen(channel, patience, children, story, &processes)) return;
+  for (size_t i = processes.size(); i > 0; i--) {
+    if (!patience.outlasts(processes[i - 1])) return;
   }
-  for (int each : processes) {
-    if (!patience.outlasts(each)) return;
-  }
+  if (children > 0 && !hear_the_rest(channel, story)) return;
   siginfo_t info;
   for (int each : processes) {
     if (collect(each, &info) <= 0) info.si_code = 0;
@@ -127,6 +98,10 @@ void stay(int channel, int process, uint32_t milliseconds, Story* story) {
   story->how = info.si_code;
   story->status = info.si_status;
   story->ended = true;
+  if (children > 0) {
+    auto& all = story->messages;
+    all.erase(std::remove_if(all.begin(), all.end(), [](const Heard& heard) { return kind_of(heard) == kFrameForked; }), all.end());
+  }
 }
 
 bool Story::plain() const {
@@ -136,7 +111,7 @@ bool Story::plain() const {
   return true;
 }
 
-void tell_plainly(Napi::Env env, const Story& story, int pid, const Napi::FunctionReference& to) {
+void tell_plainly(Napi::Env env, const Story& story, const Napi::FunctionReference& to) {
   std::string frames;
   frames.reserve(story.messages.size() * sizeof(Frame));
   for (const Heard& heard : story.messages) frames.append(reinterpret_cast<const char*>(heard.bytes.data()), heard.bytes.size());
@@ -145,7 +120,7 @@ void tell_plainly(Napi::Env env, const Story& story, int pid, const Napi::Functi
   Napi::Value none = env.Undefined();
   Napi::Value status = Napi::Number::New(env, story.status);
   bool exited = story.how == CLD_EXITED;
-  call_back(env, to, {Napi::Number::New(env, pid), latin1, exited ? status : none, exited || story.how == 0 ? none : status});
+  call_back(env, to, {Napi::Number::New(env, story.pid), latin1, exited ? status : none, exited || story.how == 0 ? none : status});
 }
 
 void tell(Napi::Env env, Story* story, Napi::Object to) {

@@ -4,14 +4,10 @@
 
 #include <vector>
 
-#include "../ops/result.h"
+#include "clone.h"
+#include "hear.h"
 
 namespace runts {
-
-struct Heard {
-  std::vector<uint8_t> bytes;
-  std::vector<Fd> fds;
-};
 
 // What became of an init meanwhile.
 struct Story {
@@ -20,18 +16,21 @@ struct Story {
   bool ended = false;
   // Whether no descriptor came with anything that it said: then all of it is frames.
   bool plain() const;
+  int pid = 0;
   // CLD_*, and the exit code or the signal; 0 where somebody else has collected it.
   int how = 0, status = 0;
 };
 
 // Hears what an init says, for at most so many milliseconds, or until it says something that is to be acted upon. It is let go
-// when it says how its command has ended (EXIT). On a thread of the pool, of which it leaves others enough: it may stay for no
-// time at all.
-void stay(int channel, int process, uint32_t milliseconds, Story* story);
+// when it says how its command has ended (EXIT). Of one that is to be followed by so many children, one after the other (FORKED), only
+// the end of the last is waited for then: who waits at its channel is woken by the exec, on the processor where the command begins;
+// and where all are over, nobody is told of those. On a thread of the pool, of which it leaves others enough: it may stay for no time
+// at all.
+void stay(int channel, const Spawned& init, uint32_t milliseconds, uint32_t children, Story* story);
 
 // {messages: [{bytes, handles}], ended: {code, signal} | undefined}, put into an object.
 void tell(Napi::Env env, Story* story, Napi::Object to);
 // Of a plain one that has ended, to whoever waits for it: the pid, its frames, the code, the signal.
-void tell_plainly(Napi::Env env, const Story& story, int pid, const Napi::FunctionReference& to);
+void tell_plainly(Napi::Env env, const Story& story, const Napi::FunctionReference& to);
 
 }  // namespace runts

@@ -53,6 +53,7 @@ bool open_[kDescriptors], given[kDescriptors];
 long opener[kDescriptors], present;  // numbers of system calls
 bool exact;  // whether no descriptor was closed or moved by number, so that each has one owner
 int64_t clock_ns;
+bool passes_credentials;
 uint32_t awaited_tag;
 void* page;
 
@@ -256,18 +257,27 @@ long recvmsg(struct msghdr* message, long flags) {
   message->msg_flags = copied < size ? MSG_TRUNC : 0;
   b = byte();
   size_t count = b < 0x80 ? b % 2 : b < 0xf0 ? b % 4 : byte() % 254;
-  size_t room = message->msg_controllen < sizeof(cmsghdr) ? 0 : (message->msg_controllen - sizeof(cmsghdr)) / sizeof(int);
+  auto* control = static_cast<uint8_t*>(message->msg_control);
+  size_t before = passes_credentials && message->msg_controllen >= CMSG_SPACE(12) ? CMSG_SPACE(12) : 0;
+  if (before > 0) {
+    cmsghdr head = {CMSG_LEN(12), SOL_SOCKET, SCM_CREDENTIALS};
+    uint32_t sender[3] = {1, byte() & 1u, 0};
+    memcpy(control, &head, sizeof head);
+    memcpy(control + sizeof head, sender, sizeof sender);
+  }
+  size_t room = message->msg_controllen - before;
+  room = room < sizeof(cmsghdr) ? 0 : (room - sizeof(cmsghdr)) / sizeof(int);
   if (count > room) count = room, message->msg_flags |= MSG_CTRUNC;
-  message->msg_controllen = 0;
+  message->msg_controllen = before;
   if (count == 0) return static_cast<long>(copied);
   cmsghdr head = {sizeof head + count * sizeof(int), SOL_SOCKET, SCM_RIGHTS};
-  auto* control = static_cast<uint8_t*>(message->msg_control);
+  control += before;
   memcpy(control, &head, sizeof head);
   for (size_t i = 0; i < count; i++) {
     int fd = lowest(0);
     memcpy(control + sizeof head + i * sizeof fd, &fd, sizeof fd);
   }
-  message->msg_controllen = CMSG_SPACE(count * sizeof(int));
+  message->msg_controllen = before + CMSG_SPACE(count * sizeof(int));
   return static_cast<long>(copied);
 }
 
@@ -391,6 +401,7 @@ void begin(const uint8_t* answers, size_t size) {
   exact = true;
   clock_ns = 1;
   awaited_tag = 0;
+  passes_credentials = false;
   free(page);
   page = nullptr;
   file = nullptr;
@@ -506,6 +517,14 @@ long raw(long n, long a, long b, long c, long d, long e, long f) {
     case __NR_dup3: return dup3(a, b);
     case __NR_fcntl: return fcntl(a, b, c);
     case __NR_close_range: return close_range(static_cast<unsigned>(a), static_cast<unsigned>(b));
+    case __NR_pidfd_open: return descriptor();
+    case __NR_getuid: return byte() & 1;
+    case __NR_setsockopt: {
+      readable(at<void>(d), bytes(e));
+      long r = outcome();
+      if (r >= 0 && b == SOL_SOCKET && c == SO_PASSCRED) passes_credentials = true;
+      return r;
+    }
     case __NR_clone: return clone(static_cast<uint64_t>(a), at<int>(c));
     case __NR_execve: return execve(at<char>(a), at<const char*>(b), at<const char*>(c));
     case __NR_exit_group: end();

@@ -31,12 +31,36 @@ struct ControlHeader {
   int level, type;
 };
 static_assert(sizeof(MessageRecord) == 56 && sizeof(ControlHeader) == 16, "the kernel's layout");
-enum { kSocketLevel = 1, kRights = 1, kNoSignal = 0x4000, kCloexecHandles = 0x40000000, kControlTruncated = 8 };
+// As the kernel attests them.
+struct Credentials {
+  int pid;
+  uint32_t uid, gid;
+};
+enum { kSocketLevel = 1, kRights = 1, kCredentials = 2, kPassCredentials = 16, kReceiveTime = 20, kNoSignal = 0x4000, kCloexecHandles = 0x40000000, kControlTruncated = 8 };
 
 int channel = kFirstChannel;
 alignas(8) uint8_t program[kProgramBytesMax];
-alignas(8) uint8_t control[sizeof(ControlHeader) + kHandlesMax * sizeof(int) + 8];
+alignas(8) uint8_t control[2 * sizeof(ControlHeader) + sizeof(Credentials) + 4 + kHandlesMax * sizeof(int) + 8];
 int handles[kHandlesMax];
+long only_user = -1;  // the only one to be heard; -1: everybody
+
+// What came with a message: its descriptors, and whether it is from whom we hear.
+bool take_control(size_t length, int* fds, uint32_t* fd_count) {
+  long sender = -1;
+  for (size_t at = 0; at + sizeof(ControlHeader) <= length;) {
+    auto* item = reinterpret_cast<const ControlHeader*>(control + at);
+    if (item->length < sizeof *item || item->length > length - at) break;
+    if (item->level == kSocketLevel && item->type == kRights) {
+      *fd_count = static_cast<uint32_t>((item->length - sizeof *item) / sizeof(int));
+      memcpy(fds, item + 1, *fd_count * sizeof(int));
+    }
+    if (item->level == kSocketLevel && item->type == kCredentials) {
+      sender = reinterpret_cast<const Credentials*>(item + 1)->uid;
+    }
+    at += (item->length + 7) & ~size_t{7};
+  }
+  return only_user < 0 || sender == only_user;
+}
 
 // Receives one message: its body at `to`, its descriptors into *fds, also those of a message that is refused. Returns the
 // body's size, or -errno; -EPIPE at the end of the channel.
@@ -48,14 +72,9 @@ long receive(MessageHeader* header, uint8_t* to, size_t room, int* fds, uint32_t
   // Said once of a host that died with something unread, and before what it has sent.
   if (n == -ECONNRESET) n = sys(__NR_recvmsg, channel, &record, kCloexecHandles);
   if (n < 0) return n;
-  if (record.control_length >= sizeof(ControlHeader)) {
-    auto* rights = reinterpret_cast<const ControlHeader*>(control);
-    if (rights->level == kSocketLevel && rights->type == kRights) {
-      *fd_count = static_cast<uint32_t>((rights->length - sizeof *rights) / sizeof(int));
-      memcpy(fds, rights + 1, *fd_count * sizeof(int));
-    }
-  }
+  bool heard = take_control(record.control_length, fds, fd_count);
   if (n == 0) return -EPIPE;
+  if (!heard) return -EPERM;
   if (record.flags & kControlTruncated) return -EMFILE;
   if (static_cast<size_t>(n) < sizeof *header) return -EBADMSG;
   return n - static_cast<long>(sizeof *header);
@@ -104,14 +123,16 @@ bool receive_program(Received* received) {
   return true;
 }
 
-int send_frame(const Frame& frame, int fd) {
+int send_frame(const Frame& frame, int fd) { return send_frame_over(channel, frame, fd); }
+
+int send_frame_over(int socket, const Frame& frame, int fd) {
   struct {
     ControlHeader header;
     int fd, padding;
   } rights = {{sizeof(ControlHeader) + sizeof(int), kSocketLevel, kRights}, fd, 0};
   IoVector vector = {&frame, sizeof frame};
   MessageRecord record = {nullptr, 0, &vector, 1, fd < 0 ? nullptr : &rights, fd < 0 ? 0 : sizeof rights, 0};
-  long n = sys(__NR_sendmsg, channel, &record, kNoSignal);
+  long n = sys(__NR_sendmsg, socket, &record, kNoSignal);
   if (n == -ECONNRESET) return -EPIPE;  // a host that died with something unread is as gone as another
   return n < 0 ? static_cast<int>(n) : 0;
 }
@@ -165,9 +186,18 @@ int receive_order(KeeperOrder* order, uint8_t* body, size_t room) {
   return n < 0 ? static_cast<int>(n) : -EBADMSG;
 }
 
+int listen_for(Where& at, uint32_t milliseconds) {
+  int on = 1;
+  int r = check(at, kStepSocket, "SO_PASSCRED", sys(__NR_setsockopt, channel, kSocketLevel, kPassCredentials, &on, sizeof on));
+  if (r < 0) return r;
+  only_user = sys(__NR_getuid);
+  long time[] = {milliseconds / 1000, static_cast<long>(milliseconds % 1000) * 1000};
+  return check(at, kStepSocket, "SO_RCVTIMEO", sys(__NR_setsockopt, channel, kSocketLevel, kReceiveTime, time, sizeof time));
+}
+
 int take_channel(Where& at, int fd) {
   int r = check(at, kStepDup3, sys(__NR_dup3, fd, kFirstChannel, O_CLOEXEC));
-  if (r >= 0) channel = r;
+  if (r >= 0) channel = r, only_user = -1;
   return r;
 }
 

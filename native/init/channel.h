@@ -14,12 +14,16 @@ void hang_up();
 // A descriptor of the host's as the channel, at the number where an init begins with it; also over one that is there.
 int take_channel(Where& at, int fd);
 
+// From now on a message is -EPERM unless its sender has our user id when it sends, and where none comes for so many milliseconds
+// that is -EAGAIN.
+int listen_for(Where& at, uint32_t milliseconds);
+
 // What a zygote is asked for. The descriptors are whoever's receives it to close; -1 is no cgroup.
 struct CloneRequest {
   uint32_t flags;
   int channel, cgroup;
 };
-// Waits for the next one; -EPIPE at the end of the channel, -EBADMSG for anything else.
+// Waits for the next one; -EPIPE at the end of the channel, -EBADMSG for anything else, and as listen_for has it.
 int receive_clone(CloneRequest* request);
 
 // What a keeper is told. The descriptor is whoever's receives it to close; -1 is none.

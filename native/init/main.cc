@@ -28,7 +28,9 @@ constexpr uint32_t kNoOp = ~0u;  // before there is a program
   fail(Failure{op, 0, EBADMSG, Where{kStepVerify, verdict.reason}});
 }
 
-[[noreturn]] void serve() {
+}  // namespace
+
+void serve() {
   // Nothing is inherited but 0-2, which are the null device, and the channel.
   long closed = sys(__NR_close_range, kFirstChannel + 1, ~0u, 0);
   if (closed < 0) fail(Failure{kNoOp, 0, static_cast<int>(-closed), Where{kStepCloseRange, ""}});
@@ -53,8 +55,6 @@ constexpr uint32_t kNoOp = ~0u;  // before there is a program
   }
   fail(failure);
 }
-
-}  // namespace
 
 }  // namespace runts
 

@@ -61,33 +61,83 @@ int write_map(int proc, int pid, const char* file, const char* map) {
   leave(125);
 }
 
-int answer(Where& at, const CloneRequest& request, const Fd& image, int proc, const char* uids, const char* gids) {
-  int ends[2];
-  int r = check(at, kStepPipe, sys(__NR_pipe2, ends, O_CLOEXEC));
-  if (r < 0) return send_frame(frame_of(Failure{kNoOp, 0, -r, at}), -1);
-  Fd gate(ends[0]), closed(ends[1]);
-  int pidfd = -1;
+// As a child of the host.
+long clone_sibling(const CloneRequest& request, int* pidfd) {
   struct clone_args args = {};
   args.flags = request.flags | CLONE_PARENT | CLONE_PIDFD;  // the signal of its end is ours: SIGCHLD, to the host
-  args.pidfd = reinterpret_cast<uint64_t>(&pidfd);
+  args.pidfd = reinterpret_cast<uint64_t>(pidfd);
   if (request.cgroup >= 0) {
     args.flags |= CLONE_INTO_CGROUP;
     args.cgroup = static_cast<uint64_t>(request.cgroup);
   }
+  return sys(__NR_clone3, &args, sizeof args);
+}
+
+int refuse(const Where& at, int error) { return send_frame(frame_of(Failure{kNoOp, 0, -error, at}), -1); }
+
+// How the inits are made that are no copies.
+struct Exec {
+  int image, proc;
+  const char *uids, *gids;
+};
+
+int answer(Where& at, const CloneRequest& request, const Exec& exec) {
+  int ends[2];
+  int r = check(at, kStepPipe, sys(__NR_pipe2, ends, O_CLOEXEC));
+  if (r < 0) return refuse(at, r);
+  Fd gate(ends[0]), closed(ends[1]);
+  int pidfd = -1;
   bool known = !(request.flags & ~kNamespaces) && request.flags & CLONE_NEWUSER;
-  int pid = check(at, kStepClone, known ? sys(__NR_clone3, &args, sizeof args) : -EINVAL);
+  int pid = check(at, kStepClone, known ? clone_sibling(request, &pidfd) : -EINVAL);
   if (pid == 0) {
     closed.reset();
-    become_init(request, image.get(), gate.get());
+    become_init(request, exec.image, gate.get());
   }
-  if (pid < 0) return send_frame(frame_of(Failure{kNoOp, 0, -pid, at}), -1);
+  if (pid < 0) return refuse(at, pid);
   Fd process(pidfd);
-  int error = write_map(proc, pid, "uid_map", uids);
-  if (error >= 0) error = write_map(proc, pid, "gid_map", gids);
+  int error = write_map(exec.proc, pid, "uid_map", exec.uids);
+  if (error >= 0) error = write_map(exec.proc, pid, "gid_map", exec.gids);
   closed.reset();
   Frame forked = frame_of(kFrameForked, 0, static_cast<uint64_t>(pid));
-  forked.error = -error;
+  forked.error = error < 0 ? -error : 0;
   return send_frame(forked, process.get());
+}
+
+int own_pid() { return static_cast<int>(sys(__NR_getpid)); }
+
+int open_self() { return static_cast<int>(sys(__NR_pidfd_open, own_pid(), 0)); }
+
+// Who it is, over its own channel: where nobody can hear that, it must not do anything.
+int announce() {
+  Fd self(open_self());
+  return self.ok() ? send_frame(frame_of(kFrameForked, 0, static_cast<uint64_t>(own_pid())), self.get()) : self.get();
+}
+
+// The child is us, who have heard nothing but such requests, and are as an exec would make it. Whoever asks waits on the child's
+// channel, and hears from us there only if there is none.
+int answer_by_fork(Where& at, const CloneRequest& request) {
+  int pidfd = -1;
+  int pid = check(at, kStepClone, request.flags == 0 ? clone_sibling(request, &pidfd) : -EINVAL);
+  Fd process(pidfd);
+  if (pid == 0) {
+    Where own;
+    if (take_channel(own, request.channel) < 0 || announce() < 0) leave(125);
+    serve();
+  }
+  if (pid < 0) (void)send_frame_over(request.channel, frame_of(Failure{kNoOp, 0, -pid, at}), -1);  // who is gone needs no word
+  return 0;
+}
+
+int answer_all(Where& at, const Exec* exec) {
+  for (;;) {
+    CloneRequest request;
+    int r = receive_clone(&request);
+    if (r == -EPIPE || r == -EAGAIN) return 0;
+    if (r < 0) return check(at, kStepRecvmsg, r);
+    Fd channel(request.channel), cgroup(request.cgroup);
+    r = exec ? answer(at, request, *exec) : answer_by_fork(at, request);
+    if (r < 0) return r == -EPIPE ? 0 : check(at, kStepSendmsg, r);
+  }
 }
 
 }  // namespace
@@ -96,15 +146,18 @@ int clone_inits(Where& at, int proc, const char* uids, const char* gids) {
   // We are what the inits are: the sealed image that the host has made of it.
   Fd image(check(at, kStepOpen, "self/exe", sys(__NR_openat, proc, "self/exe", O_PATH | O_CLOEXEC)));
   if (!image.ok()) return image.get();
-  for (;;) {
-    CloneRequest request;
-    int r = receive_clone(&request);
-    if (r == -EPIPE) return 0;
-    if (r < 0) return check(at, kStepRecvmsg, r);
-    Fd channel(request.channel), cgroup(request.cgroup);
-    r = answer(at, request, image, proc, uids, gids);
-    if (r < 0) return r == -EPIPE ? 0 : check(at, kStepSendmsg, r);
-  }
+  Exec exec = {image.get(), proc, uids, gids};
+  return answer_all(at, &exec);
+}
+
+int fork_inits(Where& at, uint32_t idle_ms) {
+  // Where nobody can say who it is, a child would be nobody's.
+  Fd self(check(at, kStepOpen, "pidfd", open_self()));
+  if (!self.ok()) return self.get();
+  self.reset();
+  // Who has given rights up since, or got hold of our channel, has no right to ours.
+  int r = listen_for(at, idle_ms);
+  return r < 0 ? r : answer_all(at, nullptr);
 }
 
 }  // namespace runts

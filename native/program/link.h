@@ -7,6 +7,8 @@ namespace runts {
 
 // Sends a frame to the host, with a descriptor when fd is not negative.
 int send_frame(const Frame& frame, int fd);
+// The same over another channel than ours.
+int send_frame_over(int socket, const Frame& frame, int fd);
 
 // The channel, to see its end by; nobody else may read from it.
 int channel_fd();
@@ -20,6 +22,10 @@ int await_start(Where& at, int listener, uint32_t tag);
 
 // Clones inits as the host asks for them, each into a user namespace of its own with these id maps, until the channel ends.
 int clone_inits(Where& at, int proc, const char* uids, const char* gids);
+
+// The same in the namespaces of the init itself, and without an exec: they begin as copies of it. Also until the host has not
+// asked for so many milliseconds.
+int fork_inits(Where& at, uint32_t idle_ms);
 
 // Keeps programs that are run when the host says so, or is gone.
 int keep(Where& at);

@@ -5,7 +5,7 @@
 namespace runts {
 
 // A hash of this table: a program that was encoded with another one is refused.
-constexpr uint64_t kSchema = 0xcb9e1657f8676d5aull;
+constexpr uint64_t kSchema = 0x2bda1826eba101c5ull;
 
 enum Kind : uint8_t { kKindNone, kKindInt, kKindFlags, kKindIn, kKindMaybe, kKindOut, kKindText, kKindTexts, kKindBytes, kKindIns };
 
@@ -94,8 +94,9 @@ enum Opcode : uint16_t {
   kOpOutlive = 81,
   kOpJoinProcess = 82,
   kOpCloneInits = 83,
-  kOpKeep = 84,
-  kOpCount = 85,
+  kOpForkInits = 84,
+  kOpKeep = 85,
+  kOpCount = 86,
 };
 
 // Which system call of an op failed.
@@ -405,6 +406,9 @@ struct slots_join_process {
 struct slots_clone_inits {
   enum : int { proc_ = 0, uids_ = 1, gids_ = 2 };
 };
+struct slots_fork_inits {
+  enum : int { idle_ms_ = 0 };
+};
 
 // Few values are shared by many operands, so that an operand is two bytes in the init.
 inline constexpr uint64_t kMaxima[] = {
@@ -429,6 +433,7 @@ inline constexpr uint64_t kMaxima[] = {
     0x3ull,
     0x3full,
     0x10000000000ull,
+    0x36ee80ull,
 };
 
 struct OperandInfo {
@@ -528,6 +533,7 @@ inline constexpr OpInfo kOps[kOpCount] = {
     {0, 1, 0, {{kKindIn, 0}, {kKindIn, 0}, {kKindIn, 0}, {kKindIns, 0}, {kKindInt, 20}}},  // outlive
     {0, 0, 0, {{kKindIn, 0}, {kKindFlags, 1}}},  // join_process
     {0, 1, 0, {{kKindIn, 0}, {kKindText, 0}, {kKindText, 0}}},  // clone_inits
+    {0, 1, 0, {{kKindInt, 21}}},  // fork_inits
     {0, 1, 0, {}},  // keep
 };
 
@@ -618,6 +624,7 @@ inline constexpr const char* kOpNames[kOpCount] = {
     "outlive",
     "join_process",
     "clone_inits",
+    "fork_inits",
     "keep",
 };
 inline constexpr const char* kStepNames[kStepCount] = {

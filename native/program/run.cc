@@ -267,6 +267,7 @@ int run_op(Where& at, const Op& op, const uint8_t* data) {
       using s = slots_clone_inits;
       return clone_inits(at, o.fd(s::proc_), o.text(s::uids_), o.text(s::gids_));
     }
+    case kOpForkInits: return fork_inits(at, o.small(slots_fork_inits::idle_ms_));
     case kOpKeep: return keep(at);
     case kOpAwaitStart: {
       using s = slots_await_start;

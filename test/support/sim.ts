@@ -451,6 +451,7 @@ export class Sim {
       spawn: (request) => this.#call('spawn', () => this.#spawn(request)),
       // No zygote ever answers in the model: the core is to do without.
       spawnBy: () => this.#call('spawnBy', () => Promise.reject(errno('EPIPE', 'spawnBy'))),
+      forkBy: () => this.#call('forkBy', () => Promise.reject(errno('EPIPE', 'forkBy'))),
       run: (file, args, options) =>
         this.#call(`run ${file}`, () => {
           const good = { code: 0, timedOut: false, stdout: '', stderr: '' };

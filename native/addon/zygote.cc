@@ -1,0 +1,45 @@
+#include "zygote.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+#include "clone.h"
+#include "hear.h"
+#include "rights.h"
+
+namespace runts {
+
+int ask(Where& at, int zygote, int channel, int cgroup) {
+  MessageHeader header = {kMessageClone, 0};
+  struct iovec vector = {&header, sizeof header};
+  struct msghdr message = {};
+  message.msg_iov = &vector;
+  message.msg_iovlen = 1;
+  Rights rights = {};
+  int fds[] = {channel, cgroup};
+  add_rights(message, rights, cgroup < 0 ? 1 : 2, [&](uint32_t i) { return fds[i]; });
+  long r = -EINTR;
+  while (r == -EINTR) r = sys(__NR_sendmsg, zygote, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  return r < 0 ? check(at, kStepSendmsg, r) : 0;
+}
+
+int meet(Where& at, int channel, int zygote, uint32_t milliseconds, Spawned* spawned) {
+  if (!Patience(milliseconds).outlasts(channel)) (void)sys(__NR_pidfd_send_signal, zygote, SIGKILL, nullptr, 0);
+  Heard heard;
+  Got got;
+  do {
+    // Of one that is dead the channel ends, or there is a child that says so.
+    if (!Patience(milliseconds).outlasts(channel)) return check(at, kStepPoll, -ETIMEDOUT);
+    got = receive(channel, &heard);
+  } while (got == Got::kMessage && heard.bytes.empty());
+  if (got != Got::kMessage || heard.bytes.size() != sizeof(Frame)) return check(at, kStepRecvmsg, -EPIPE);
+  Frame frame = frame_in(heard);
+  if (frame.kind == kFrameError) return check(at, static_cast<Step>(frame.step), frame.error > 0 ? -frame.error : -EPIPE);
+  if (frame.kind != kFrameForked || heard.fds.size() != 1) return check(at, kStepRecvmsg, -EPIPE);
+  spawned->pid = static_cast<int>(frame.value);
+  spawned->process = static_cast<Fd&&>(heard.fds[0]);
+  return 0;
+}
+
+}  // namespace runts
