@@ -238,7 +238,7 @@ async function beginAgain(
 ): Promise<Started | undefined> {
   // Who may have to stop it has to have it.
   const stayMs = lasts || deadline.signal !== undefined ? undefined : briefMs;
-  const stdio = openStdio({ stdin: 'ignore', stdout: 'pipe', stderr: 'pipe', owner });
+  const stdio = openStdio({ stdin: 'ignore', stdout: 'pipe', stderr: 'pipe', owner, late: true });
   let begun: Executed | undefined;
   try {
     begun = await execAgain(home.host, again, {

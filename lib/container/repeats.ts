@@ -86,7 +86,7 @@ export class Repeat {
     const id = home.newId();
     // Without a spread, which takes a fifth of all that is done before the clone.
     const { stdin, stdout, stderr } = targets(this.options);
-    const stdio = openStdio({ stdin, stdout, stderr, owner: known.owner });
+    const stdio = openStdio({ stdin, stdout, stderr, owner: known.owner, late: true });
     const patience = { deadlineMs: frameDeadlineMs, cancel };
     const given = { id, sources: { stdio: stdio.handles, emptyMounts: home.emptyMounts.handle } };
     await turn();

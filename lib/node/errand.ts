@@ -1,5 +1,6 @@
 import type { Errand } from '../host/host.ts';
 import { openHandle } from './handle.ts';
+import { type Found, LatePipe } from './late-pipe.ts';
 import { type NativeHandle, type NativeLetter, native } from './native.ts';
 import { NullDevice, nullPath } from './null-device.ts';
 
@@ -16,6 +17,18 @@ export function letterOf({ messages, fill }: Errand): NativeLetter {
   return letter;
 }
 
+/** A pipe that is made for it (`Native.spawn`). */
+const newPipe = -1;
+
 /** What goes with that. */
 export const enclosed = ({ handles }: Errand): (NativeHandle | number)[] =>
-  handles.map((handle) => (handle instanceof NullDevice ? handle.flags : openHandle(handle)));
+  handles.map((handle) => {
+    if (handle instanceof NullDevice) return handle.flags;
+    return handle instanceof LatePipe && !handle.isMade ? newPipe : openHandle(handle);
+  });
+
+/** What was found at our ends of the pipes that were made for it. */
+export function fill({ handles }: Errand, found: readonly Found[]): void {
+  let next = 0;
+  for (const handle of handles) if (handle instanceof LatePipe && !handle.isMade) handle.find(found[next++]);
+}

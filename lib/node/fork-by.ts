@@ -1,6 +1,6 @@
 import { RuntsError } from '../errors.ts';
 import type { ForkRequest, Session } from '../host/host.ts';
-import { enclosed, letterOf } from './errand.ts';
+import { enclosed, fill, letterOf } from './errand.ts';
 import { isFailure } from './failure.ts';
 import { openHandle } from './handle.ts';
 import { type Failure, native, type SpawnDone } from './native.ts';
@@ -12,11 +12,16 @@ export function forkBy(zygote: Session, request: ForkRequest): Promise<Session |
   const { cgroup, errand, stayMs, children } = request;
   return new Promise((resolve, reject) => {
     if (!(zygote instanceof NodeSession)) throw new RuntsError('ERR_INTERNAL', 'a zygote that is not of this host');
-    const done: SpawnDone = (result, frames, code, signal): void => {
+    const done: SpawnDone = (result, frames, code, signal, first, second): void => {
       try {
-        if (typeof result === 'number') resolve(endedSession(result, frames!, code, signal));
-        else if (isFailure(result)) resolve(result);
-        else resolve(sessionOf(result, { errand: true }));
+        if (typeof result === 'number') {
+          fill(errand, [first, second]);
+          resolve(endedSession(result, frames!, code, signal));
+        } else if (isFailure(result)) resolve(result);
+        else {
+          fill(errand, result.outputs!);
+          resolve(sessionOf(result, { errand: true }));
+        }
       } catch (error) {
         reject(error); // no descriptor or no watch was left for it
       }

@@ -5,12 +5,13 @@ import type { Handle } from '../host/host.ts';
 import { errnoNumber } from '../program/errno.ts';
 import { orThrow, systemError } from './failure.ts';
 import { GoneProcess } from './gone-process.ts';
+import { LatePipe } from './late-pipe.ts';
 import { type NativeHandle, native } from './native.ts';
 import { NullDevice } from './null-device.ts';
 
 /** The native object behind a handle that this adapter gave out, and that is still open. */
 export function openHandle(handle: Handle, what = 'handle'): NativeHandle {
-  if (handle instanceof NullDevice) return handle.open();
+  if (handle instanceof NullDevice || handle instanceof LatePipe) return handle.open();
   if (handle instanceof GoneProcess) throw systemError(errnoNumber('ESRCH'), 'pidfd_open');
   if (!(handle instanceof native.Handle)) {
     throw new RuntsError('ERR_SPEC', `the ${what} is not a handle of this runts`, {

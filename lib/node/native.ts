@@ -102,6 +102,8 @@ export interface Spawned {
   readonly errand?: boolean;
   /** Why they are not; `detail` is the file. */
   readonly unmapped?: Failure;
+  /** Our ends of the pipes that were made for its errand. */
+  readonly outputs?: readonly NativeHandle[];
   /** What it has said, where somebody stayed with it. */
   readonly messages?: readonly { readonly bytes: Uint8Array; readonly handles: readonly NativeHandle[] }[];
   /** It, and whoever took its place, has ended and is collected, and it has sent descriptors. Neither is there where somebody else has collected it. */
@@ -111,9 +113,17 @@ export interface Spawned {
 /**
  * What becomes of a clone. Of an init that had its errand, has ended and is collected by now, of which nothing is left but its
  * frames: its pid, those, one after the other, in a string of Latin-1 (to make that costs a tenth of an array of bytes), and how it
- * ended; neither code nor signal where somebody else has collected it.
+ * ended; neither code nor signal where somebody else has collected it. Then of each pipe that was made for it all that was written,
+ * undefined for nothing, or our end where it is still open elsewhere.
  */
-export type SpawnDone = (result: Spawned | Failure | number, frames?: string, code?: number, signal?: number) => void;
+export type SpawnDone = (
+  result: Spawned | Failure | number,
+  frames?: string,
+  code?: number,
+  signal?: number,
+  first?: NativeHandle | Uint8Array,
+  second?: NativeHandle | Uint8Array,
+) => void;
 
 /** Every native function. The constructors throw when the loop can watch no more. They all trust their arguments: a wrong type ends the process, so only lib/node calls them. */
 export interface Native {
@@ -173,7 +183,10 @@ export interface Native {
     maps?: NativeMaps,
     /** The errand: left on the channel before there is an init. Each by itself, for names cost more than all else that is read. */
     letter?: NativeLetter,
-    /** Go with its first message. A number is the null device, opened anew with these flags of open(2). */
+    /**
+     * Go with its first message. A number is the null device, opened anew with these flags of open(2), or -1: the end to write to of
+     * a pipe that is made for it, two at most.
+     */
     handles?: readonly (NativeHandle | number)[],
     /** Of which so much as the letter has room for goes into each of its places. */
     text?: string,

@@ -4,7 +4,7 @@ import { mapText } from '../host/maps.ts';
 import type { Maps } from '../plan/plan.ts';
 import { errnoNumber } from '../program/errno.ts';
 import { ended } from './ended.ts';
-import { enclosed, letterOf } from './errand.ts';
+import { enclosed, fill, letterOf } from './errand.ts';
 import { isFailure, orThrow } from './failure.ts';
 import { forkBy } from './fork-by.ts';
 import { GoneProcess } from './gone-process.ts';
@@ -49,12 +49,17 @@ export async function spawnInit({
   return await new Promise((resolve, reject) => {
     let given = false;
     let refused: { readonly why: unknown } | undefined;
-    const done: SpawnDone = (result, frames, code, signal): void => {
+    const done: SpawnDone = (result, frames, code, signal, first, second): void => {
       try {
         if (refused !== undefined) throw refused.why;
-        if (typeof result === 'number') resolve(endedSession(result, frames!, code, signal));
-        else if (isFailure(result)) resolve(result);
-        else resolve(sessionOf(result, { detached, errand: given || result.errand === true }));
+        if (typeof result === 'number') {
+          fill(atHand!, [first, second]);
+          resolve(endedSession(result, frames!, code, signal));
+        } else if (isFailure(result)) resolve(result);
+        else {
+          if (atHand !== undefined) fill(atHand, result.outputs!);
+          resolve(sessionOf(result, { detached, errand: given || result.errand === true }));
+        }
       } catch (error) {
         reject(error); // no descriptor or no watch was left for it, or there is no errand
       }

@@ -1,10 +1,11 @@
 import { constants, fchownSync } from 'node:fs';
 import { Socket } from 'node:net';
-import type { Readable, Writable } from 'node:stream';
+import { type Duplex, PassThrough, type Readable, type Writable } from 'node:stream';
 import { RuntsError } from '../errors.ts';
 import type { Handle } from '../host/host.ts';
 import { errnoNumber } from '../program/errno.ts';
 import { orThrow } from './failure.ts';
+import { type Found, LatePipe } from './late-pipe.ts';
 import { type NativeHandle, type NativeTerminal, native } from './native.ts';
 import { NullDevice, nullDevice, passedOn } from './null-device.ts';
 
@@ -20,6 +21,8 @@ export interface StdioSpec {
    * give files away; for others the init does it, inside the user namespace.
    */
   readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
+  /** Whoever clones makes the pipes of its output, where they need no other owner: there is one who does. */
+  readonly late?: boolean | undefined;
 }
 
 export interface Stdio {
@@ -48,15 +51,16 @@ export interface Holding {
 }
 
 /** The descriptors of a new process's standard streams, and the streams at our end. */
-export function openStdio({ stdin, stdout, stderr, owner }: StdioSpec): Stdio {
+export function openStdio(spec: StdioSpec): Stdio {
+  const { stdin, stdout, stderr } = spec;
   checkTarget(stdin);
   checkTarget(stdout);
   checkTarget(stderr);
   const opened: Stream[] = [];
   try {
-    opened.push(openStream(stdin, 0, owner));
-    opened.push(openStream(stdout, 1, owner));
-    opened.push(openStream(stderr, 2, owner));
+    opened.push(openStream(stdin, 0, spec));
+    opened.push(openStream(stdout, 1, spec));
+    opened.push(openStream(stderr, 2, spec));
     return new Streams(opened as [Stream, Stream, Stream]);
   } catch (error) {
     for (const stream of opened) stream.close();
@@ -73,15 +77,15 @@ class Streams implements Stdio {
     this.handles = [all[0].handle, all[1].handle, all[2].handle];
   }
 
-  get stdin(): Socket | undefined {
+  get stdin(): (Duplex & Holding) | undefined {
     return this.#all[0].ours;
   }
 
-  get stdout(): Socket | undefined {
+  get stdout(): (Duplex & Holding) | undefined {
     return this.#all[1].ours;
   }
 
-  get stderr(): Socket | undefined {
+  get stderr(): (Duplex & Holding) | undefined {
     return this.#all[2].ours;
   }
 
@@ -133,7 +137,7 @@ export function openForOthers(owner: StdioSpec['owner']): {
 /** One of the three. */
 interface Stream {
   readonly handle: Handle;
-  readonly ours: Socket | undefined;
+  readonly ours: (Duplex & Holding) | undefined;
   read(take: (bytes: Uint8Array) => void): Promise<void> | undefined;
   close(): void;
 }
@@ -163,29 +167,37 @@ class Elsewhere implements Stream {
 class Pipe implements Stream {
   readonly handle: Handle;
   readonly #reads: boolean;
+  readonly #late: LatePipe | undefined;
   #end: NativeHandle | undefined;
-  #socket: Socket | undefined;
+  #stream: (Duplex & Holding) | undefined;
   #reader: NativeTerminal | undefined;
 
-  constructor(reads: boolean, owner: StdioSpec['owner']) {
+  constructor(reads: boolean, { owner, late }: Pick<StdioSpec, 'owner' | 'late'>) {
+    this.#reads = reads;
+    if (late === true && reads && owner === undefined) {
+      this.#late = new LatePipe();
+      this.handle = this.#late;
+      return;
+    }
     const { ours, theirs } = orThrow(native.pipe(reads));
     if (owner !== undefined) fchownSync(theirs.fd, owner.uid, owner.gid);
     this.handle = theirs;
     this.#end = ours;
-    this.#reads = reads;
   }
 
-  get ours(): Socket | undefined {
-    if (this.#end !== undefined) this.#socket = pipeStream(this.#end, this.#reads);
-    this.#end = undefined;
-    return this.#socket;
+  get ours(): (Duplex & Holding) | undefined {
+    const found = this.#take();
+    if (found instanceof Uint8Array) this.#stream = new Written(found);
+    else if (found !== undefined) this.#stream = pipeStream(found, this.#reads);
+    else if (this.#late !== undefined) this.#stream ??= new Written(undefined);
+    return this.#stream;
   }
 
   /** A tenth of what a stream costs: most commands write little, and are over at once. */
   read(take: (bytes: Uint8Array) => void): Promise<void> | undefined {
-    const end = this.#end;
-    if (end === undefined) return undefined;
-    this.#end = undefined;
+    const end = this.#take();
+    if (end instanceof Uint8Array) take(end);
+    if (end === undefined || end instanceof Uint8Array) return undefined;
     // Of a command that is over all is there.
     for (let i = 0; i < readsAtOnce; i++) {
       const found = native.readNow(end);
@@ -209,14 +221,38 @@ class Pipe implements Stream {
 
   close(): void {
     this.handle.close();
-    this.#end?.close();
+    const found = this.#take();
+    if (!(found instanceof Uint8Array)) found?.close();
     this.#reader?.close();
-    this.#socket?.destroy();
+    this.#stream?.destroy();
+  }
+
+  #take(): Found {
+    if (this.#late !== undefined) return this.#late.take();
+    const end = this.#end;
+    this.#end = undefined;
+    return end;
   }
 }
 
-function openStream(target: StdioTarget, number: number, owner: StdioSpec['owner']): Stream {
-  if (target === 'pipe') return new Pipe(number > 0, owner);
+/** The stream of a pipe that is read to its end. */
+class Written extends PassThrough implements Holding {
+  constructor(bytes: Uint8Array | undefined) {
+    super();
+    this.end(bytes);
+  }
+
+  ref(): this {
+    return this;
+  }
+
+  unref(): this {
+    return this;
+  }
+}
+
+function openStream(target: StdioTarget, number: number, spec: StdioSpec): Stream {
+  if (target === 'pipe') return new Pipe(number > 0, spec);
   // Each end has its own direction only, as a shell would have opened it.
   if (target === 'ignore') return new Elsewhere(new NullDevice(number === 0 ? constants.O_RDONLY : constants.O_WRONLY));
   return new Elsewhere(passedOn(target === 'inherit' ? number : target));

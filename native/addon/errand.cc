@@ -13,6 +13,7 @@ namespace runts {
 namespace {
 
 using Letters = std::shared_ptr<const Letter>;
+constexpr int kPipe = -1;
 
 }  // namespace
 
@@ -57,11 +58,9 @@ int Errand::read(Where& at, Napi::Value letter, const Napi::Array& handles, Napi
 
 int Errand::leave(Where& at, int channel) {
   if (empty()) return 0;
-  const char* null = letter_->null.c_str();
   for (Descriptor& each : descriptors_) {
-    if (each.fd.ok()) continue;
-    each.fd.reset(check(at, kStepOpen, null, sys(__NR_openat, AT_FDCWD, null, each.flags | O_CLOEXEC)));
-    if (!each.fd.ok()) return each.fd.get();
+    int r = each.fd.ok() ? 0 : open(at, &each);
+    if (r < 0) return r;
   }
   for (size_t i = 0; i < letter_->messages.size(); i++) {
     std::vector<uint8_t> bytes = letter_->messages[i];
@@ -74,6 +73,21 @@ int Errand::leave(Where& at, int channel) {
   }
   left_ = true;
   return 0;
+}
+
+int Errand::open(Where& at, Descriptor* descriptor) {
+  if (descriptor->flags != kPipe) {
+    const char* null = letter_->null.c_str();
+    descriptor->fd.reset(check(at, kStepOpen, null, sys(__NR_openat, AT_FDCWD, null, descriptor->flags | O_CLOEXEC)));
+    return descriptor->fd.ok() ? 0 : descriptor->fd.get();
+  }
+  expect(outputs_.size() < kOutputs, "a third pipe");
+  int ends[2];
+  int r = check(at, kStepPipe, sys(__NR_pipe2, ends, O_CLOEXEC));
+  if (r < 0) return r;
+  descriptor->fd.reset(ends[1]);
+  outputs_.emplace_back(ends[0]);
+  return check(at, kStepFcntl, sys(__NR_fcntl, ends[0], F_SETFL, O_NONBLOCK));
 }
 
 int Errand::send(Where& at, int channel, std::vector<uint8_t>& bytes) {

@@ -63,7 +63,9 @@ class SpawnJob : public Napi::AsyncWorker {
     else begin();
     if (result_ == 0 && stay_ms_ > 0 && errand_.is_left()) runts::stay(channel_.ours.get(), spawned_, stay_ms_, children_, &story_);
     if (story_.ended) channel_.ours.reset();
-    if (story_.ended && story_.plain()) spawned_.process.reset();  // nobody has any use for either
+    if (!story_.ended || !story_.plain()) return;
+    spawned_.process.reset();  // nobody has any use for either
+    read_outputs(&errand_.outputs(), &story_);
   }
 
   void OnOK() override {
@@ -72,7 +74,7 @@ class SpawnJob : public Napi::AsyncWorker {
       if (ours_) ours_->take().reset();  // and what was sent over it is closed
       return call_back(env, done_, {failure(env, at_, result_)});
     }
-    if (!spawned_.process.ok()) return tell_plainly(env, story_, done_);
+    if (!spawned_.process.ok()) return tell_plainly(env, story_, &errand_.outputs(), done_);
     Napi::Object object = Napi::Object::New(env);
     napi_value pid = Napi::Number::New(env, spawned_.pid);
     if (napi_set_named_property(env, object, "pid", pid) != napi_ok) return;  // JavaScript cannot run any more
@@ -87,6 +89,9 @@ class SpawnJob : public Napi::AsyncWorker {
     if (map_result_ < 0) object.Set("unmapped", failure(env, map_at_, map_result_));
     object.Set("mapped", Napi::Boolean::New(env, !maps_.empty() && map_result_ >= 0));
     object.Set("errand", Napi::Boolean::New(env, errand_.is_left()));
+    Napi::Array outputs = Napi::Array::New(env);
+    for (Fd& output : errand_.outputs()) outputs.Set(outputs.Length(), new_handle(env, static_cast<Fd&&>(output)));
+    object.Set("outputs", outputs);
     tell(env, &story_, object);
     call_back(env, done_, {object});
     if (ours_ && ours_->take().ok()) spawned_.process = process->take();

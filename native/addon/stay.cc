@@ -1,15 +1,19 @@
 #include "stay.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <string>
 
 #include "../program/format.h"
+#include "errand.h"
 #include "exit.h"
 #include "handle.h"
 #include "value.h"
@@ -19,6 +23,7 @@ namespace runts {
 
 namespace {
 
+constexpr int kOutputMax = 64 << 10;  // a pipe's, unless somebody asks for more
 constexpr size_t kMessagesMax = 64;  // an init that floods us is left to the event loop, which can stop listening
 
 // The pool is the whole process's, and files and names are looked up on it: at most half of its threads stay anywhere.
@@ -104,6 +109,20 @@ void stay(int channel, const Spawned& init, uint32_t milliseconds, uint32_t chil
   }
 }
 
+void read_outputs(std::vector<Fd>* outputs, Story* story) {
+  for (Fd& output : *outputs) {
+    std::vector<uint8_t>& all = story->written.emplace_back();
+    struct pollfd state = {output.get(), POLLIN, 0};
+    int size = 0;
+    if (poll(&state, 1, 0) < 0 || !(state.revents & POLLHUP) || ioctl(output.get(), FIONREAD, &size) < 0) continue;
+    if (size > kOutputMax) continue;
+    all.resize(static_cast<size_t>(size));
+    ssize_t n = size > 0 ? read(output.get(), all.data(), all.size()) : 0;
+    all.resize(n < 0 ? 0 : static_cast<size_t>(n));
+    output.reset();
+  }
+}
+
 bool Story::plain() const {
   for (const Heard& heard : messages) {
     if (heard.bytes.size() != sizeof(Frame) || !heard.fds.empty()) return false;
@@ -111,7 +130,7 @@ bool Story::plain() const {
   return true;
 }
 
-void tell_plainly(Napi::Env env, const Story& story, const Napi::FunctionReference& to) {
+void tell_plainly(Napi::Env env, const Story& story, std::vector<Fd>* outputs, const Napi::FunctionReference& to) {
   std::string frames;
   frames.reserve(story.messages.size() * sizeof(Frame));
   for (const Heard& heard : story.messages) frames.append(reinterpret_cast<const char*>(heard.bytes.data()), heard.bytes.size());
@@ -120,7 +139,16 @@ void tell_plainly(Napi::Env env, const Story& story, const Napi::FunctionReferen
   Napi::Value none = env.Undefined();
   Napi::Value status = Napi::Number::New(env, story.status);
   bool exited = story.how == CLD_EXITED;
-  call_back(env, to, {Napi::Number::New(env, story.pid), latin1, exited ? status : none, exited || story.how == 0 ? none : status});
+  Napi::Value output[kOutputs];
+  for (size_t i = 0; i < kOutputs; i++) {
+    bool known = i < story.written.size(), open = i < outputs->size() && (*outputs)[i].ok();
+    if (open) output[i] = new_handle(env, static_cast<Fd&&>((*outputs)[i]));
+    else if (known && !story.written[i].empty()) output[i] = copy_bytes(env, story.written[i].data(), story.written[i].size());
+    else output[i] = none;
+  }
+  call_back(env, to,
+            {Napi::Number::New(env, story.pid), latin1, exited ? status : none, exited || story.how == 0 ? none : status,
+             output[0], output[1]});
 }
 
 void tell(Napi::Env env, Story* story, Napi::Object to) {

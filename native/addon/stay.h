@@ -17,6 +17,8 @@ struct Story {
   // Whether no descriptor came with anything that it said: then all of it is frames.
   bool plain() const;
   int pid = 0;
+  // Of the pipes that it wrote to, where nobody else has one any more: all that is in it, which closes it.
+  std::vector<std::vector<uint8_t>> written;
   // CLD_*, and the exit code or the signal; 0 where somebody else has collected it.
   int how = 0, status = 0;
 };
@@ -28,9 +30,13 @@ struct Story {
 // at all.
 void stay(int channel, const Spawned& init, uint32_t milliseconds, uint32_t children, Story* story);
 
+// Reads what one that is over has written, from each of these pipes that nobody writes to any more; it is closed then.
+void read_outputs(std::vector<Fd>* outputs, Story* story);
+
 // {messages: [{bytes, handles}], ended: {code, signal} | undefined}, put into an object.
 void tell(Napi::Env env, Story* story, Napi::Object to);
-// Of a plain one that has ended, to whoever waits for it: the pid, its frames, the code, the signal.
-void tell_plainly(Napi::Env env, const Story& story, const Napi::FunctionReference& to);
+// Of a plain one that has ended, to whoever waits for it: the pid, its frames, the code, the signal; and of each output all that
+// was written, undefined for nothing, or its end to read from.
+void tell_plainly(Napi::Env env, const Story& story, std::vector<Fd>* outputs, const Napi::FunctionReference& to);
 
 }  // namespace runts
