@@ -7,7 +7,7 @@ import { sentSignal } from '../spec/signals.ts';
 import type { Deadline } from './deadline.ts';
 import { Execution } from './execution.ts';
 import { Collector, feed, streamSource } from './output.ts';
-import { type Result, resultOf } from './result.ts';
+import { exitOf, type Result, resultOf } from './result.ts';
 
 export interface ProcessParts {
   readonly command: readonly string[];
@@ -81,7 +81,11 @@ export async function collected(
     terminal === undefined
       ? ([1, 2] as const).map((number) => new Collector((take) => stdio!.read(number, take), outputBytesMax))
       : [new Collector(streamSource(terminal), outputBytesMax)];
-  const exit = await new Execution(executed).over(deadline, Promise.all([stdout?.ended, stderr?.ended]));
+  const ends = [stdout?.ended, stderr?.ended];
+  const { over } = executed;
+  const isAllThere = over !== undefined && ends.every((end) => end === undefined);
+  const exit = isAllThere ? exitOf(over, false) : await new Execution(executed).over(deadline, Promise.all(ends));
+  if (isAllThere) executed.release();
   terminal?.destroy();
   stdio?.close();
   return resultOf(exit, { command, stdout, stderr, began, deadline });

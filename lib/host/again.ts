@@ -142,6 +142,7 @@ function over(session: Session, exit: Exit): Executed {
   return {
     pid: session.pid,
     exit: Promise.resolve(exit),
+    over: exit,
     console: undefined,
     signal: () => false,
     hold() {},

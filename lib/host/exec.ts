@@ -45,6 +45,8 @@ export interface Executed {
   readonly pid: number;
   /** Of the command, which is our child. */
   readonly exit: Promise<Exit>;
+  /** The same of one that was over before anybody was told of it. */
+  readonly over?: Exit | undefined;
   /** The other end of its terminal, where nobody else has it; ours to close. */
   readonly console: Handle | undefined;
   signal(signal: number): boolean;

@@ -4,7 +4,7 @@ import { copyingProgram, zygoteProgram, zygoteTag } from '../plan/zygote.ts';
 import { namespaceFlags } from '../spec/names.ts';
 import { within } from './cancel.ts';
 import { errnoOf } from './failure.ts';
-import type { ForkRequest, Host, Session, SpawnRequest } from './host.ts';
+import type { Host, Session, SpawnRequest } from './host.ts';
 import { startProgram } from './program.ts';
 import { abandon, endSession } from './session.ts';
 
@@ -63,14 +63,14 @@ export class Zygote {
     }
   }
 
-  /** An init that is a copy of it. Rejects where it made none: then it can still be made in another way, unless it is ETIMEDOUT. */
-  async copy(request: ForkRequest): Promise<Session> {
-    try {
-      return await this.#host.processes.forkBy(this.#session, request);
-    } catch (error) {
-      if (areEnds.includes(errnoOf(error) ?? '')) void this.#end();
-      throw error;
-    }
+  /** To be asked for copies of it (`Processes.forkBy`), where it makes those. */
+  get session(): Session {
+    return this.#session;
+  }
+
+  /** Hears why it made no copy. */
+  failed(error: unknown): void {
+    if (areEnds.includes(errnoOf(error) ?? '')) void this.#end();
   }
 
   /** Ends it, when it has answered what it was asked for. */

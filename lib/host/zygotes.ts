@@ -49,11 +49,14 @@ export class Zygotes {
   async #copy(request: SpawnRequest & ForkRequest): Promise<Session> {
     this.#shared ??= sharedOf(this.#direct);
     const zygote = this.#shared.copying;
-    try {
-      if (zygote !== undefined) return await zygote.copy(request);
-    } catch (error) {
-      // There may be one after all, which does what it is there for.
-      if (errnoOf(error) === 'ETIMEDOUT') throw error;
+    if (zygote !== undefined) {
+      try {
+        return await this.#direct.processes.forkBy(zygote.session, request);
+      } catch (error) {
+        zygote.failed(error);
+        // There may be one after all, which does what it is there for.
+        if (errnoOf(error) === 'ETIMEDOUT') throw error;
+      }
     }
     const session = await this.#direct.processes.spawn(request);
     this.#shared.startCopying();

@@ -1,14 +1,14 @@
 import { RuntsError } from '../errors.ts';
 import type { ForkRequest, Session } from '../host/host.ts';
 import { enclosed, fill, letterOf } from './errand.ts';
-import { isFailure } from './failure.ts';
+import { orThrow } from './failure.ts';
 import { openHandle } from './handle.ts';
-import { type Failure, native, type SpawnDone } from './native.ts';
+import { native, type SpawnDone } from './native.ts';
 import { NodeSession } from './session.ts';
 import { endedSession, sessionOf } from './spawned.ts';
 
-/** The init that a zygote makes as a copy of itself (`Processes.forkBy`), or why there is none. */
-export function forkBy(zygote: Session, request: ForkRequest): Promise<Session | Failure> {
+/** The init that a zygote makes as a copy of itself (`Processes.forkBy`). */
+export function forkBy(zygote: Session, request: ForkRequest): Promise<Session> {
   const { cgroup, errand, stayMs, children } = request;
   return new Promise((resolve, reject) => {
     if (!(zygote instanceof NodeSession)) throw new RuntsError('ERR_INTERNAL', 'a zygote that is not of this host');
@@ -17,13 +17,13 @@ export function forkBy(zygote: Session, request: ForkRequest): Promise<Session |
         if (typeof result === 'number') {
           fill(errand, [first, second]);
           resolve(endedSession(result, frames!, code, signal));
-        } else if (isFailure(result)) resolve(result);
-        else {
-          fill(errand, result.outputs!);
-          resolve(sessionOf(result, { errand: true }));
+        } else {
+          const made = orThrow(result);
+          fill(errand, made.outputs!);
+          resolve(sessionOf(made, { errand: true }));
         }
       } catch (error) {
-        reject(error); // no descriptor or no watch was left for it
+        reject(error); // there is none, or no descriptor or no watch was left for it
       }
     };
     const refusal = native.spawnBy(
@@ -37,6 +37,6 @@ export function forkBy(zygote: Session, request: ForkRequest): Promise<Session |
       enclosed(errand),
       errand.fill?.text,
     );
-    if (refusal !== undefined) resolve(refusal);
+    orThrow(refusal);
   });
 }

@@ -111,7 +111,7 @@ const nativeMaps = (maps: Maps | undefined): NativeMaps | undefined =>
 export const processes: Processes = {
   spawn: async (request) => orThrow(await spawnInit(request)),
   spawnBy,
-  forkBy: async (zygote, request) => orThrow(await forkBy(zygote, request)),
+  forkBy,
   run,
   signal(process: Handle, signal: number): boolean {
     if (!Number.isInteger(signal) || signal < 0 || signal > signalMax) {
