@@ -374,14 +374,14 @@ export const ops = {
     operands: { proc: input, uids: text, gids: text },
     barrier: true,
   },
-  fork_inits: {
-    doc: 'Clones inits for the host as copies of itself, which begin without an exec, in all namespaces of ours: a zygote, too. Each message asks for one, without CLONE_NEW* flags, as those to `clone_inits` do. The copy is a child of the host; it says so over its own channel, before anything else, in a FORKED frame with its pid and pidfd, or there is an ERROR frame instead. It goes on until the channel ends, or until there has been no message for so many milliseconds. EPERM: one is from somebody with another user id than ours.',
-    operands: { idle_ms: int(3_600_000n) },
-    barrier: true,
-  },
   keep: {
     doc: 'Keeps programs for the host until the channel ends: a keeper. A message brings one under a number, of at most 512 bytes and with one handle at most, which a SYNC frame of that number confirms; it is verified and not run. Another has it run, in a child of its own, which ends with a DONE or an ERROR frame of the number; a third has it forgotten. At the end of the channel all that are left are run, each in a child.',
     operands: {},
+    barrier: true,
+  },
+  fork_inits: {
+    doc: 'Clones inits for the host as copies of itself, which begin without an exec, in all namespaces of ours: a zygote, too. Each message asks for one, without CLONE_NEW* flags, as those to `clone_inits` do. The copy is a child of the host; it says so over its own channel, before anything else, in a FORKED frame with its pid and pidfd, or there is an ERROR frame instead. It goes on until the channel ends, or until there has been no message for so many milliseconds. EPERM: one is from somebody with another user id than ours.',
+    operands: { idle_ms: int(3_600_000n) },
     barrier: true,
   },
 } as const satisfies Record<string, OpRow>;

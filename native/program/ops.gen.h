@@ -5,7 +5,7 @@
 namespace runts {
 
 // A hash of this table: a program that was encoded with another one is refused.
-constexpr uint64_t kSchema = 0x2bda1826eba101c5ull;
+constexpr uint64_t kSchema = 0xa13ccac02295cb89ull;
 
 enum Kind : uint8_t { kKindNone, kKindInt, kKindFlags, kKindIn, kKindMaybe, kKindOut, kKindText, kKindTexts, kKindBytes, kKindIns };
 
@@ -94,8 +94,8 @@ enum Opcode : uint16_t {
   kOpOutlive = 81,
   kOpJoinProcess = 82,
   kOpCloneInits = 83,
-  kOpForkInits = 84,
-  kOpKeep = 85,
+  kOpKeep = 84,
+  kOpForkInits = 85,
   kOpCount = 86,
 };
 
@@ -533,8 +533,8 @@ inline constexpr OpInfo kOps[kOpCount] = {
     {0, 1, 0, {{kKindIn, 0}, {kKindIn, 0}, {kKindIn, 0}, {kKindIns, 0}, {kKindInt, 20}}},  // outlive
     {0, 0, 0, {{kKindIn, 0}, {kKindFlags, 1}}},  // join_process
     {0, 1, 0, {{kKindIn, 0}, {kKindText, 0}, {kKindText, 0}}},  // clone_inits
-    {0, 1, 0, {{kKindInt, 21}}},  // fork_inits
     {0, 1, 0, {}},  // keep
+    {0, 1, 0, {{kKindInt, 21}}},  // fork_inits
 };
 
 // For tests and tools; the init sends numbers.
@@ -624,8 +624,8 @@ inline constexpr const char* kOpNames[kOpCount] = {
     "outlive",
     "join_process",
     "clone_inits",
-    "fork_inits",
     "keep",
+    "fork_inits",
 };
 inline constexpr const char* kStepNames[kStepCount] = {
     "op",
