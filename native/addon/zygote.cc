@@ -2,13 +2,30 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "clone.h"
 #include "hear.h"
 #include "rights.h"
 
 namespace runts {
+
+namespace {
+
+// Who we are. The kernel says it by itself only of what is sent after the zygote has asked for it, which is after it was let go on.
+void add_credentials(struct msghdr& message, Rights& rights) {
+  struct ucred own = {getpid(), getuid(), getgid()};
+  auto* c = reinterpret_cast<cmsghdr*>(rights.bytes + message.msg_controllen);
+  c->cmsg_level = SOL_SOCKET;
+  c->cmsg_type = SCM_CREDENTIALS;
+  c->cmsg_len = static_cast<decltype(c->cmsg_len)>(CMSG_LEN(sizeof own));
+  memcpy(CMSG_DATA(c), &own, sizeof own);
+  message.msg_controllen += static_cast<decltype(message.msg_controllen)>(CMSG_SPACE(sizeof own));
+}
+
+}  // namespace
 
 int ask(Where& at, int zygote, int channel, int cgroup) {
   MessageHeader header = {kMessageClone, 0};
@@ -19,6 +36,7 @@ int ask(Where& at, int zygote, int channel, int cgroup) {
   Rights rights = {};
   int fds[] = {channel, cgroup};
   add_rights(message, rights, cgroup < 0 ? 1 : 2, [&](uint32_t i) { return fds[i]; });
+  add_credentials(message, rights);
   long r = -EINTR;
   while (r == -EINTR) r = sys(__NR_sendmsg, zygote, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
   return r < 0 ? check(at, kStepSendmsg, r) : 0;
