@@ -47,12 +47,17 @@ int meet(Where& at, int channel, int zygote, uint32_t milliseconds, Spawned* spa
   Heard heard;
   Got got;
   do {
-    // Of one that is dead the channel ends, or there is a child that says so.
+    // Of one that is dead the channel ends, or there is a child that says that.
     if (!Patience(milliseconds).outlasts(channel)) return check(at, kStepPoll, -ETIMEDOUT);
     got = receive(channel, &heard);
   } while (got == Got::kMessage && heard.bytes.empty());
   if (got != Got::kMessage || heard.bytes.size() != sizeof(Frame)) return check(at, kStepRecvmsg, -EPIPE);
   Frame frame = frame_in(heard);
+  if (frame.kind == kFrameError && heard.fds.size() == 1) {
+    // One that its zygote could not tell of; it ends.
+    spawned->process = static_cast<Fd&&>(heard.fds[0]);
+    abandon(spawned);
+  }
   if (frame.kind == kFrameError) return check(at, static_cast<Step>(frame.step), frame.error > 0 ? -frame.error : -EPIPE);
   if (frame.kind != kFrameForked || heard.fds.size() != 1) return check(at, kStepRecvmsg, -EPIPE);
   spawned->pid = static_cast<int>(frame.value);
