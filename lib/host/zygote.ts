@@ -117,7 +117,7 @@ export class Zygote {
   }
 }
 
-const areEnds = ['EPIPE', 'EBADF', 'ETIMEDOUT'];
+const areEnds = ['EPIPE', 'ETIMEDOUT'];
 
 const isBroken = (error: unknown) =>
   RuntsError.is(error) && (error.code === 'ERR_TIMEOUT' || error.code === 'ERR_INTERNAL');

@@ -206,7 +206,9 @@ Napi::Value spawn_by(const Napi::CallbackInfo& info) {
   int r = Errand::read(at, info[6], info[7].As<Napi::Array>(), info[8], &errand);
   if (r == 0) r = open_channel(at, &ends);
   if (r == 0) r = errand.leave(at, ends.ours.get());
-  if (r == 0) r = ask(at, Channel::fd_of(info[0]), ends.theirs.get(), info[2].IsUndefined() ? -1 : fd_of(info[2]));
+  int channel = Channel::fd_of(info[0]);
+  if (r == 0 && channel < 0) r = check(at, kStepSendmsg, -EPIPE);  // it has ended, and that is known
+  if (r == 0) r = ask(at, channel, ends.theirs.get(), info[2].IsUndefined() ? -1 : fd_of(info[2]));
   if (r < 0) return failure(env, at, r);
   auto* job = new SpawnJob(env, static_cast<Fd&&>(ends.ours), static_cast<Fd&&>(zygote), std::move(errand),
                            info[3].As<Napi::Function>());

@@ -1,4 +1,4 @@
-// Inits by a zygote (op fork_inits), which say on their own channels who they are.
+// Inits by a zygote (op fork_inits), which is to say on their own channels who they are.
 #pragma once
 #include <stdint.h>
 
@@ -11,7 +11,7 @@ struct Spawned;
 // Asks a zygote, over its channel, for an init with this end of another; cgroup: to be born in, or -1. It does not wait.
 int ask(Where& at, int zygote, int channel, int cgroup);
 
-// Waits for what the init says first. Returns -errno where there is none; a zygote (its pidfd) of which nothing comes for so many
+// Waits for what is said there first. Returns -errno where there is none; a zygote (its pidfd) of which nothing comes for so many
 // milliseconds is killed.
 int meet(Where& at, int channel, int zygote, uint32_t milliseconds, Spawned* spawned);
 

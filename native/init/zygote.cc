@@ -107,24 +107,44 @@ int own_pid() { return static_cast<int>(sys(__NR_getpid)); }
 
 int open_self() { return static_cast<int>(sys(__NR_pidfd_open, own_pid(), 0)); }
 
-// Who it is, over its own channel: where nobody can hear that, it must not do anything.
-int announce() {
+// In the child: whether the host knows it. It waits until that has been said, or the zygote is gone.
+bool is_known(int gate) {
+  char word;
+  long r;
+  do r = sys(__NR_read, gate, &word, sizeof word);
+  while (r == -EINTR);
+  return r == 1;
+}
+
+// Who nobody knows must not do anything, and be collected.
+[[noreturn]] void leave_unknown() {
   Fd self(open_self());
-  return self.ok() ? send_frame(frame_of(kFrameForked, 0, static_cast<uint64_t>(own_pid())), self.get()) : self.get();
+  (void)send_frame(frame_of(Failure{kNoOp, 0, EPIPE, Where{kStepClone, "zygote"}}), self.get());  // there may be no host
+  leave(125);
 }
 
 // The child is us, who have heard nothing but such requests, and are as an exec would make it. Whoever asks waits on the child's
-// channel, and hears from us there only if there is none.
+// channel. There we say who it is, for it may be killed before it could (it is born in a cgroup that is); where we are killed it
+// does.
 int answer_by_fork(Where& at, const CloneRequest& request) {
+  int ends[2];
+  int r = check(at, kStepPipe, sys(__NR_pipe2, ends, O_CLOEXEC));
+  Fd gate(r < 0 ? r : ends[0]), known(r < 0 ? r : ends[1]);
   int pidfd = -1;
-  int pid = check(at, kStepClone, request.flags == 0 ? clone_sibling(request, &pidfd) : -EINVAL);
+  int pid = r;
+  if (r >= 0) pid = check(at, kStepClone, request.flags == 0 ? clone_sibling(request, &pidfd) : -EINVAL);
   Fd process(pidfd);
   if (pid == 0) {
+    known.reset();
+    bool is = is_known(gate.get());
     Where own;
-    if (take_channel(own, request.channel) < 0 || announce() < 0) leave(125);
+    if (take_channel(own, request.channel) < 0) leave(125);
+    if (!is) leave_unknown();
     serve();
   }
-  if (pid < 0) (void)send_frame_over(request.channel, frame_of(Failure{kNoOp, 0, -pid, at}), -1);  // who is gone needs no word
+  Frame frame = pid < 0 ? frame_of(Failure{kNoOp, 0, -pid, at}) : frame_of(kFrameForked, 0, static_cast<uint64_t>(pid));
+  r = send_frame_over(request.channel, frame, process.get());
+  if (r >= 0 && pid > 0) (void)sys(__NR_write, known.get(), "", 1);  // one that is dead needs none
   return 0;
 }
 
