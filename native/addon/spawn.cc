@@ -208,12 +208,15 @@ Napi::Value spawn_by(const Napi::CallbackInfo& info) {
   if (r == 0) r = errand.leave(at, ends.ours.get());
   int channel = Channel::fd_of(info[0]);
   if (r == 0 && channel < 0) r = check(at, kStepSendmsg, -EPIPE);  // it has ended, and that is known
-  if (r == 0) r = ask(at, channel, ends.theirs.get(), info[2].IsUndefined() ? -1 : fd_of(info[2]));
+  int cgroup = info[2].IsUndefined() ? -1 : fd_of(info[2]);
+  if (r == 0 && cgroup < 0 && !info[2].IsUndefined()) r = check(at, kStepClone, "cgroup", -EBADF);
   if (r < 0) return failure(env, at, r);
   auto* job = new SpawnJob(env, static_cast<Fd&&>(ends.ours), static_cast<Fd&&>(zygote), std::move(errand),
                            info[3].As<Napi::Function>());
   job->stay(count_of(info[4]), count_of(info[5]));
+  // First: the zygote begins on our processor as soon as we wait. Where it cannot be asked, the channel ends here, and the job hears that.
   job->Queue();
+  (void)ask(at, channel, ends.theirs.get(), cgroup);
   return env.Undefined();
 }
 
