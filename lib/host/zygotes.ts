@@ -102,6 +102,7 @@ class Shared {
     const all = [...this.#byMaps.values(), this.#copying];
     this.#byMaps.clear();
     this.#copying = undefined;
+    this.copying = undefined;
     await Promise.all(all.map(async (zygote) => (await zygote)?.close()));
   }
 

@@ -56,7 +56,11 @@ Got receive(int channel, Heard* heard) {
   if (size == 0 && heard->fds.empty()) return Got::kEnd;
   if (static_cast<size_t>(size) > sizeof frame || message.msg_flags & MSG_CTRUNC) return Got::kNothing;
   heard->bytes.assign(frame, frame + size);
-  return recv(channel, frame, 0, MSG_DONTWAIT) < 0 ? Got::kNothing : Got::kMessage;
+  // The other end may be closed just now, with something unread: it is still the message that we have looked at.
+  ssize_t taken;
+  do taken = recv(channel, frame, 0, MSG_DONTWAIT);
+  while (taken < 0 && (errno == EINTR || errno == ECONNRESET));
+  return taken < 0 ? Got::kNothing : Got::kMessage;
 }
 
 }  // namespace runts

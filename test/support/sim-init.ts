@@ -110,7 +110,7 @@ export class ModelInit {
 
   /** The host closed its end. */
   hungUp(): void {
-    if (this.#op === 'keep') {
+    if (this.#op === 'keep' || this.#op === 'clone_inits' || this.#op === 'fork_inits') {
       this.#at++;
       this.#run();
       return;
@@ -227,6 +227,8 @@ export class ModelInit {
         this.#accept(tag);
         return true;
       case 'keep':
+      case 'clone_inits':
+      case 'fork_inits':
         return true;
       case 'send_handle':
         this.#world.say(frame('handle', { tag }), [`handle ${tag}`]);
