@@ -6,12 +6,14 @@ import { bytesHoles } from '../spec/holes.ts';
 import { boundedSpawn, type Patience } from './bounded.ts';
 import type { Cancel } from './cancel.ts';
 import { type Compiled, type ExecRequest, type Executed, planAtHand, untilExecuted } from './exec.ts';
+import { refused } from './failure.ts';
 import type { Exit, Handle, Host, Look, Places, Session } from './host.ts';
 import { type Given, type GivenSources, givenInputs, givenOrder, type Stdio } from './inputs.ts';
 import { abandon, Channel, endErrand, frameDeadlineMs } from './session.ts';
 import { exitOfStatus } from './start.ts';
 import { Undo, withReleaseErrors } from './undo.ts';
 import { areWritten, briefMs, stopsOnlyToStart } from './walk.ts';
+import { mayHaveBegun } from './zygote.ts';
 
 /** All that it takes to make a container once more, as the last one but for its id, and to start it at once. */
 export interface Again {
@@ -105,7 +107,10 @@ export async function execAgain(
   const patience = { deadlineMs: frameDeadlineMs, cancel };
   const errand = { messages, handles: givenInputs(order, { process, stdio }) };
   const work = boundedSpawn(host, { flags: plan.flags, cgroup, errand, stayMs, children }, patience);
-  const session = await work.catch(() => undefined);
+  const session = await work.catch((error: unknown) => {
+    if (mayHaveBegun(error)) throw refused(error, { at: 'spawn', doing: 'start the command once more', facts });
+    return undefined;
+  });
   if (session === undefined) return undefined;
   // Over, and nothing was said but who it is.
   if (session.over?.frames?.length === 0) return over(session, session.over.exit);

@@ -105,7 +105,7 @@ export interface Processes {
   spawnBy(zygote: Session, request: SpawnRequest): Promise<Session>;
   /**
    * An init in our own namespaces, as a copy of a zygote (op `fork_inits`). Rejects where there is none: the zygote refuses, or has
-   * ended (EPIPE). ETIMEDOUT: it did not answer, and was killed; there may be one that ends by itself.
+   * ended (EPIPE). ETIMEDOUT, where the zygote did not answer and was killed, and EMFILE: there may have been one, which has begun.
    */
   forkBy(zygote: Session, request: ForkRequest): Promise<Session>;
   /** Runs a program of the host to its end: newuidmap, hooks. Output is bounded to 64 KiB. */

@@ -117,6 +117,9 @@ export class Zygote {
   }
 }
 
+/** Whether there may be an init that does what it is there for, in spite of this error (`Processes.forkBy`): nobody is to make another. */
+export const mayHaveBegun = (error: unknown): boolean => ['ETIMEDOUT', 'EMFILE'].includes(errnoOf(error) ?? '');
+
 const areEnds = ['EPIPE', 'ETIMEDOUT'];
 
 const isBroken = (error: unknown) =>

@@ -1,8 +1,7 @@
 import type { Maps } from '../plan/plan.ts';
 import { namespaceFlags } from '../spec/names.ts';
-import { errnoOf } from './failure.ts';
 import type { ForkRequest, Host, Processes, Session, SpawnRequest } from './host.ts';
-import { startZygote, type Zygote } from './zygote.ts';
+import { mayHaveBegun, startZygote, type Zygote } from './zygote.ts';
 
 /** Id maps of which there is a zygote each, at most: a program that makes up maps as it goes does without. */
 const zygotesMax = 8;
@@ -54,8 +53,7 @@ export class Zygotes {
         return await this.#direct.processes.forkBy(zygote.session, request);
       } catch (error) {
         zygote.failed(error);
-        // There may be one after all, which does what it is there for.
-        if (errnoOf(error) === 'ETIMEDOUT') throw error;
+        if (mayHaveBegun(error)) throw error;
       }
     }
     const session = await this.#direct.processes.spawn(request);

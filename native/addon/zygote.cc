@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "clone.h"
@@ -23,6 +24,18 @@ void add_credentials(struct msghdr& message, Rights& rights) {
   c->cmsg_len = static_cast<decltype(c->cmsg_len)>(CMSG_LEN(sizeof own));
   memcpy(CMSG_DATA(c), &own, sizeof own);
   message.msg_controllen += static_cast<decltype(message.msg_controllen)>(CMSG_SPACE(sizeof own));
+}
+
+// There is one, and no descriptor left to know it by. It is our child, so that its number is its own until it is collected.
+int give_up(Where& at, int channel) {
+  Frame frame = {};
+  siginfo_t info;
+  if (recv(channel, &frame, sizeof frame, MSG_DONTWAIT) == sizeof frame && frame.kind == kFrameForked && frame.value > 0) {
+    auto pid = static_cast<int>(frame.value);
+    (void)sys(__NR_kill, pid, SIGKILL);
+    while (sys(__NR_waitid, P_PID, pid, &info, WEXITED | __WALL, nullptr) == -EINTR) continue;
+  }
+  return check(at, kStepRecvmsg, -EMFILE);
 }
 
 }  // namespace
@@ -51,7 +64,8 @@ int meet(Where& at, int channel, int zygote, uint32_t milliseconds, Spawned* spa
     if (!Patience(milliseconds).outlasts(channel)) return check(at, kStepPoll, -ETIMEDOUT);
     got = receive(channel, &heard);
   } while (got == Got::kMessage && heard.bytes.empty());
-  if (got != Got::kMessage || heard.bytes.size() != sizeof(Frame)) return check(at, kStepRecvmsg, -EPIPE);
+  if (got == Got::kNothing) return give_up(at, channel);
+  if (got == Got::kEnd || heard.bytes.size() != sizeof(Frame)) return check(at, kStepRecvmsg, -EPIPE);
   Frame frame = frame_in(heard);
   if (frame.kind == kFrameError && heard.fds.size() == 1) {
     // One that its zygote could not tell of; it ends.

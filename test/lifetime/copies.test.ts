@@ -82,11 +82,10 @@ test('a command is executed directly the first time, and then by copies of one z
   expect([seen.asked, seen.direct]).toEqual([0, 0]);
   expect((await run()).stdout).toBe('here\n');
   expect([seen.asked, seen.direct]).toEqual([0, 1]);
-  const { zygote } = await byCopy(seen, run);
-  seen.by.length = 0;
+  await byCopy(seen, run);
   for (let i = 0; i < 10; i++) expect((await run()).stdout).toBe('here\n');
-  expect(new Set(seen.by)).toEqual(new Set([zygote]));
-  expect(seen.by).toHaveLength(10);
+  // One ends where the machine stands still for a second.
+  expect(new Set(seen.by).size).toBeLessThan(seen.by.length);
 });
 
 describe('of a command that a copy executes', () => {
@@ -337,6 +336,36 @@ describe('a zygote of copies', () => {
     for (let i = 0; i < 5; i++) expect((await container.exec(['echo', 'here'])).stdout).toBe('here\n');
     expect([seen.asked, seen.direct, refused]).toEqual([0, 4, 1]);
   });
+});
+
+test('a command that may have begun is not executed once more: why it is not known is said', async () => {
+  let answers = true;
+  const seen = watched((host) => ({
+    ...host,
+    processes: {
+      ...host.processes,
+      async forkBy(zygote, request) {
+        const session = await host.processes.forkBy(zygote, request);
+        if (answers) return session;
+        await session.exit;
+        throw Object.assign(new Error('ETIMEDOUT: connection timed out, poll'), { code: 'ETIMEDOUT' });
+      },
+    },
+  }));
+  const container = await started(seen);
+  const run = () => container.exec(sh('echo once >> /tmp/times'));
+  await byCopy(seen, run);
+  const times = async () => (await container.exec(['cat', '/tmp/times'])).stdout.split('\n').length - 1;
+  const before = await times();
+  answers = false;
+  await expect(
+    byCopy(seen, async () => {
+      const ranDirectly = seen.direct;
+      await run();
+      expect(seen.direct).toBeGreaterThan(ranDirectly);
+    }),
+  ).rejects.toMatchObject({ code: 'ERR_SETUP', message: expect.stringContaining('start the command once more') });
+  expect(await times()).toBe(before + 1);
 });
 
 test('many commands at once are all right, and leave nothing', async () => {
