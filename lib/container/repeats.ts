@@ -99,8 +99,7 @@ export class Repeat {
       return undefined;
     }
     this.#misses = 0;
-    // Twice: what has come since the news of this one is looked for only after the first.
-    await turn();
+    // The second since the news of this one, after which the host has given way: only from here on what has come since is looked for.
     await turn();
     const { again, command } = known;
     return new Begun({ id, session, stdio, end: usualEnd(session, again.plan), command });

@@ -15,7 +15,8 @@ export function forkBy(zygote: Session, request: ForkRequest): Promise<Session> 
     const done: SpawnDone = (result, frames, code, signal, first, second): void => {
       try {
         if (typeof result === 'number') {
-          fill(errand, [first, second]);
+          // Where nothing was written there is nothing to be found, as where none was made.
+          if (first !== undefined || second !== undefined) fill(errand, [first, second]);
           resolve(endedSession(result, frames!, code, signal));
         } else {
           const made = orThrow(result);

@@ -46,14 +46,15 @@ export async function spawnInit({
   const atHand = typeof errand === 'object' ? errand : undefined;
   const letter = atHand && letterOf(atHand);
   const handles = atHand && enclosed(atHand);
-  return await new Promise((resolve, reject) => {
+  const made = await new Promise<Session | Failure>((resolve, reject) => {
     let given = false;
     let refused: { readonly why: unknown } | undefined;
     const done: SpawnDone = (result, frames, code, signal, first, second): void => {
       try {
         if (refused !== undefined) throw refused.why;
         if (typeof result === 'number') {
-          fill(atHand!, [first, second]);
+          // Where nothing was written there is nothing to be found, as where none was made.
+          if (first !== undefined || second !== undefined) fill(atHand!, [first, second]);
           resolve(endedSession(result, frames!, code, signal));
         } else if (isFailure(result)) resolve(result);
         else {
@@ -88,6 +89,9 @@ export async function spawnInit({
       refused = { why };
     }
   });
+  // And so is what is done with the news of it.
+  if (looks !== undefined) await turn();
+  return made;
 }
 
 /** Leaves an errand on a channel that nobody reads yet. Where its other end is gone already, why that is comes as the result. */
