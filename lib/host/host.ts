@@ -204,6 +204,7 @@ export interface SpawnRequest {
   readonly detached?: boolean | undefined;
 }
 
+/** An init as it is asked of a zygote that copies itself: it has its errand at hand. */
 export type ForkRequest = Pick<SpawnRequest, 'cgroup' | 'stayMs' | 'children'> & { readonly errand: Errand };
 
 /** All that an init needs to do what it is there for. */

@@ -62,9 +62,13 @@ export class Zygotes {
   }
 }
 
-/** Its errand is at hand, so that it is one that was made before. */
+/** Its errand is at hand, so that it is one that was made before; and whoever copies looks at nothing. */
 const isCopy = (request: SpawnRequest): request is SpawnRequest & ForkRequest =>
-  request.flags === 0 && request.maps === undefined && request.detached !== true && typeof request.errand === 'object';
+  request.flags === 0 &&
+  request.maps === undefined &&
+  request.looks === undefined &&
+  request.detached !== true &&
+  typeof request.errand === 'object';
 
 /** What all who use the same port of processes have in common: a runtime that is never disposed has no zygote more. */
 const shared = new WeakMap<Processes, Shared>();

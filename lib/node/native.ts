@@ -195,7 +195,7 @@ export interface Native {
   ): NativeHandle | undefined | Failure;
   /**
    * The same by a zygote (op `fork_inits`), its channel and a pidfd of it, which is asked at once. What it refuses, and that it has
-   * ended, `done` hears, and there is no init then; but ETIMEDOUT: it was killed, and may have made one that nobody has heard of.
+   * ended, `done` hears, and there is no init then; but ETIMEDOUT and EMFILE, after which there may have been one (`Processes.forkBy`).
    */
   spawnBy(
     zygote: NativeChannel,

@@ -27,7 +27,8 @@ class SpawnJob : public Napi::AsyncWorker {
  public:
   // `image` may be -errno: there is none, since `at`.
   // `ours` is our end of the channel; without one the job makes the channel.
-  SpawnJob(Napi::Env env, uint64_t flags, Fd cgroup, int image, const Where& at, Fd theirs, Handle* ours, Looks looks, Errand errand, IdMaps maps, Napi::Function done)
+  SpawnJob(Napi::Env env, uint64_t flags, Fd cgroup, int image, const Where& at, Fd theirs, Handle* ours, Looks looks,
+           Errand errand, IdMaps maps, Napi::Function done)
       : Napi::AsyncWorker(env, "runts.spawn"),
         done_(Napi::Persistent(done)),
         flags_(flags),
@@ -61,7 +62,8 @@ class SpawnJob : public Napi::AsyncWorker {
   void Execute() override {
     if (zygote_.ok()) result_ = meet(at_, channel_.ours.get(), zygote_.get(), kZygoteMs, &spawned_);
     else begin();
-    if (result_ == 0 && stay_ms_ > 0 && errand_.is_left()) runts::stay(channel_.ours.get(), spawned_, stay_ms_, children_, &story_);
+    bool stays = result_ == 0 && stay_ms_ > 0 && errand_.is_left();
+    if (stays) runts::stay(channel_.ours.get(), spawned_, stay_ms_, children_, &story_);
     if (story_.ended) channel_.ours.reset();
     if (!story_.ended || !story_.plain()) return;
     spawned_.process.reset();  // nobody has any use for either

@@ -36,7 +36,8 @@ struct Credentials {
   int pid;
   uint32_t uid, gid;
 };
-enum { kSocketLevel = 1, kRights = 1, kCredentials = 2, kPassCredentials = 16, kReceiveTime = 20, kNoSignal = 0x4000, kCloexecHandles = 0x40000000, kControlTruncated = 8 };
+enum { kSocketLevel = 1, kRights = 1, kCredentials = 2, kPassCredentials = 16, kReceiveTime = 20 };
+enum { kNoSignal = 0x4000, kCloexecHandles = 0x40000000, kControlTruncated = 8 };
 
 int channel = kFirstChannel;
 alignas(8) uint8_t program[kProgramBytesMax];
@@ -188,11 +189,12 @@ int receive_order(KeeperOrder* order, uint8_t* body, size_t room) {
 
 int listen_for(Where& at, uint32_t milliseconds) {
   int on = 1;
-  int r = check(at, kStepSocket, "SO_PASSCRED", sys(__NR_setsockopt, channel, kSocketLevel, kPassCredentials, &on, sizeof on));
-  if (r < 0) return r;
+  long r = sys(__NR_setsockopt, channel, kSocketLevel, kPassCredentials, &on, sizeof on);
+  if (r < 0) return check(at, kStepSocket, "SO_PASSCRED", r);
   only_user = sys(__NR_getuid);
   long time[] = {milliseconds / 1000, static_cast<long>(milliseconds % 1000) * 1000};
-  return check(at, kStepSocket, "SO_RCVTIMEO", sys(__NR_setsockopt, channel, kSocketLevel, kReceiveTime, time, sizeof time));
+  r = sys(__NR_setsockopt, channel, kSocketLevel, kReceiveTime, time, sizeof time);
+  return check(at, kStepSocket, "SO_RCVTIMEO", r);
 }
 
 int take_channel(Where& at, int fd) {

@@ -142,8 +142,8 @@ int answer_by_fork(Where& at, const CloneRequest& request) {
     if (!is) leave_unknown();
     serve();
   }
-  Frame frame = pid < 0 ? frame_of(Failure{kNoOp, 0, -pid, at}) : frame_of(kFrameForked, 0, static_cast<uint64_t>(pid));
-  r = send_frame_over(request.channel, frame, process.get());
+  Frame forked = frame_of(kFrameForked, 0, static_cast<uint64_t>(pid));
+  r = send_frame_over(request.channel, pid < 0 ? frame_of(Failure{kNoOp, 0, -pid, at}) : forked, process.get());
   if (r >= 0 && pid > 0) (void)sys(__NR_write, known.get(), "", 1);  // one that is dead needs none
   return 0;
 }

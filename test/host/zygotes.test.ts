@@ -102,7 +102,7 @@ test('a zygote of copies that cannot be started costs nobody a command, whatever
   }
 });
 
-test('who has no errand at hand, or is to have namespaces or another owner, is no copy', async () => {
+test('who has no errand at hand, or is to have namespaces or another owner, or must look before, is no copy', async () => {
   const sim = new Sim();
   const zygotes = new Zygotes(sim.host);
   const make = async (request: SpawnRequest) => {
@@ -119,6 +119,7 @@ test('who has no errand at hand, or is to have namespaces or another owner, is n
     { flags: 0, errand: () => errand },
     { flags: namespaceFlags.mount, errand },
     { flags: 0, errand, detached: true },
+    { flags: 0, errand, looks: [] },
   ];
   for (const request of requests) await sim.run(make(request));
   await sim.run(zygotes.close());
