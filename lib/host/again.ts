@@ -1,3 +1,4 @@
+import { RuntsError } from '../errors.ts';
 import type { Facts } from '../plan/facts.ts';
 import { type Plan, tags } from '../plan/plan.ts';
 import { encoded } from '../program/encoded.ts';
@@ -113,7 +114,8 @@ export async function execAgain(
   });
   if (session === undefined) return undefined;
   // Over, and nothing was said but who it is.
-  if (session.over?.frames?.length === 0) return over(session, session.over.exit);
+  const exit = session.over?.frames?.length === 0 ? wholeExit(session.over.exit) : undefined;
+  if (exit !== undefined) return over(session, exit);
   if (session.errand !== true) {
     await abandon(host, session);
     return undefined;
@@ -126,9 +128,15 @@ export async function execAgain(
   try {
     return await untilExecuted(host, { session, channel, progress, handles }, undo);
   } catch (error) {
-    throw withReleaseErrors(error, await undo.run());
+    const errors = await undo.run();
+    if (isUnknown(error) && errors.length === 0) return undefined;
+    throw withReleaseErrors(error, errors);
   }
 }
+
+/** A copy that ended because its zygote was killed before it could tell of it: it has done nothing. */
+const isUnknown = (error: unknown): boolean =>
+  RuntsError.is(error) && error.failure?.step === 'clone' && error.failure.detail === 'zygote';
 
 interface AgainRequest {
   readonly facts: Facts;

@@ -122,10 +122,12 @@ function open(message: Message): { readonly frame: Frame; readonly handle: Handl
   try {
     const frame = decodeFrame(message.bytes);
     const wanted = frame.kind === 'handle' || frame.kind === 'forked' ? 1 : 0;
-    if (message.handles.length !== wanted) {
+    // It may have told who it is, so that it can be collected, before anybody else did.
+    if (frame.kind === 'error') closeAll(message);
+    else if (message.handles.length !== wanted) {
       throw new RuntsError('ERR_INTERNAL', `the init sent ${message.handles.length} handles with ${named(frame)}`);
     }
-    return { frame, handle: message.handles[0] };
+    return { frame, handle: frame.kind === 'error' ? undefined : message.handles[0] };
   } catch (error) {
     closeAll(message);
     throw error;

@@ -117,8 +117,12 @@ export class Zygote {
   }
 }
 
-/** Whether there may be an init that does what it is there for, in spite of this error (`Processes.forkBy`): nobody is to make another. */
-export const mayHaveBegun = (error: unknown): boolean => ['ETIMEDOUT', 'EMFILE'].includes(errnoOf(error) ?? '');
+/**
+ * Whether there may be an init that does what it is there for, in spite of this error (`Processes.forkBy`, and where nobody has heard of
+ * it in time): nobody is to make another.
+ */
+export const mayHaveBegun = (error: unknown): boolean =>
+  ['ETIMEDOUT', 'EMFILE'].includes(errnoOf(error) ?? '') || isBroken(error);
 
 const areEnds = ['EPIPE', 'ETIMEDOUT'];
 

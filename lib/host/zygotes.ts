@@ -1,4 +1,5 @@
 import type { Maps } from '../plan/plan.ts';
+import { idleMs } from '../plan/zygote.ts';
 import { namespaceFlags } from '../spec/names.ts';
 import type { ForkRequest, Host, Processes, Session, SpawnRequest } from './host.ts';
 import { mayHaveBegun, startZygote, type Zygote } from './zygote.ts';
@@ -87,6 +88,8 @@ class Shared {
   readonly #byMaps = new Map<string, Promise<Zygote | undefined> | undefined>();
   #copying: Promise<Zygote | undefined> | undefined;
   #users = 0;
+  /** When a copy was asked for last, while there was nobody to make it. */
+  #asked = Number.NEGATIVE_INFINITY;
   /** That makes copies of itself, where there is one by now. */
   copying: Zygote | undefined;
 
@@ -108,9 +111,12 @@ class Shared {
     await Promise.all(all.map(async (zygote) => (await zygote)?.close()));
   }
 
-  /** Nobody waits for it. One that cannot be started is not tried again. */
+  /** For somebody who was here a moment ago, too. Nobody waits for it; one that cannot be started is not tried again. */
   startCopying(): void {
-    if (this.#users === 0 || this.#copying !== undefined) return;
+    const now = this.#host.clock.now();
+    const isSoon = now - this.#asked < idleMs;
+    this.#asked = now;
+    if (!isSoon || this.#users === 0 || this.#copying !== undefined) return;
     const ended = (): void => {
       if (this.#copying !== starting) return;
       this.#copying = undefined;

@@ -30,5 +30,6 @@ export const enclosed = ({ handles }: Errand): (NativeHandle | number)[] =>
 /** What was found at our ends of the pipes that were made for it. */
 export function fill({ handles }: Errand, found: readonly Found[]): void {
   let next = 0;
-  for (const handle of handles) if (handle instanceof LatePipe && !handle.isMade) handle.find(found[next++]);
+  for (const handle of handles)
+    if (handle instanceof LatePipe && !handle.isMade && next < found.length) handle.find(found[next++]);
 }

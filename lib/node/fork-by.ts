@@ -3,9 +3,18 @@ import type { ForkRequest, Session } from '../host/host.ts';
 import { enclosed, fill, letterOf } from './errand.ts';
 import { orThrow } from './failure.ts';
 import { openHandle } from './handle.ts';
-import { native, type SpawnDone } from './native.ts';
+import { native, type SpawnDone, type Spawned } from './native.ts';
 import { NodeSession } from './session.ts';
 import { endedSession, sessionOf } from './spawned.ts';
+
+/** It ends where no descriptor or no watch is left for it; but it has begun. */
+function watched(made: Spawned): Session {
+  try {
+    return sessionOf(made, { errand: true });
+  } catch (cause) {
+    throw new RuntsError('ERR_INTERNAL', 'cannot watch the init of a command, which was ended', { cause });
+  }
+}
 
 /** The init that a zygote makes as a copy of itself (`Processes.forkBy`). */
 export function forkBy(zygote: Session, request: ForkRequest): Promise<Session> {
@@ -21,10 +30,10 @@ export function forkBy(zygote: Session, request: ForkRequest): Promise<Session> 
         } else {
           const made = orThrow(result);
           fill(errand, made.outputs!);
-          resolve(sessionOf(made, { errand: true }));
+          resolve(watched(made));
         }
       } catch (error) {
-        reject(error); // there is none, or no descriptor or no watch was left for it
+        reject(error);
       }
     };
     const refusal = native.spawnBy(

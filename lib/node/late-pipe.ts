@@ -13,6 +13,7 @@ export class LatePipe implements Handle {
   #theirs: NativeHandle | undefined;
   #found: Found;
   #isMade = false;
+  #isDropped = false;
 
   /** Somebody asked for it, or it was found. */
   get isMade(): boolean {
@@ -31,6 +32,14 @@ export class LatePipe implements Handle {
   find(found: Found): void {
     this.#found = found;
     this.#isMade = true;
+    if (this.#isDropped) this.drop();
+  }
+
+  /** Nobody wants to know what is found, nor what will be. */
+  drop(): void {
+    this.#isDropped = true;
+    const found = this.take();
+    if (!(found instanceof Uint8Array)) found?.close();
   }
 
   /** Once; it is the caller's to close. */

@@ -221,8 +221,8 @@ class Pipe implements Stream {
 
   close(): void {
     this.handle.close();
-    const found = this.#take();
-    if (!(found instanceof Uint8Array)) found?.close();
+    this.#late?.drop();
+    this.#end?.close();
     this.#reader?.close();
     this.#stream?.destroy();
   }

@@ -26,7 +26,7 @@ export function zygoteProgram({ uids, gids }: Maps): Segment {
 }
 
 /** How long a zygote that nobody asks for anything stays: who executes commands now and then has no use for it. */
-const idleMs = 1000;
+export const idleMs = 1000;
 
 /**
  * The program of one in our own namespaces, with all that we may do: its inits are copies of it, which begin without an exec. It

@@ -380,7 +380,7 @@ export const ops = {
     barrier: true,
   },
   fork_inits: {
-    doc: 'Clones inits for the host as copies of itself, which begin without an exec, in all namespaces of ours: a zygote, too. Each message asks for one, without CLONE_NEW* flags, as those to `clone_inits` do. The copy is a child of the host; the first word on its own channel is a FORKED frame with its pid and pidfd, or an ERROR frame: there is none, or where a pidfd comes with it one that ends, since we were killed before we could tell of it. It goes on until the channel ends, or until there has been no message for so many milliseconds. EPERM: one is from somebody with another user id than ours.',
+    doc: 'Clones inits for the host as copies of itself, which begin without an exec, in all namespaces of ours: a zygote, too. Each message asks for one, without CLONE_NEW* flags, as those to `clone_inits` do. The copy is a child of the host; the first word on its own channel is a FORKED frame with its pid and pidfd, or an ERROR frame: there is none, or where a pidfd comes with it one that ends, since we were killed before we could tell of it. It goes on until the channel ends, or until there has been no message for so many milliseconds. EPERM: one is from somebody with another user or group id than ours.',
     operands: { idle_ms: int(3_600_000n) },
     barrier: true,
   },

@@ -24,8 +24,12 @@ Patience::Patience(uint32_t milliseconds) : until_(now() + milliseconds) {}
 
 bool Patience::outlasts(int fd) const {
   struct pollfd waiting = {fd, POLLIN, 0};
-  int64_t left = until_ - now();
-  return poll(&waiting, 1, left > 0 ? static_cast<int>(left) : 0) > 0;
+  int ready;
+  do {
+    int64_t left = until_ - now();
+    ready = poll(&waiting, 1, left > 0 ? static_cast<int>(left) : 0);
+  } while (ready < 0 && errno == EINTR);
+  return ready > 0;
 }
 
 uint32_t kind_of(const Heard& heard) {

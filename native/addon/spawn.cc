@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include <atomic>
+
 #include "channel.h"
 #include "clone.h"
 #include "errand.h"
@@ -51,7 +53,10 @@ class SpawnJob : public Napi::AsyncWorker {
     channel_.ours = static_cast<Fd&&>(channel);
   }
   // An init that nobody took over, because a worker ended meanwhile, ends here.
-  ~SpawnJob() override { abandon(&spawned_); }
+  ~SpawnJob() override { abandon(channel_.ours.get(), &spawned_, errand_.is_left() ? children_ : 0, &story_); }
+
+  // On the thread of the program, while the channel is open yet: why a zygote was not asked, where it may be asked again.
+  void refused(int error) { refused_ = error; }
 
   void stay(uint32_t milliseconds, uint32_t children) {
     stay_ms_ = milliseconds;
@@ -62,6 +67,7 @@ class SpawnJob : public Napi::AsyncWorker {
   void Execute() override {
     if (zygote_.ok()) result_ = meet(at_, channel_.ours.get(), zygote_.get(), kZygoteMs, &spawned_);
     else begin();
+    if (result_ == -EPIPE && refused_ < 0) result_ = refused_;
     bool stays = result_ == 0 && stay_ms_ > 0 && errand_.is_left();
     if (stays) runts::stay(channel_.ours.get(), spawned_, stay_ms_, children_, &story_);
     if (story_.ended) channel_.ours.reset();
@@ -146,6 +152,7 @@ class SpawnJob : public Napi::AsyncWorker {
   Handle* ours_ = nullptr;
   Napi::ObjectReference ours_kept_;
   uint32_t stay_ms_ = 0, children_ = 0;
+  std::atomic<int> refused_{0};
   Looks looks_;
   Errand errand_;
   IdMaps maps_;
@@ -218,7 +225,8 @@ Napi::Value spawn_by(const Napi::CallbackInfo& info) {
   job->stay(count_of(info[4]), count_of(info[5]));
   // First: the zygote begins on our processor as soon as we wait. Where it cannot be asked, the channel ends here, and the job hears that.
   job->Queue();
-  (void)ask(at, channel, ends.theirs.get(), cgroup);
+  int asked = ask(at, channel, ends.theirs.get(), cgroup);
+  if (asked < 0) job->refused(asked);
   return env.Undefined();
 }
 

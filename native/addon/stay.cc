@@ -1,5 +1,6 @@
 #include "stay.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -24,6 +25,7 @@ namespace runts {
 namespace {
 
 constexpr int kOutputMax = 64 << 10;  // a pipe's, unless somebody asks for more
+constexpr uint32_t kUntoldMs = 1000;
 constexpr size_t kMessagesMax = 64;  // an init that floods us is left to the event loop, which can stop listening
 
 // The pool is the whole process's, and files and names are looked up on it: at most half of its threads stay anywhere.
@@ -71,15 +73,31 @@ bool listen(int channel, const Patience& patience, uint32_t children, Story* sto
   }
 }
 
-// What those have said who are over.
+// What those have said who are over. False where there is more than that.
 bool hear_the_rest(int channel, Story* story) {
-  for (;;) {
+  while (story->messages.size() < kMessagesMax) {
     Heard heard;
     Got got = receive(channel, &heard);
     if (got != Got::kMessage) return got == Got::kEnd;
-    if (heard.bytes.empty()) continue;
-    if (story->messages.size() == kMessagesMax) return false;
-    story->messages.push_back(static_cast<Heard&&>(heard));
+    if (!heard.bytes.empty()) story->messages.push_back(static_cast<Heard&&>(heard));
+  }
+  return false;
+}
+
+// The end of one that has told of itself by an error is known anyway.
+void drop_rights(Story* story) {
+  for (Heard& heard : story->messages) {
+    if (kind_of(heard) == kFrameError) heard.fds.clear();
+  }
+}
+
+// To its end, which there is: nobody else has the other one. False where it cannot be read.
+bool read_all(int pipe, std::vector<uint8_t>* to) {
+  uint8_t piece[4096];
+  for (;;) {
+    ssize_t n = read(pipe, piece, sizeof piece);
+    if (n <= 0 && !(n < 0 && errno == EINTR)) return n == 0;
+    if (n > 0) to->insert(to->end(), piece, piece + n);
   }
 }
 
@@ -96,6 +114,7 @@ void stay(int channel, const Spawned& init, uint32_t milliseconds, uint32_t chil
     if (!patience.outlasts(processes[i - 1])) return;
   }
   if (children > 0 && !hear_the_rest(channel, story)) return;
+  drop_rights(story);
   siginfo_t info;
   for (int each : processes) {
     if (collect(each, &info) <= 0) info.si_code = 0;
@@ -109,6 +128,23 @@ void stay(int channel, const Spawned& init, uint32_t milliseconds, uint32_t chil
   }
 }
 
+void abandon(int channel, Spawned* init, uint32_t children, Story* story) {
+  auto is_child = [](const Heard& heard) { return kind_of(heard) == kFrameForked && heard.fds.size() == 1; };
+  std::vector<int> processes = {init->process.get()};
+  for (const Heard& heard : story->messages) {
+    if (is_child(heard)) processes.push_back(heard.fds[0].get());
+  }
+  bool untold = init->process.ok() && processes.size() <= children;
+  if (untold) (void)listen(channel, Patience(kUntoldMs), children, story, &processes);
+  runts::abandon(init);
+  for (Heard& heard : story->messages) {
+    if (!is_child(heard)) continue;
+    Spawned child;
+    child.process = static_cast<Fd&&>(heard.fds[0]);
+    runts::abandon(&child);
+  }
+}
+
 void read_outputs(std::vector<Fd>* outputs, Story* story) {
   for (Fd& output : *outputs) {
     std::vector<uint8_t>& all = story->written.emplace_back();
@@ -116,9 +152,7 @@ void read_outputs(std::vector<Fd>* outputs, Story* story) {
     int size = 0;
     if (poll(&state, 1, 0) < 0 || !(state.revents & POLLHUP) || ioctl(output.get(), FIONREAD, &size) < 0) continue;
     if (size > kOutputMax) continue;
-    all.resize(static_cast<size_t>(size));
-    ssize_t n = size > 0 ? read(output.get(), all.data(), all.size()) : 0;
-    all.resize(n < 0 ? 0 : static_cast<size_t>(n));
+    if (size > 0 && !read_all(output.get(), &all)) continue;
     output.reset();
   }
 }

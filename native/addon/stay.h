@@ -30,6 +30,10 @@ struct Story {
 // at all.
 void stay(int channel, const Spawned& init, uint32_t milliseconds, uint32_t children, Story* story);
 
+// Ends an init that nobody took over, and the children that it has told of. One that goes on in a child is not killed before it has
+// told of that: nobody would collect it.
+void abandon(int channel, Spawned* init, uint32_t children, Story* story);
+
 // Reads what one that is over has written, from each of these pipes that nobody writes to any more; it is closed then.
 void read_outputs(std::vector<Fd>* outputs, Story* story);
 

@@ -15,6 +15,8 @@ namespace runts {
 
 namespace {
 
+constexpr int kProcesses = 2;  // the init of a command, and its child
+
 // Who we are. The kernel says it by itself only of what is sent after the zygote has asked for it, which is after it was let go on.
 void add_credentials(struct msghdr& message, Rights& rights) {
   struct ucred own = {getpid(), getuid(), getgid()};
@@ -26,14 +28,19 @@ void add_credentials(struct msghdr& message, Rights& rights) {
   message.msg_controllen += static_cast<decltype(message.msg_controllen)>(CMSG_SPACE(sizeof own));
 }
 
-// There is one, and no descriptor left to know it by. It is our child, so that its number is its own until it is collected.
-int give_up(Where& at, int channel) {
-  Frame frame = {};
-  siginfo_t info;
-  if (recv(channel, &frame, sizeof frame, MSG_DONTWAIT) == sizeof frame && frame.kind == kFrameForked && frame.value > 0) {
-    auto pid = static_cast<int>(frame.value);
-    (void)sys(__NR_kill, pid, SIGKILL);
-    while (sys(__NR_waitid, P_PID, pid, &info, WEXITED | __WALL, nullptr) == -EINTR) continue;
+// There is one, and no descriptor left to know it by, nor its child. They are our children, so that their numbers are their own until
+// they are collected. Of what was forked nobody is killed before it is known.
+int give_up(Where& at, int channel, uint32_t milliseconds) {
+  Patience patience(milliseconds);
+  Frame frame;
+  int pids[kProcesses], count = 0;
+  while (count < kProcesses && patience.outlasts(channel) && recv(channel, &frame, sizeof frame, MSG_DONTWAIT) == sizeof frame) {
+    if (frame.kind == kFrameForked && frame.value > 0) pids[count++] = static_cast<int>(frame.value);
+  }
+  for (int i = 0; i < count; i++) {
+    siginfo_t info;
+    (void)sys(__NR_kill, pids[i], SIGKILL);
+    while (sys(__NR_waitid, P_PID, pids[i], &info, WEXITED | __WALL, nullptr) == -EINTR) continue;
   }
   return check(at, kStepRecvmsg, -EMFILE);
 }
@@ -64,7 +71,7 @@ int meet(Where& at, int channel, int zygote, uint32_t milliseconds, Spawned* spa
     if (!Patience(milliseconds).outlasts(channel)) return check(at, kStepPoll, -ETIMEDOUT);
     got = receive(channel, &heard);
   } while (got == Got::kMessage && heard.bytes.empty());
-  if (got == Got::kNothing) return give_up(at, channel);
+  if (got == Got::kNothing) return give_up(at, channel, milliseconds);
   if (got == Got::kEnd || heard.bytes.size() != sizeof(Frame)) return check(at, kStepRecvmsg, -EPIPE);
   Frame frame = frame_in(heard);
   if (frame.kind == kFrameError && heard.fds.size() == 1) {

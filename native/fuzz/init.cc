@@ -37,7 +37,7 @@ void serve() { leave(0); }
 
 void begin_init() {
   channel = kFirstChannel;
-  only_user = -1;
+  only_ours = false;
   exec_notice = confined_notice = -1;
   shared = nullptr;
   begin_log();

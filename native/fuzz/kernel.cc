@@ -261,7 +261,7 @@ long recvmsg(struct msghdr* message, long flags) {
   size_t before = passes_credentials && message->msg_controllen >= CMSG_SPACE(12) ? CMSG_SPACE(12) : 0;
   if (before > 0) {
     cmsghdr head = {CMSG_LEN(12), SOL_SOCKET, SCM_CREDENTIALS};
-    uint32_t sender[3] = {1, byte() & 1u, 0};
+    uint32_t sender[3] = {1, byte() & 1u, byte() & 1u};
     memcpy(control, &head, sizeof head);
     memcpy(control + sizeof head, sender, sizeof sender);
   }
@@ -518,7 +518,8 @@ long raw(long n, long a, long b, long c, long d, long e, long f) {
     case __NR_fcntl: return fcntl(a, b, c);
     case __NR_close_range: return close_range(static_cast<unsigned>(a), static_cast<unsigned>(b));
     case __NR_pidfd_open: return descriptor();
-    case __NR_getuid: return byte() & 1;
+    case __NR_getuid:
+    case __NR_getgid: return byte() & 1;
     case __NR_setsockopt: {
       readable(at<void>(d), bytes(e));
       long r = outcome();

@@ -43,11 +43,11 @@ int channel = kFirstChannel;
 alignas(8) uint8_t program[kProgramBytesMax];
 alignas(8) uint8_t control[2 * sizeof(ControlHeader) + sizeof(Credentials) + 4 + kHandlesMax * sizeof(int) + 8];
 int handles[kHandlesMax];
-long only_user = -1;  // the only one to be heard; -1: everybody
+bool only_ours = false;  // the only ones to be heard are those with our ids
 
 // What came with a message: its descriptors, and whether it is from whom we hear.
 bool take_control(size_t length, int* fds, uint32_t* fd_count) {
-  long sender = -1;
+  bool ours = false;
   for (size_t at = 0; at + sizeof(ControlHeader) <= length;) {
     auto* item = reinterpret_cast<const ControlHeader*>(control + at);
     if (item->length < sizeof *item || item->length > length - at) break;
@@ -56,11 +56,12 @@ bool take_control(size_t length, int* fds, uint32_t* fd_count) {
       memcpy(fds, item + 1, *fd_count * sizeof(int));
     }
     if (item->level == kSocketLevel && item->type == kCredentials) {
-      sender = reinterpret_cast<const Credentials*>(item + 1)->uid;
+      auto* sender = reinterpret_cast<const Credentials*>(item + 1);
+      ours = sender->uid == sys(__NR_getuid) && sender->gid == sys(__NR_getgid);
     }
     at += (item->length + 7) & ~size_t{7};
   }
-  return only_user < 0 || sender == only_user;
+  return ours || !only_ours;
 }
 
 // Receives one message: its body at `to`, its descriptors into *fds, also those of a message that is refused. Returns the
@@ -191,7 +192,7 @@ int listen_for(Where& at, uint32_t milliseconds) {
   int on = 1;
   long r = sys(__NR_setsockopt, channel, kSocketLevel, kPassCredentials, &on, sizeof on);
   if (r < 0) return check(at, kStepSocket, "SO_PASSCRED", r);
-  only_user = sys(__NR_getuid);
+  only_ours = true;
   long time[] = {milliseconds / 1000, static_cast<long>(milliseconds % 1000) * 1000};
   r = sys(__NR_setsockopt, channel, kSocketLevel, kReceiveTime, time, sizeof time);
   return check(at, kStepSocket, "SO_RCVTIMEO", r);
@@ -199,7 +200,7 @@ int listen_for(Where& at, uint32_t milliseconds) {
 
 int take_channel(Where& at, int fd) {
   int r = check(at, kStepDup3, sys(__NR_dup3, fd, kFirstChannel, O_CLOEXEC));
-  if (r >= 0) channel = r, only_user = -1;
+  if (r >= 0) channel = r, only_ours = false;
   return r;
 }
 

@@ -14,7 +14,7 @@ void hang_up();
 // A descriptor of the host's as the channel, at the number where an init begins with it; also over one that is there.
 int take_channel(Where& at, int fd);
 
-// From now on a message is -EPERM unless its sender has our user id when it sends, and where none comes for so many milliseconds
+// From now on a message is -EPERM unless its sender has our user and group id when it sends, and where none comes for so many milliseconds
 // that is -EAGAIN.
 int listen_for(Where& at, uint32_t milliseconds);
 

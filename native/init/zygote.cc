@@ -136,10 +136,10 @@ int answer_by_fork(Where& at, const CloneRequest& request) {
   Fd process(pidfd);
   if (pid == 0) {
     known.reset();
-    bool is = is_known(gate.get());
     Where own;
+    // First: one that is frozen here must not hold the zygote's.
     if (take_channel(own, request.channel) < 0) leave(125);
-    if (!is) leave_unknown();
+    if (!is_known(gate.get())) leave_unknown();
     serve();
   }
   Frame forked = frame_of(kFrameForked, 0, static_cast<uint64_t>(pid));

@@ -352,6 +352,7 @@ uint64_t now_ns() {
 }  // namespace
 
 bool run(const uint8_t* program, const int* handles, Failure* failure) {
+  arrived = false;  // of a copy, which has run the program of its zygote
   auto* header = reinterpret_cast<const Header*>(program);
   auto* ops = reinterpret_cast<const Op*>(header + 1);
   auto* data = reinterpret_cast<const uint8_t*>(ops + header->ops);
