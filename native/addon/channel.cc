@@ -1,7 +1,11 @@
 #include "channel.h"
 
 #include <errno.h>
+#include <signal.h>
+
+#include "exit.h"
 #include "handle.h"
+#include "hear.h"
 #include "received.h"
 #include "value.h"
 
@@ -54,6 +58,11 @@ int Channel::fd_of(const Napi::Value& value) {
 
 void Channel::shut() {
   if (!watch_) return;
+  for (int n = 0; state_.ending && n < kMessagesPerTurn; n++) {
+    Heard heard;
+    if (runts::receive(watch_->fd(), &heard) != Got::kMessage) break;
+    if (kind_of(heard) == kFrameForked && heard.fds.size() == 1) untold_.push_back(static_cast<Fd&&>(heard.fds[0]));
+  }
   watch_->close();
   watch_ = nullptr;
   state_.watchers.erase(this);
@@ -61,6 +70,12 @@ void Channel::shut() {
   on_end_.Reset();
   on_writable_.Reset();
   Unref();
+}
+
+void Channel::last_look(uint64_t deadline_ms) {
+  for (const Fd& each : untold_) (void)sys(__NR_pidfd_send_signal, each.get(), SIGKILL, nullptr, 0);
+  for (const Fd& each : untold_) collect_by(each.get(), deadline_ms);
+  untold_.clear();
 }
 
 void Channel::listen() { watch_->listen((reading_ ? UV_READABLE : 0) | (writing_ ? UV_WRITABLE : 0)); }

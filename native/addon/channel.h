@@ -1,5 +1,7 @@
 // Messages with descriptors, to and from one init, on the event loop.
 #pragma once
+#include <vector>
+
 #include "watch.h"
 
 namespace runts {
@@ -15,6 +17,7 @@ class Channel final : public Napi::ObjectWrap<Channel>, public Watcher {
   static int fd_of(const Napi::Value& value);
 
   void shut() override;
+  void last_look(uint64_t deadline_ms) override;
 
  private:
   // 0, or an errno: EAGAIN asks to wait for onWritable.
@@ -31,6 +34,8 @@ class Channel final : public Napi::ObjectWrap<Channel>, public Watcher {
   void listen();
 
   Napi::FunctionReference on_message_, on_end_, on_writable_;
+  // Of an environment that ends: those that the init has told of (FORKED), and that nobody has heard of.
+  std::vector<Fd> untold_;
   Watch* watch_ = nullptr;
   State& state_;
   bool reading_ = true, writing_ = false;

@@ -27,6 +27,15 @@ long collect(int process, siginfo_t* info, bool looks) {
   return r < 0 ? r : info->si_pid != 0;
 }
 
+void collect_by(int process, uint64_t deadline_ms) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  int64_t left = static_cast<int64_t>(deadline_ms) - now.tv_sec * 1000 - now.tv_nsec / 1000000;
+  struct pollfd ended = {process, POLLIN, 0};
+  siginfo_t info;
+  if (poll(&ended, 1, left > 0 ? static_cast<int>(left) : 0) > 0) (void)collect(process, &info);
+}
+
 Napi::Function Exit::define(Napi::Env env) {
   return DefineClass(env, "Exit",
                      {InstanceMethod<&Exit::keep_alive>("keepAlive"), InstanceMethod<&Exit::close>("close"),
@@ -67,12 +76,7 @@ void Exit::shut() {
 
 void Exit::last_look(uint64_t deadline_ms) {
   if (!process_.ok()) return;
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  int64_t left = static_cast<int64_t>(deadline_ms) - now.tv_sec * 1000 - now.tv_nsec / 1000000;
-  struct pollfd ended = {process_.get(), POLLIN, 0};
-  siginfo_t info;
-  if (poll(&ended, 1, left > 0 ? static_cast<int>(left) : 0) > 0) (void)collect(process_.get(), &info);
+  collect_by(process_.get(), deadline_ms);
   process_.reset();
 }
 

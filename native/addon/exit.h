@@ -8,6 +8,8 @@ namespace runts {
 
 // How a process ended: 1, 0 when it has not, -ECHILD when it is not our child. It is collected unless it is only looked at.
 long collect(int process, siginfo_t* info, bool looks = false);
+// Collects it where it ends by then: milliseconds of CLOCK_MONOTONIC.
+void collect_by(int process, uint64_t deadline_ms);
 
 // new Exit(handle of a pidfd, collects, onExit(code, signal), looks = false). The handle's descriptor moves here. Of a
 // process that is not our child only the end is known: both are undefined. One that is for somebody else to collect can be

@@ -318,17 +318,6 @@ test('many commands at once are all right, and leave nothing', async () => {
   await expect.poll(() => withoutZygotes(descendants()), { timeout: patienceMs }).toEqual(before);
 });
 
-/** Workers of our sources load slowly, the more so on a busy machine. */
-const workersMs = 120_000;
-
-test('a worker that ends while commands of it run leaves none of them', { timeout: workersMs }, async () => {
-  const node = new Fixture('worker-execs');
-  expect(await node.says()).toBe('gone');
-  await expect.poll(() => descendants(node.process.pid), { timeout: patienceMs }).toEqual([]);
-  node.process.stdin?.end();
-  expect(await node.ended).toEqual({ code: 0, signal: null });
-});
-
 test('a container that is removed while commands run leaves nothing', async () => {
   const seen = watched();
   const before = look();
