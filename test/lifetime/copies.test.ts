@@ -281,26 +281,25 @@ test('a command that may have begun is not executed once more: why it is not kno
       ...host.processes,
       async forkBy(zygote, request) {
         const session = await host.processes.forkBy(zygote, request);
-        if (answers) return session;
-        await session.exit;
+        if (answers || session.over === undefined) return session;
         throw Object.assign(new Error('ETIMEDOUT: connection timed out, poll'), { code: 'ETIMEDOUT' });
       },
     },
   }));
   const container = await started(seen);
   const run = () => container.exec(sh('echo once >> /tmp/times'));
-  await byCopy(seen, run);
   const times = async () => (await container.exec(['cat', '/tmp/times'])).stdout.split('\n').length - 1;
-  const before = await times();
-  answers = false;
-  await expect(
-    byCopy(seen, async () => {
-      const ranDirectly = seen.direct;
-      await run();
-      expect(seen.direct).toBeGreaterThan(ranDirectly);
-    }),
-  ).rejects.toMatchObject({ code: 'ERR_SETUP', message: expect.stringContaining('start the command once more') });
-  expect(await times()).toBe(before + 1);
+  let error: unknown;
+  let ran = 0;
+  for (const giveUp = Date.now() + patienceMs; error === undefined && Date.now() < giveUp; ran++) {
+    answers = ran < 3;
+    error = await run()
+      .catch((why: unknown) => why as Error)
+      .then((why) => (why instanceof Error ? why : undefined));
+    answers = true;
+  }
+  expect(error).toMatchObject({ code: 'ERR_SETUP', message: expect.stringContaining('start the command once more') });
+  expect(await times()).toBe(ran);
 });
 
 test('many commands at once are all right, and leave nothing', async () => {
