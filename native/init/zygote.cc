@@ -99,13 +99,11 @@ int answer(Where& at, const CloneRequest& request, const Exec& exec) {
   if (error >= 0) error = write_map(exec.proc, pid, "gid_map", exec.gids);
   closed.reset();
   Frame forked = frame_of(kFrameForked, 0, static_cast<uint64_t>(pid));
-  forked.error = error < 0 ? -error : 0;
+  forked.error = -error;
   return send_frame(forked, process.get());
 }
 
-int own_pid() { return static_cast<int>(sys(__NR_getpid)); }
-
-int open_self() { return static_cast<int>(sys(__NR_pidfd_open, own_pid(), 0)); }
+int open_self() { return static_cast<int>(sys(__NR_pidfd_open, sys(__NR_getpid), 0)); }
 
 // In the child: whether the host knows it. It waits until that has been said, or the zygote is gone.
 bool is_known(int gate) {

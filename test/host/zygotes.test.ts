@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { SpawnRequest } from '../../lib/host/host.ts';
+import type { Processes, Session, SpawnRequest } from '../../lib/host/host.ts';
 import { Zygotes } from '../../lib/host/zygotes.ts';
 import type { Maps } from '../../lib/plan/plan.ts';
 import { encode } from '../../lib/program/encode.ts';
@@ -14,6 +14,13 @@ const ids = [
 ];
 const mapsBy = (by: Maps['by']): Maps => ({ uids: ids, gids: ids, setgroups: 'allow', by, origin: 'test' });
 
+async function endOf(processes: Processes, session: Session): Promise<void> {
+  processes.signal(session.process, 9);
+  session.close();
+  await session.exit;
+  session.process.close();
+}
+
 /** Makes inits and ends them, one after the other, where no zygote ever answers. */
 async function make(sim: Sim, count: number, by: Maps['by']): Promise<void> {
   const zygotes = new Zygotes(sim.host);
@@ -21,10 +28,7 @@ async function make(sim: Sim, count: number, by: Maps['by']): Promise<void> {
     const { processes } = zygotes.host;
     const session = await processes.spawn({ flags: namespaceFlags.user, maps: mapsBy(by) });
     expect(session.mapped).not.toBe(true);
-    processes.signal(session.process, 9);
-    session.close();
-    await session.exit;
-    session.process.close();
+    await endOf(processes, session);
   }
   await zygotes.close();
 }
@@ -63,10 +67,7 @@ async function copy(sim: Sim, count: number): Promise<void> {
   for (let i = 0; i < count; i++) {
     const { processes } = zygotes.host;
     const session = await processes.spawn({ flags: 0, errand });
-    processes.signal(session.process, 9);
-    session.close();
-    await session.exit;
-    session.process.close();
+    await endOf(processes, session);
     await turns(sim);
   }
   await zygotes.close();
@@ -108,10 +109,7 @@ test('who has no errand at hand, or is to have namespaces or another owner, or m
   const make = async (request: SpawnRequest) => {
     for (let i = 0; i < 3; i++) {
       const session = await zygotes.host.processes.spawn(request);
-      zygotes.host.processes.signal(session.process, 9);
-      session.close();
-      await session.exit;
-      session.process.close();
+      await endOf(zygotes.host.processes, session);
     }
   };
   const requests: SpawnRequest[] = [
@@ -142,10 +140,7 @@ test('a zygote that did not answer, and may have, is not asked again: who asked 
   const work = async (): Promise<unknown> => {
     for (let i = 0; i < 20; i++) {
       const session = await processes.spawn({ flags: 0, errand });
-      processes.signal(session.process, 9);
-      session.close();
-      await session.exit;
-      session.process.close();
+      await endOf(processes, session);
       await turns(sim);
     }
     return undefined;

@@ -141,6 +141,14 @@ const isGone = (pid: number) => !existsSync(`/proc/${pid}`) || !isAlive(pid);
 describe('a zygote of copies', () => {
   /** Writes a line more each time, in the container. */
   const counts = sh('echo line >> /tmp/lines-of-copies');
+  const counting = (container: Container) => {
+    let executed = 0;
+    const run = async () => {
+      executed++;
+      await container.exec(counts);
+    };
+    return { run, times: () => executed };
+  };
   const lines = async (container: Container) =>
     Number((await container.exec(sh('cat /tmp/lines-of-copies 2>/dev/null | wc -l'), { input: '' })).stdout);
   const volumes = [{ type: 'tmpfs', target: '/tmp' }];
@@ -148,28 +156,20 @@ describe('a zygote of copies', () => {
   test('that is killed is replaced, and each command is executed once', async () => {
     const seen = watched();
     const container = await started(seen, { mounts: volumes });
-    let executed = 0;
-    const run = async () => {
-      executed++;
-      await container.exec(counts);
-    };
+    const { run, times } = counting(container);
     const { zygote } = await byCopy(seen, run);
     process.kill(zygote.pid, 'SIGKILL');
     await run();
     const next = await byCopy(seen, run);
     expect(next.zygote).not.toBe(zygote);
-    expect(await lines(container)).toBe(executed);
+    expect(await lines(container)).toBe(times());
     await expect.poll(() => descendants(), { timeout: patienceMs }).not.toContain(zygote.pid);
   });
 
   test('that is killed while requests wait costs none of them, and does none twice', async () => {
     const seen = watched();
     const container = await started(seen, { mounts: volumes });
-    let executed = 0;
-    const run = async () => {
-      executed++;
-      await container.exec(counts);
-    };
+    const { run, times } = counting(container);
     const { zygote } = await byCopy(seen, run);
     process.kill(zygote.pid, 'SIGSTOP');
     const { asked } = seen;
@@ -177,17 +177,13 @@ describe('a zygote of copies', () => {
     await expect.poll(() => seen.asked, { timeout: patienceMs }).toBe(asked + 6);
     process.kill(zygote.pid, 'SIGKILL');
     await Promise.all(all);
-    expect(await lines(container)).toBe(executed);
+    expect(await lines(container)).toBe(times());
   });
 
   test('whenever it is killed, each command is executed once', async () => {
     const seen = watched();
     const container = await started(seen, { mounts: volumes });
-    let executed = 0;
-    const run = async () => {
-      executed++;
-      await container.exec(counts);
-    };
+    const { run, times } = counting(container);
     for (let round = 0; round < 15; round++) {
       const { zygote } = await byCopy(seen, run);
       const all = Array.from({ length: 4 }, run);
@@ -195,7 +191,7 @@ describe('a zygote of copies', () => {
       process.kill(zygote.pid, 'SIGKILL');
       await Promise.all(all);
     }
-    expect(await lines(container)).toBe(executed);
+    expect(await lines(container)).toBe(times());
     await container.remove({ force: true });
     await expect.poll(() => withoutZygotes(descendants()), { timeout: patienceMs }).toEqual([]);
   });
