@@ -28,7 +28,7 @@ test('create, start, state, kill and delete are five processes and one container
   expect(isAlive(pid)).toBe(true);
   await place.ok('start', 'five');
   expect(await place.status('five')).toBe('running');
-  expect(readFileSync(`/proc/${pid}/comm`, 'utf8')).toBe('sleep\n');
+  await eventually(() => readFileSync(`/proc/${pid}/comm`, 'utf8') === 'sleep\n', 'the shell to execute sleep');
   await place.ok('kill', 'five', 'KILL');
   await place.until('five', 'stopped');
   expect(await place.state('five')).toMatchObject({ pid: 0 });
