@@ -1,43 +1,22 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RuntsError, specError } from '../errors.ts';
-import { execAgain, type KnownExec, knownExec } from '../host/again.ts';
-import { type Executed, exec as execInHost, type ExecRequest as HostRequest } from '../host/exec.ts';
-import type { Session } from '../host/host.ts';
-import type { Prepared } from '../host/prepare.ts';
-import { type Birthplace, briefMs } from '../host/walk.ts';
+import { exec as execInHost, type ExecRequest as HostRequest } from '../host/exec.ts';
 import { openStdio, type Stdio } from '../node/stdio.ts';
 import { ownNamespaces } from '../plan/exec.ts';
 import type { Facts } from '../plan/facts.ts';
 import { isMapped } from '../plan/keeper.ts';
 import { parseBytes } from '../spec/bytes.ts';
-import { dataText, isSameData } from '../spec/data-text.ts';
 import { checkExec, type ExecOptions, execProcess } from '../spec/exec-options.ts';
 import type { RunOptions } from '../spec/options.ts';
 import { Recent } from '../spec/recent.ts';
 import type { Process as ProcessSpec, Spec } from '../spec/types.ts';
 import { type ResolvedUser, resolveUser } from '../spec/users.ts';
 import { Deadline } from './deadline.ts';
-import type { Home } from './home.ts';
+import { KnownCommand, Teachable } from './exec-again.ts';
+import type { Running, Started } from './joined.ts';
 import { pipeOwner } from './owner.ts';
 import { collected, Process, type ProcessParts } from './process.ts';
 import { ExitError, type Result } from './result.ts';
-
-/** A container that runs, as a command that is to join it needs it. */
-export interface Running {
-  readonly id: string;
-  readonly home: Home;
-  readonly prepared: Pick<Prepared, 'spec'> & { readonly plan: Pick<Prepared['plan'], 'maps'> };
-  readonly created: {
-    readonly session: Pick<Session, 'pid' | 'process'>;
-    readonly cgroup: Birthplace | undefined;
-  };
-  /** Its process 1 holds files of the host. */
-  readonly outlives?: true;
-  /** Settled when the end of the container is known. */
-  readonly ended: Promise<unknown>;
-  /** A command has been started in it. */
-  tell(): void;
-}
 
 /** Runs one more command to its end, and gives what it wrote. */
 export async function execute(
@@ -45,30 +24,23 @@ export async function execute(
   command: readonly string[],
   options: ExecOptions & RunOptions,
 ): Promise<Result> {
-  const known = learned
-    .get(running.created)
-    ?.match((each) => isSameData(command, each.command) && isSameData(options, each.options));
-  const text = known === undefined ? textOf(command, options) : undefined;
-  // What can be known again is what its text says: the caller's may say something else each time that it is looked at.
-  const asked: Asked = known ?? (text === undefined ? { command, options } : JSON.parse(text));
+  const known = KnownCommand.find(running, command, options);
+  const teachable = known === undefined ? Teachable.of(command, options) : undefined;
+  const asked = known ?? teachable ?? { command, options };
   // One that is known is neither checked nor compiled again.
   if (known === undefined) check(running, asked.command, asked.options, 'exec');
   const { input, timeout, reject = true, maxOutput, signal } = asked.options;
   const cancel = signal as AbortSignal | undefined;
   const deadline = Deadline.of(timeout, cancel);
-  const learn =
-    text === undefined ? undefined : (made: Made) => note(running, text, { ...asked, ...made, lasts: false });
-  const how = { stdin: input === undefined ? 'ignore' : 'pipe', learn } as const;
+  const how = { stdin: input === undefined ? 'ignore' : 'pipe', teachable } as const;
   const parts = await begin(
     running,
     asked.command,
     deadline,
-    async () =>
-      (known && (await startAgain(running, known, deadline))) ??
-      start(running, asked.command, asked.options, deadline, how),
+    async () => (await known?.start(running, deadline)) ?? start(running, asked.command, asked.options, deadline, how),
   );
   const result = await collected(parts, { input, outputBytesMax: parseBytes(maxOutput) ?? undefined });
-  if (known !== undefined) known.lasts = result.durationMs > 2 * briefMs;
+  known?.ended(result.durationMs);
   if (result.failed && reject) throw new ExitError(result, cancel?.reason);
   return result;
 }
@@ -81,50 +53,10 @@ export async function spawn(running: Running, command: readonly string[], option
   return new Process(await begin(running, command, deadline, () => start(running, command, options, deadline, how)));
 }
 
-/** What was executed in a run of a container, by the text of what was asked for: it is asked for again more often than not. */
-const learned = new WeakMap<Running['created'], Recent<Known>>();
-const learnedMax = 8;
-
-interface Asked {
-  readonly command: readonly string[];
-  readonly options: ExecOptions & RunOptions;
-}
-
-interface Made {
-  readonly again: KnownExec;
-  /** What it was made for. */
-  readonly facts: Facts;
-  /** Of its pipes. */
-  readonly owner: ReturnType<typeof pipeOwner>;
-}
-
-interface Known extends Asked, Made {
-  /** It took long the last time: who waits for its end is told at once that it runs. */
-  lasts: boolean;
-}
-
-/** Undefined where it may be another command the next time: a user's ids are looked up in the container. */
-function textOf(command: unknown, options: ExecOptions & RunOptions): string | undefined {
-  try {
-    const { user, tty, input } = options;
-    const isPlain = (user === undefined || user === '') && (tty === undefined || tty === false) && input === undefined;
-    const text = isPlain ? dataText({ command, options }) : undefined;
-    return text === undefined || text.length > keyLengthMax ? undefined : text;
-  } catch {
-    return undefined;
-  }
-}
-
-function note({ created }: Running, text: string, known: Known): void {
-  const recent = learned.get(created) ?? new Recent<Known>(learnedMax);
-  learned.set(created, recent);
-  recent.get(text, () => known);
-}
-
 interface How {
   readonly stdin: 'ignore' | 'pipe';
-  /** Hears how it can be made once more. */
-  readonly learn?: ((made: Made) => void) | undefined;
+  /** Where it may be asked for again. */
+  readonly teachable?: Teachable | undefined;
 }
 
 function check(
@@ -175,7 +107,7 @@ async function start(
   command: readonly string[],
   options: ExecOptions,
   deadline: Deadline,
-  { stdin, learn }: How,
+  { stdin, teachable }: How,
 ): Promise<Started> {
   const { home, prepared, created, id } = running;
   const { host } = home;
@@ -206,8 +138,7 @@ async function start(
       cancel: deadline.signal,
     } as const;
     const executed = await execInHost(host, facts, request);
-    const again = learn && knownExec(facts, request);
-    if (again !== undefined) learn?.({ again, facts, owner });
+    teachable?.learn(running, { request, facts, owner });
     running.tell();
     return { executed, stdio };
   } catch (error) {
@@ -216,44 +147,6 @@ async function start(
   } finally {
     for (const handle of stdio?.handles ?? []) handle.close();
   }
-}
-
-interface Started {
-  readonly executed: Executed;
-  readonly stdio: Stdio | undefined;
-}
-
-/** What is known to be the command is executed. Undefined where it cannot be, and is known no more: why, is told by the ordinary way. */
-async function startAgain(running: Running, known: Known, deadline: Deadline): Promise<Started | undefined> {
-  const begun = (await running.home.facts()) === known.facts ? await beginAgain(running, known, deadline) : undefined;
-  if (begun === undefined) learned.delete(running.created);
-  else running.tell();
-  return begun;
-}
-
-async function beginAgain(
-  { home, created }: Running,
-  { again, facts, owner, lasts }: Known,
-  deadline: Deadline,
-): Promise<Started | undefined> {
-  // Who may have to stop it has to have it.
-  const stayMs = lasts || deadline.signal !== undefined ? undefined : briefMs;
-  const stdio = openStdio({ stdin: 'ignore', stdout: 'pipe', stderr: 'pipe', owner, late: true });
-  let begun: Executed | undefined;
-  try {
-    begun = await execAgain(home.host, again, {
-      facts,
-      process: created.session.process,
-      stdio: stdio.handles,
-      cgroup: created.cgroup?.handle,
-      cancel: deadline.signal,
-      stayMs,
-    });
-  } finally {
-    for (const handle of stdio.handles) handle.close();
-    if (begun === undefined) stdio.close();
-  }
-  return begun && { executed: begun, stdio };
 }
 
 /** By their configuration: a command that is asked for again is the same one, and its plan is known. */

@@ -7,6 +7,7 @@ import type { TerminalStream } from '../node/terminal.ts';
 import { restartPolicy } from '../spec/detached.ts';
 import type { ContainerOptions } from '../spec/options.ts';
 import type { ContainerEvent } from './events.ts';
+import { endAhead } from './exec-again.ts';
 import type { Home } from './home.ts';
 import { LogBook } from './logs.ts';
 import { OwnRun } from './own-run.ts';
@@ -152,8 +153,8 @@ export class OwnCourse {
     this.#stderr?.record(this.book);
     const end = await exit;
     const ended = exitOf(end, await ranOutOfMemory(home.host, this.created.cgroup));
-    void this.created.dropCgroup();
-    await Promise.all([this.#stdout?.settled(), this.#stderr?.settled()]);
+    const left = endAhead(this.created, 'for good').then(() => void this.created.dropCgroup());
+    await Promise.all([this.#stdout?.settled(), this.#stderr?.settled(), left]);
     // Whoever reads the log now has all of it, unless somebody holds a stream back.
     if ([this.#stdout, this.#stderr].every((output) => output?.isRead !== false)) this.book.flush();
     this.#exit = ended;

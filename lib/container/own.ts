@@ -15,6 +15,7 @@ import type { Container } from './container.ts';
 import { type CopyOptions, copyFrom, copyTo, type Living } from './copy.ts';
 import type { ContainerEvent } from './events.ts';
 import { execute, spawn } from './exec.ts';
+import { endAhead } from './exec-again.ts';
 import type { Home } from './home.ts';
 import { containerImage } from './image.ts';
 import type { ContainerInfo, Status } from './info.ts';
@@ -158,7 +159,9 @@ export class OwnContainer implements Container {
 
   async #pause(): Promise<void> {
     if (this.status !== 'running') throw this.#wrongState('pause it');
-    await needCgroup(this.#host.cgroup, `pause container ${this.name}`).freeze();
+    const cgroup = needCgroup(this.#host.cgroup, `pause container ${this.name}`);
+    await endAhead(this.#host);
+    await cgroup.freeze();
     this.#course.paused = true;
     this.#tell('pause');
   }
@@ -177,13 +180,19 @@ export class OwnContainer implements Container {
   async stats({ signal }: WaitOptions = {}): Promise<Stats> {
     if (this.status === 'stopped') throw this.#wrongState('tell what it uses');
     const cgroup = needCgroup(this.#host.cgroup, `tell what container ${this.name} uses`);
-    return unlessAborted(signal, () => statsOf(this.#home, cgroup));
+    return unlessAborted(signal, async () => {
+      await endAhead(this.#host);
+      return statsOf(this.#home, cgroup);
+    });
   }
 
   async update(limits: Limits, { signal }: WaitOptions = {}): Promise<void> {
     if (this.status === 'stopped') throw this.#wrongState('change its limits');
     const cgroup = needCgroup(this.#host.cgroup, `change the limits of container ${this.name}`);
-    await unlessAborted(signal, () => changeLimits(this.#home, cgroup, limits));
+    await unlessAborted(signal, async () => {
+      await endAhead(this.#host, 'for good');
+      await changeLimits(this.#home, cgroup, limits);
+    });
   }
 
   async copyIn(tar: AsyncIterable<Uint8Array>, target: string, options: CopyOptions = {}): Promise<void> {

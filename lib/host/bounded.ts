@@ -88,6 +88,8 @@ export function bounded(host: Host, { deadlineMs, cancel }: Patience): Host {
     spawn: (request) => boundedSpawn(host, request, { deadlineMs, cancel }),
     spawnBy: (zygote, request) => processes.spawnBy(zygote, request),
     forkBy: (zygote, request) => processes.forkBy(zygote, request),
+    forkAhead: (zygote, request) => processes.forkAhead(zygote, request),
+    ahead: (request) => processes.ahead(request),
     run: (file, args, options) => run(file, args, options),
     signal: (process, signal) => processes.signal(process, signal),
     find: (pid) =>

@@ -108,7 +108,11 @@ export interface Compiled {
   readonly messages: readonly Uint8Array[];
 }
 
-const planned = (request: ExecRequest, pid: number | undefined, namespaces: ReadonlySet<NamespaceType>): Planned => {
+export const planned = (
+  request: ExecRequest,
+  pid: number | undefined,
+  namespaces: ReadonlySet<NamespaceType>,
+): Planned => {
   const { process } = request;
   const stdio = process.terminal === true ? 'terminal' : 'pipes';
   return { ...request, pid, namespaces, stdio, consoleSize: process.consoleSize };

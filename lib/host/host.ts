@@ -108,6 +108,10 @@ export interface Processes {
    * ended (EPIPE). ETIMEDOUT, where the zygote did not answer and was killed, and EMFILE: there may have been one, which has begun.
    */
   forkBy(zygote: Session, request: ForkRequest): Promise<Session>;
+  /** The same, of one whose errand has it wait at a sync point: it is told of when it is let go. */
+  forkAhead(zygote: Session, request: ForkRequest): Waiting;
+  /** Such an init by whatever zygote there is; undefined where there is none. */
+  ahead(request: ForkRequest): Waiting | undefined;
   /** Runs a program of the host to its end: newuidmap, hooks. Output is bounded to 64 KiB. */
   run(file: string, args: readonly string[], options?: RunOptions): Promise<RunResult>;
   /** By pidfd, never by number. False when the process is gone. */
@@ -206,6 +210,17 @@ export interface SpawnRequest {
 
 /** An init as it is asked of a zygote that copies itself: it has its errand at hand. */
 export type ForkRequest = Pick<SpawnRequest, 'cgroup' | 'stayMs' | 'children'> & { readonly errand: Errand };
+
+/** An init that waits for whoever may need it soon. It keeps nobody alive, and ends with us. */
+export interface Waiting {
+  /**
+   * Lets it go on, once, by what it is to hear. Rejects where it has ended (EPIPE), and where we have other ids than when it was asked for: then it has done
+   * nothing. ETIMEDOUT and EMFILE are those of `forkBy`.
+   */
+  letGo(word: Uint8Array): Promise<Session>;
+  /** Ends one that nobody has let go; fulfilled when there is nothing of it. */
+  close(): Promise<void>;
+}
 
 /** All that an init needs to do what it is there for. */
 export interface Errand {

@@ -124,3 +124,7 @@ export function exitOfStatus(status: number): Exit | undefined {
   if (signal === 0) return { code: (status >> 8) & 0xff, signal: undefined };
   return signal === 0x7f ? undefined : { code: undefined, signal };
 }
+
+/** Undefined where somebody else has collected it. */
+export const wholeExit = (exit: Exit): Exit | undefined =>
+  exit.code === undefined && exit.signal === undefined ? undefined : exit;

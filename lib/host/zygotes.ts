@@ -1,7 +1,7 @@
 import type { Maps } from '../plan/plan.ts';
 import { idleMs } from '../plan/zygote.ts';
 import { namespaceFlags } from '../spec/names.ts';
-import type { ForkRequest, Host, Processes, Session, SpawnRequest } from './host.ts';
+import type { ForkRequest, Host, Processes, Session, SpawnRequest, Waiting } from './host.ts';
 import { mayHaveBegun, startZygote, type Zygote } from './zygote.ts';
 
 /** Id maps of which there is a zygote each, at most: a program that makes up maps as it goes does without. */
@@ -20,7 +20,11 @@ export class Zygotes {
 
   constructor(host: Host) {
     this.#direct = host;
-    this.host = { ...host, processes: { ...host.processes, spawn: (request) => this.#spawn(request) } };
+    const own = {
+      spawn: (request: SpawnRequest) => this.#spawn(request),
+      ahead: (request: ForkRequest) => this.#ahead(request),
+    };
+    this.host = { ...host, processes: { ...host.processes, ...own } };
   }
 
   /** From now on every init is cloned by ourselves. With the last that is closed its zygotes end. */
@@ -44,6 +48,18 @@ export class Zygotes {
     const zygote = await this.#shared.zygote(maps);
     if (zygote === undefined) return direct();
     return zygote.spawn(request).catch(direct);
+  }
+
+  /** None is made for the sake of that. */
+  #ahead(request: ForkRequest): Waiting | undefined {
+    const zygote = this.#closed ? undefined : this.#shared?.copying;
+    if (zygote === undefined) return undefined;
+    try {
+      return this.#direct.processes.forkAhead(zygote.session, request);
+    } catch (error) {
+      zygote.failed(error);
+      return undefined;
+    }
   }
 
   async #copy(request: SpawnRequest & ForkRequest): Promise<Session> {

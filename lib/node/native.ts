@@ -77,6 +77,12 @@ export interface NativeMaps {
   readonly setgroups: 'allow' | 'deny';
 }
 
+declare const ahead: unique symbol;
+/** Opaque: an init that waits. */
+export interface NativeAhead {
+  readonly [ahead]: never;
+}
+
 declare const looks: unique symbol;
 /** Opaque. */
 export interface NativeLooks {
@@ -208,6 +214,28 @@ export interface Native {
     handles: readonly (NativeHandle | number)[],
     text: string | undefined,
   ): Failure | undefined;
+  /** The same, of one that is to wait at a sync point. Nobody hears of it, and what nobody holds any more ends. */
+  spawnAhead(
+    zygote: NativeChannel,
+    process: NativeHandle,
+    cgroup: NativeHandle | undefined,
+    letter: NativeLetter,
+    handles: readonly (NativeHandle | number)[],
+    text: string | undefined,
+  ): NativeAhead | Failure;
+  /**
+   * Lets it go on by a message, once; `done` hears what becomes of it, as with `spawnBy`. EPIPE: it has ended, or was asked for by who had other
+   * ids than we have now, and has done nothing.
+   */
+  letGo(
+    ahead: NativeAhead,
+    word: Uint8Array,
+    done: SpawnDone,
+    stayMs: number | undefined,
+    children: number | undefined,
+  ): void;
+  /** Kills and collects it, where nobody has let it go. */
+  endAhead(ahead: NativeAhead, done: () => void): void;
   /** Takes all processing of input and output from a terminal, also what Node's raw mode leaves. */
   rawTerminal(fd: number): Failure | undefined;
   /** A new descriptor for the file of one that somebody else owns. */

@@ -6,7 +6,7 @@ import { errnoNumber } from '../program/errno.ts';
 import { ended } from './ended.ts';
 import { enclosed, fill, letterOf } from './errand.ts';
 import { isFailure, orThrow } from './failure.ts';
-import { forkBy } from './fork-by.ts';
+import { forkAhead, forkBy } from './fork-by.ts';
 import { GoneProcess } from './gone-process.ts';
 import { openHandle } from './handle.ts';
 import { inherited } from './inherited.ts';
@@ -116,6 +116,8 @@ export const processes: Processes = {
   spawn: async (request) => orThrow(await spawnInit(request)),
   spawnBy,
   forkBy,
+  forkAhead,
+  ahead: () => undefined,
   run,
   signal(process: Handle, signal: number): boolean {
     if (!Number.isInteger(signal) || signal < 0 || signal > signalMax) {

@@ -55,6 +55,8 @@ export type CommandStart =
       readonly tag: number | undefined;
       /** The last step into the container, to be taken as late as it can be. */
       readonly fork?: (() => void) | undefined;
+      /** It waits before it takes that step, and looks again then what it would have found there by now. */
+      readonly ahead?: boolean | undefined;
       /** It has its filter already while it waits, where that lets it: to load one takes longer than to execute a command. */
       readonly filtered?: boolean | undefined;
     };
@@ -109,8 +111,8 @@ const waitsFiltered = ({ arch }: Facts, start: CommandStart, filter: Filter | un
   start.kind === 'channel' && start.filtered === true && letsArrive(filter, arch);
 
 /** What an init does under a filter before it is the command, this filter lets it do. */
-const letsArrive = (filter: Filter | undefined, arch: Facts['arch']): boolean =>
-  filter !== undefined && filter.notify === undefined && letsJoin(filter.filter, arch);
+const letsArrive = (filter: Filter | undefined, arch: Facts['arch'], ahead = false): boolean =>
+  filter !== undefined && filter.notify === undefined && letsJoin(filter.filter, arch, ahead);
 
 /** Forks now or, where that can be, when all is done that takes more rights than the command has. */
 function arrival(
@@ -120,8 +122,8 @@ function arrival(
   filter: Filter | undefined,
 ): Start['arrive'] {
   if (start?.kind !== 'channel' || start.fork === undefined) return undefined;
-  const { fork } = start;
-  const filtered = letsArrive(filter, facts.arch);
+  const { fork, ahead } = start;
+  const filtered = letsArrive(filter, facts.arch, ahead);
   const privileged = filter !== undefined && process.noNewPrivileges !== true;
   if ((privileged && !filtered) || !isInherited(process.scheduler)) {
     fork();
@@ -131,7 +133,7 @@ function arrival(
     fork();
     startSession(ops, terminal);
   };
-  return { filtered, fork: join };
+  return { filtered, fork: join, ahead };
 }
 
 function inherited(draft: Draft, count: number): string[] {

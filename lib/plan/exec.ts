@@ -31,6 +31,8 @@ export interface ExecRequest {
   readonly pid: number | undefined;
   /** No sync point before the command is executed: nobody has anything to do then. */
   readonly atOnce?: boolean | undefined;
+  /** It waits for its start before it can be seen in the container, where that goes; and makes nothing there. */
+  readonly ahead?: boolean | undefined;
   /** Those in which that process is and we are not. */
   readonly namespaces: ReadonlySet<NamespaceType>;
   readonly stdio: 'pipes' | 'terminal';
@@ -68,7 +70,8 @@ export function planExec(request: ExecRequest, facts: Facts): Plan {
   joinAll(draft, request);
   const root = rootOfContainer(draft);
   const terminal = stdio === undefined ? addTerminal(draft, request, root) : undefined;
-  makeWorkingDirectory(draft, process, root);
+  if (!request.ahead) makeWorkingDirectory(draft, process, root);
+  goToWork(draft, process);
   const forks = namespaces.has('pid') || namespaces.has('time');
   const files = commandFiles(process.args, process.env ?? []);
   ops.op('find', { files }, '/process/args/0');
@@ -90,6 +93,7 @@ export function planExec(request: ExecRequest, facts: Facts): Plan {
     start: {
       kind: 'channel',
       tag: request.atOnce ? undefined : tags.start,
+      ahead: request.ahead,
       fork: forks ? () => ops.op('fork', {}, 'exec: namespaces') : undefined,
     },
   });
@@ -171,10 +175,13 @@ function addTerminal({ ops }: Draft, { process, consoleSize, plainOutput }: Exec
 }
 
 /** It need not exist, as with the first command; where the root is read-only and it does not, that is an error. */
-function makeWorkingDirectory({ ops }: Draft, { cwd, user }: Process, root: () => string): void {
+function makeWorkingDirectory({ ops }: Draft, { cwd }: Process, root: () => string): void {
   const path = cwd.replace(/^\/+/, '');
   if (path !== '')
     ops.op('directory', { root: root(), path, mode: 0o755 }, '/process/cwd', { unless: ['EROFS', 'EACCES'] });
+}
+
+function goToWork({ ops }: Draft, { cwd, user }: Process): void {
   ops.op('chdir', { path: cwd }, '/process/cwd', chdirConditions(user, cwd));
 }
 

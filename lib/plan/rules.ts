@@ -258,6 +258,7 @@ const arrival: ReadonlySet<OpName> = new Set<OpName>([
   'controlling_terminal',
   'keep_only',
   'sync',
+  'chdir',
   'descriptors',
   'close_from',
   'rlimit',

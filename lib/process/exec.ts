@@ -34,7 +34,14 @@ export interface Filter {
 
 export interface Start {
   /** Goes on in the PID namespace of the container, where its processes see us: once there is nothing that they could take. */
-  readonly arrive?: { readonly fork: () => void; readonly filtered: boolean } | undefined;
+  readonly arrive?:
+    | {
+        readonly fork: () => void;
+        readonly filtered: boolean;
+        /** Waits before that, where nobody sees it. */
+        readonly ahead?: boolean | undefined;
+      }
+    | undefined;
   /** Says that all is made, and waits, with no more registers open than these and its own. */
   readonly wait: (kept: readonly string[]) => unknown;
   /** The filter lets whoever has it wait, and go on. */
@@ -139,12 +146,16 @@ function arriveLast(
   ops: Builder,
   execution: Execution,
   start: Start,
-  { fork, filtered }: NonNullable<Start['arrive']>,
+  { fork, filtered, ahead }: NonNullable<Start['arrive']>,
 ) {
-  const { descriptors, filter, noNewPrivileges } = execution;
+  const { descriptors, filter, noNewPrivileges, cwd } = execution;
   if (noNewPrivileges && filtered) installFilter(ops, filter);
+  if (ahead) {
+    start.wait(descriptors);
+    if (cwd !== '/') ops.op('chdir', { path: cwd }, '/process/cwd');
+  }
   fork();
-  start.wait(descriptors);
+  if (!ahead) start.wait(descriptors);
   setDescriptors(ops, descriptors);
   start.rest();
   if (noNewPrivileges && !filtered) installFilter(ops, filter);

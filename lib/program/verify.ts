@@ -109,6 +109,7 @@ const afterFilter: ReadonlySet<OpName> = new Set([
   'descriptors',
   'close_from',
   'rlimit',
+  'chdir',
   'fork',
   'new_session',
   'controlling_terminal',
@@ -123,7 +124,6 @@ const afterEarlyFilter: ReadonlySet<OpName> = new Set([
   'capabilities',
   'no_new_privs',
   'death_signal',
-  'chdir',
   'chdir_again',
   'find',
 ] as const);

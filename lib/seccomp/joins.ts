@@ -29,13 +29,16 @@ const calls: readonly (readonly [name: string, ...args: bigint[]])[] = [
   ['execve'],
 ];
 
+/** Of one that has waited: where it is to be, it goes once more. */
+const laterCalls: typeof calls = [['chdir'], ['getcwd']];
+
 const harmless: ReadonlySet<number> = new Set([actions.SCMP_ACT_ALLOW.value, actions.SCMP_ACT_LOG.value]);
 
 /** Whether a process that joins a container can have its filter before it can be seen in there, and still arrive. */
-export function letsJoin(filter: Uint8Array, arch: NativeArch): boolean {
+export function letsJoin(filter: Uint8Array, arch: NativeArch, waits = false): boolean {
   const numbers = syscallNumbers(arch);
   const { audit } = callsOf[arch];
-  return calls.every(([name, ...args]) =>
+  return (waits ? [...calls, ...laterCalls] : calls).every(([name, ...args]) =>
     harmless.has(simulate(filter, { arch: audit, nr: numbers.get(name)!, args })),
   );
 }

@@ -14,6 +14,10 @@ export class Recent<V> {
     return undefined;
   }
 
+  values(): V[] {
+    return this.#values.map(({ value }) => value);
+  }
+
   /** What `make` gave for this key, or gives now; what it throws is not kept. */
   get(key: string, make: () => V): V {
     const known = this.#values.find((each) => each.key === key);

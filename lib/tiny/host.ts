@@ -51,6 +51,10 @@ const processes: Processes = {
   forkBy: async () => {
     throw systemError(errno.nosys, 'fork_inits');
   },
+  forkAhead() {
+    throw systemError(errno.nosys, 'fork_inits');
+  },
+  ahead: () => undefined,
   run,
   signal(process, signal) {
     const refused = native.signal(openHandle(process, 'process'), signal);

@@ -32,6 +32,9 @@ Napi::Object start(Napi::Env env, Napi::Object exports) {
   exports.Set("looks", Napi::Function::New<runts::make_looks>(env, "looks"));
   exports.Set("spawn", Napi::Function::New<runts::spawn>(env, "spawn"));
   exports.Set("spawnBy", Napi::Function::New<runts::spawn_by>(env, "spawnBy"));
+  exports.Set("spawnAhead", Napi::Function::New<runts::spawn_ahead>(env, "spawnAhead"));
+  exports.Set("endAhead", Napi::Function::New<runts::end_ahead>(env, "endAhead"));
+  exports.Set("letGo", Napi::Function::New<runts::let_go>(env, "letGo"));
   runts::define_system(env, exports);
   runts::define_sockets(env, exports);
   runts::define_blob(env, exports);

@@ -1,8 +1,11 @@
 #include "spawn.h"
 
 #include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <memory>
 
 #include "channel.h"
 #include "clone.h"
@@ -44,29 +47,40 @@ class SpawnJob : public Napi::AsyncWorker {
     channel_.theirs = static_cast<Fd&&>(theirs);
     if (ours_) ours_kept_ = Napi::Persistent(ours_->Value());
   }
-  // One that a zygote was asked for, with its errand.
-  SpawnJob(Napi::Env env, Fd channel, Fd zygote, Errand errand, Napi::Function done)
-      : Napi::AsyncWorker(env, "runts.spawn"),
-        done_(Napi::Persistent(done)),
-        zygote_(static_cast<Fd&&>(zygote)),
-        errand_(std::move(errand)) {
+  // One that a zygote is asked for, with its errand.
+  SpawnJob(Napi::Env env, Fd channel, Fd zygote, Errand errand)
+      : Napi::AsyncWorker(env, "runts.spawn"), zygote_(static_cast<Fd&&>(zygote)), errand_(std::move(errand)) {
     channel_.ours = static_cast<Fd&&>(channel);
   }
   // An init that nobody took over, because a worker ended meanwhile, ends here.
-  ~SpawnJob() override { abandon(channel_.ours.get(), &spawned_, errand_.is_left() ? children_ : 0, &story_); }
+  ~SpawnJob() override {
+    if (zygote_.ok() && !begun_) meet_it();
+    abandon(channel_.ours.get(), &spawned_, errand_.is_left() ? children_ : 0, &story_);
+  }
 
-  // On the thread of the program, while the channel is open yet: why a zygote was not asked, where it may be asked again.
+  // On the thread of the program: why a zygote was not asked, where it may be asked again; and why an init was not let go.
   void refused(int error) { refused_ = error; }
+
+  void tell(Napi::Function done) { done_ = Napi::Persistent(done); }
+
+  // Nobody wants it any more.
+  void end() { ends_ = true; }
 
   void stay(uint32_t milliseconds, uint32_t children) {
     stay_ms_ = milliseconds;
     children_ = children;
   }
 
+  Fd channel() const { return duplicate(channel_.ours.get()); }
+
+  // Whether who asked for it had the rights that we have now.
+  bool same_rights() const { return getuid() == uid_ && getgid() == gid_; }
+
  protected:
   void Execute() override {
-    if (zygote_.ok()) result_ = meet(at_, channel_.ours.get(), zygote_.get(), kZygoteMs, &spawned_);
+    if (zygote_.ok()) meet_it();
     else begin();
+    if (ends_) return abandon(channel_.ours.get(), &spawned_, 0, &story_);
     if (result_ == -EPIPE && refused_ < 0) result_ = refused_;
     bool stays = result_ == 0 && stay_ms_ > 0 && errand_.is_left();
     if (stays) runts::stay(channel_.ours.get(), spawned_, stay_ms_, children_, &story_);
@@ -78,6 +92,8 @@ class SpawnJob : public Napi::AsyncWorker {
 
   void OnOK() override {
     Napi::Env env = Env();
+    if (ends_) return call_back(env, done_, {});
+    if (result_ >= 0 && refused_ < 0) result_ = check(at_, kStepSendmsg, refused_);
     if (result_ < 0) {
       if (ours_) ours_->take().reset();  // and what was sent over it is closed
       return call_back(env, done_, {failure(env, at_, result_)});
@@ -100,7 +116,7 @@ class SpawnJob : public Napi::AsyncWorker {
     Napi::Array outputs = Napi::Array::New(env);
     for (Fd& output : errand_.outputs()) outputs.Set(outputs.Length(), new_handle(env, static_cast<Fd&&>(output)));
     object.Set("outputs", outputs);
-    tell(env, &story_, object);
+    runts::tell(env, &story_, object);
     call_back(env, done_, {object});
     if (ours_ && ours_->take().ok()) spawned_.process = process->take();
   }
@@ -116,6 +132,11 @@ class SpawnJob : public Napi::AsyncWorker {
     else at_ = before;
     if (result_ == 0 && !maps_.empty()) map();
     channel_.theirs.reset();
+  }
+
+  void meet_it() {
+    begun_ = true;
+    result_ = meet(at_, channel_.ours.get(), zygote_.get(), kZygoteMs, &spawned_);
   }
 
   void make() {
@@ -145,6 +166,9 @@ class SpawnJob : public Napi::AsyncWorker {
   Fd cgroup_;
   int image_ = -EIO;
   Fd zygote_;
+  bool begun_ = false, ends_ = false;
+  uid_t uid_ = getuid();
+  gid_t gid_ = getgid();
   Where at_;
   ChannelEnds channel_;  // our end, as long as it is no handle
   // By its address, for an environment that is being ended does not tell what an object is; the reference keeps it there.
@@ -164,6 +188,37 @@ class SpawnJob : public Napi::AsyncWorker {
 };
 
 uint32_t count_of(const Napi::Value& value) { return value.IsUndefined() ? 0 : static_cast<uint32_t>(number_of(value)); }
+
+// An init that waits, and that nobody has let go yet: it ends with this.
+using Ahead = std::unique_ptr<SpawnJob>;
+
+// What a zygote is asked for: its channel, a pidfd of it, and where the init is to be born; from some argument on, its errand.
+struct Request {
+  Where at;
+  std::unique_ptr<SpawnJob> job;
+  Fd theirs;
+  int zygote = -1, cgroup = -1;
+
+  int read(const Napi::CallbackInfo& info, size_t letter) {
+    Fd process = duplicate(fd_of(info[1]));
+    if (!process.ok()) return check(at, kStepFcntl, "zygote", process.get());
+    Errand errand;
+    ChannelEnds ends;
+    int r = Errand::read(at, info[letter], info[letter + 1].As<Napi::Array>(), info[letter + 2], &errand);
+    if (r == 0) r = open_channel(at, &ends);
+    if (r == 0) r = errand.leave(at, ends.ours.get());
+    zygote = Channel::fd_of(info[0]);
+    if (r == 0 && zygote < 0) r = check(at, kStepSendmsg, -EPIPE);  // it has ended, and that is known
+    if (!info[2].IsUndefined()) cgroup = fd_of(info[2]);
+    if (r == 0 && cgroup < 0 && !info[2].IsUndefined()) r = check(at, kStepClone, "cgroup", -EBADF);
+    if (r < 0) return r;
+    theirs = static_cast<Fd&&>(ends.theirs);
+    job = std::make_unique<SpawnJob>(info.Env(), static_cast<Fd&&>(ends.ours), static_cast<Fd&&>(process), std::move(errand));
+    return 0;
+  }
+
+  int ask() { return runts::ask(at, zygote, theirs.get(), cgroup); }
+};
 
 }  // namespace
 
@@ -206,28 +261,49 @@ Napi::Value spawn(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value spawn_by(const Napi::CallbackInfo& info) {
-  Napi::Env env = info.Env();
-  Where at;
-  Fd zygote = duplicate(fd_of(info[1]));
-  if (!zygote.ok()) return failure(env, Where{kStepFcntl, "zygote"}, zygote.get());
-  Errand errand;
-  ChannelEnds ends;
-  int r = Errand::read(at, info[6], info[7].As<Napi::Array>(), info[8], &errand);
-  if (r == 0) r = open_channel(at, &ends);
-  if (r == 0) r = errand.leave(at, ends.ours.get());
-  int channel = Channel::fd_of(info[0]);
-  if (r == 0 && channel < 0) r = check(at, kStepSendmsg, -EPIPE);  // it has ended, and that is known
-  int cgroup = info[2].IsUndefined() ? -1 : fd_of(info[2]);
-  if (r == 0 && cgroup < 0 && !info[2].IsUndefined()) r = check(at, kStepClone, "cgroup", -EBADF);
-  if (r < 0) return failure(env, at, r);
-  auto* job = new SpawnJob(env, static_cast<Fd&&>(ends.ours), static_cast<Fd&&>(zygote), std::move(errand),
-                           info[3].As<Napi::Function>());
+  Request request;
+  int r = request.read(info, 6);
+  if (r < 0) return failure(info.Env(), request.at, r);
+  SpawnJob* job = request.job.release();
+  job->tell(info[3].As<Napi::Function>());
   job->stay(count_of(info[4]), count_of(info[5]));
   // First: the zygote begins on our processor as soon as we wait. Where it cannot be asked, the channel ends here, and the job hears that.
   job->Queue();
-  int asked = ask(at, channel, ends.theirs.get(), cgroup);
+  int asked = request.ask();
   if (asked < 0) job->refused(asked);
-  return env.Undefined();
+  return info.Env().Undefined();
+}
+
+Napi::Value spawn_ahead(const Napi::CallbackInfo& info) {
+  Request request;
+  int r = request.read(info, 3);
+  if (r == 0) r = request.ask();
+  if (r < 0) return failure(info.Env(), request.at, r);
+  return Napi::External<Ahead>::New(info.Env(), new Ahead(std::move(request.job)), [](Napi::Env, Ahead* ahead) { delete ahead; });
+}
+
+Napi::Value let_go(const Napi::CallbackInfo& info) {
+  SpawnJob* job = info[0].As<Napi::External<Ahead>>().Data()->release();
+  expect(job, "one that was let go before");
+  Bytes word = bytes_of(info[1]);
+  job->tell(info[2].As<Napi::Function>());
+  job->stay(count_of(info[3]), count_of(info[4]));
+  bool may = job->same_rights();
+  Fd channel = job->channel();  // the job closes its own
+  job->Queue();  // first, as above
+  long r = may ? -EINTR : -EPIPE;
+  while (r == -EINTR) r = sys(__NR_sendto, channel.get(), word.data, word.size, MSG_DONTWAIT | MSG_NOSIGNAL, nullptr, 0);
+  if (r < 0) job->refused(-EPIPE);
+  return info.Env().Undefined();
+}
+
+Napi::Value end_ahead(const Napi::CallbackInfo& info) {
+  SpawnJob* job = info[0].As<Napi::External<Ahead>>().Data()->release();
+  expect(job, "one that was let go before");
+  job->tell(info[1].As<Napi::Function>());
+  job->end();
+  job->Queue();
+  return info.Env().Undefined();
 }
 
 }  // namespace runts

@@ -13,4 +13,12 @@ Napi::Value spawn(const Napi::CallbackInfo& info);
 //   undefined: by a zygote (op fork_inits). It is asked at once, so that only the answer takes a thread.
 Napi::Value spawn_by(const Napi::CallbackInfo& info);
 
+// spawnAhead(zygote, its pidfd, cgroup | undefined, letter, handles, text) -> ahead | failure: the same, of one that waits at a sync
+// point. Nobody is told of it.
+Napi::Value spawn_ahead(const Napi::CallbackInfo& info);
+// letGo(ahead, word, done as of spawn, stayMs, children): once.
+Napi::Value let_go(const Napi::CallbackInfo& info);
+// endAhead(ahead, done()): the end of one that nobody has let go.
+Napi::Value end_ahead(const Napi::CallbackInfo& info);
+
 }  // namespace runts

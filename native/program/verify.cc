@@ -26,7 +26,7 @@ struct Known {
 // follows them; and the last steps of who joins a container, where the filter was seen to let them.
 bool arrives(uint16_t code) {
   return code == kOpFork || code == kOpNewSession || code == kOpControllingTerminal || code == kOpKeepOnly ||
-         code == kOpSync;
+         code == kOpSync || code == kOpChdir;
 }
 
 bool after_filter(uint16_t code) {
@@ -38,8 +38,7 @@ bool after_filter(uint16_t code) {
 // Without no_new_privs a filter needs CAP_SYS_ADMIN, so it goes before the ops that give capabilities up.
 bool after_early_filter(uint16_t code) {
   return after_filter(code) || code == kOpBounding || code == kOpIds || code == kOpCapabilities ||
-         code == kOpNoNewPrivs || code == kOpDeathSignal || code == kOpChdir || code == kOpChdirAgain ||
-         code == kOpFind;
+         code == kOpNoNewPrivs || code == kOpDeathSignal || code == kOpChdirAgain || code == kOpFind;
 }
 
 // What a reaper cannot follow: it knows one child, and the channel that they have in common.

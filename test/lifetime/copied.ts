@@ -14,12 +14,15 @@ export interface Watched {
   readonly by: Session[];
   /** How many inits that had their errand at hand were made without one. */
   direct: number;
+  /** How many were made to wait, and how many of those have become what they were made for. */
+  ahead: number;
+  letGo: number;
 }
 
 export function watched(change: (host: Host) => Host = (host) => host): Watched {
   const given = change(createHost());
   const { processes } = given;
-  const seen = { asked: 0, direct: 0, by: [] as Session[] };
+  const seen = { asked: 0, direct: 0, ahead: 0, letGo: 0, by: [] as Session[] };
   const host: Host = {
     ...given,
     processes: {
@@ -33,6 +36,18 @@ export function watched(change: (host: Host) => Host = (host) => host): Watched 
         const session = await processes.forkBy(zygote, request);
         seen.by.push(zygote);
         return session;
+      },
+      forkAhead(zygote, request: ForkRequest) {
+        const waiting = processes.forkAhead(zygote, request);
+        seen.ahead++;
+        return {
+          async letGo(word) {
+            const session = await waiting.letGo(word);
+            seen.letGo++;
+            return session;
+          },
+          close: () => waiting.close(),
+        };
       },
     },
   };

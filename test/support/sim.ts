@@ -452,6 +452,10 @@ export class Sim {
       // No zygote ever answers in the model: the core is to do without.
       spawnBy: () => this.#call('spawnBy', () => Promise.reject(errno('EPIPE', 'spawnBy'))),
       forkBy: () => this.#call('forkBy', () => Promise.reject(errno('EPIPE', 'forkBy'))),
+      forkAhead: () => {
+        throw errno('EPIPE', 'forkAhead');
+      },
+      ahead: () => undefined,
       run: (file, args, options) =>
         this.#call(`run ${file}`, () => {
           const good = { code: 0, timedOut: false, stdout: '', stderr: '' };

@@ -1,7 +1,7 @@
 import { openCgroup } from '../../host/cgroups/open.ts';
 import type { Handle } from '../../host/host.ts';
-import type { Running } from '../exec.ts';
 import type { Home } from '../home.ts';
+import type { Running } from '../joined.ts';
 import type { DetachedRecord, DetachedState } from './record.ts';
 
 interface Lives {

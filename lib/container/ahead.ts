@@ -1,0 +1,121 @@
+import type { Executed } from '../host/exec.ts';
+import { execAhead, type KnownExec, makeAhead } from '../host/exec-again.ts';
+import type { Handle, Waiting } from '../host/host.ts';
+import { openStdio, type Stdio, type StdioSpec } from '../node/stdio.ts';
+import type { Facts } from '../plan/facts.ts';
+import { idleMs } from '../plan/zygote.ts';
+import type { Home } from './home.ts';
+
+/** Who asks again at once would have to wait for it, and is the first to have no use for one more process. */
+const pauseMs = 2;
+/** Each has descriptors, and a process. */
+const waitingMax = 16;
+let waitingCount = 0;
+/** What could not be used so many times in a row is not worth to be made. */
+const missesMax = 3;
+
+/** A command whose init is made ahead, and how. */
+export interface AheadParts {
+  readonly home: Home;
+  /** Compiles it, where that goes. */
+  readonly known: () => KnownExec | undefined;
+  readonly facts: Facts;
+  /** The container's first process, by its pidfd. */
+  readonly process: Handle;
+  readonly cgroup: Handle | undefined;
+  /** Of its pipes. */
+  readonly owner: StdioSpec['owner'];
+}
+
+/**
+ * A command that is executed again and again, less than a second after the last time: while nobody waits its next init is made, which
+ * enters the container, and waits for as long. What it found there is looked for again when it is let go, and where anything is
+ * not as it was, it has done nothing, and nobody hears of it.
+ */
+export class Ahead {
+  readonly #parts: AheadParts;
+  #known: KnownExec | undefined;
+  #made: { readonly waiting: Waiting; readonly stdio: Stdio } | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #endedAt = Number.NEGATIVE_INFINITY;
+  /** How many could do nothing, one after the other. */
+  #misses = 0;
+  #isOff = false;
+
+  constructor(parts: AheadParts) {
+    this.#parts = parts;
+  }
+
+  /** The command, where one waits for it; undefined where none does, or could do nothing. */
+  async exec(): Promise<{ readonly executed: Executed; readonly stdio: Stdio } | undefined> {
+    const made = this.#take();
+    if (made === undefined) return undefined;
+    const { home, facts } = this.#parts;
+    let executed: Executed | undefined;
+    try {
+      executed = await execAhead(home.host, this.#known!, { waiting: made.waiting, facts });
+    } finally {
+      if (executed === undefined) made.stdio.close();
+    }
+    this.#misses = executed === undefined ? this.#misses + 1 : 0;
+    if (this.#misses >= missesMax) this.#isOff = true;
+    return executed && { executed, stdio: made.stdio };
+  }
+
+  /** It has been executed: the next one may be made. */
+  end(): void {
+    const now = performance.now();
+    const isSoon = now - this.#endedAt < idleMs;
+    this.#endedAt = now;
+    if (!isSoon || this.#isOff || this.#made !== undefined) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#make(), pauseMs).unref();
+  }
+
+  /** Ends what waits. */
+  async close(): Promise<void> {
+    const made = this.#take();
+    made?.stdio.close();
+    await made?.waiting.close();
+  }
+
+  /** The same, and nothing is made any more. */
+  stop(): Promise<void> {
+    this.#isOff = true;
+    return this.close();
+  }
+
+  #make(): void {
+    if (this.#isOff || this.#made !== undefined || waitingCount >= waitingMax) return;
+    const { home, process, cgroup, owner } = this.#parts;
+    this.#known ??= this.#parts.known();
+    if (this.#known === undefined) {
+      this.#isOff = true;
+      return;
+    }
+    let stdio: Stdio | undefined;
+    let waiting: Waiting | undefined;
+    try {
+      stdio = openStdio({ stdin: 'ignore', stdout: 'pipe', stderr: 'pipe', owner, late: true });
+      waiting = makeAhead(home.host, this.#known, { process, stdio: stdio.handles, cgroup });
+    } catch {
+      // It is told to who asks for the command, where that fails, too.
+    }
+    for (const handle of stdio?.handles ?? []) handle.close();
+    if (stdio === undefined || waiting === undefined) {
+      stdio?.close();
+      return;
+    }
+    this.#made = { waiting, stdio };
+    waitingCount++;
+    this.#timer = setTimeout(() => void this.close(), idleMs).unref();
+  }
+
+  #take() {
+    clearTimeout(this.#timer);
+    const made = this.#made;
+    this.#made = undefined;
+    if (made !== undefined) waitingCount--;
+    return made;
+  }
+}
