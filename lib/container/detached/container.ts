@@ -16,7 +16,6 @@ import type { ContainerEvent } from '../events.ts';
 import { execute, spawn } from '../exec.ts';
 import type { Home } from '../home.ts';
 import type { ContainerInfo, Status } from '../info.ts';
-import type { Running } from '../joined.ts';
 import type { LogLine, LogOptions } from '../logs.ts';
 import type { RemoveOptions, StartOptions, StopOptions } from '../options.ts';
 import type { Process } from '../process.ts';
@@ -364,10 +363,7 @@ export class DetachedContainer implements Container {
     return { living, close };
   }
 
-  async #joinable(
-    doing = 'run a command in it',
-    states: readonly Status[] = ['running'],
-  ): Promise<{ readonly running: Running; readonly close: () => void }> {
+  async #joinable(doing = 'run a command in it', states: readonly Status[] = ['running']) {
     const { state, found, record, process } = await this.#open();
     if (process === undefined || !states.includes(found.status)) {
       process?.close();

@@ -29,3 +29,12 @@ test('nor does one that asks somebody, and one that looks at the flags of a clon
   expect(joins(denying({ names: ['clone'], args: flag(0x8000) }))).toBe(false);
   expect(joins(denying({ names: ['clone'], args: flag(0x10000000) }))).toBe(true);
 });
+
+test('who waits before goes once more to where it is to be, which a profile may deny', () => {
+  for (const name of ['chdir', 'getcwd']) {
+    const filter = compileSeccomp(denying({ names: [name] }), { arch: 'x64' });
+    expect([letsJoin(filter, 'x64'), letsJoin(filter, 'x64', true)]).toEqual([true, false]);
+  }
+  const usual = compileSeccomp(defaultProfile({ capabilities: [], arch: 'arm64' }), { arch: 'arm64' });
+  expect(letsJoin(usual, 'arm64', true)).toBe(true);
+});
