@@ -58,4 +58,7 @@ void serve() {
 
 }  // namespace runts
 
-extern "C" void init_main() { runts::serve(); }
+extern "C" void init_main() {
+  runts::reset_signals();  // and of all that will be copies of us
+  runts::serve();
+}

@@ -105,7 +105,7 @@ void wait_for(struct pollfd (&watched)[2], int64_t deadline_ms) {
   if (r >= 0) r = sys(__NR_close_range, kNotice + 1, ~0u, 0);
   if (r >= 0) {
     (void)sys(__NR_umask, 022);  // ours is 0, for the modes in programs
-    reset_signals();
+    unblock_signals();
     r = sys(__NR_execve, hook.path, hook.argv, hook.env);
     notice = kNotice;
   }

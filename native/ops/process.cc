@@ -101,11 +101,16 @@ void ignore_children(bool ignored) {
 }
 
 void reset_signals() {
+  constexpr int kMaskBytes = 8;
   Action action = {};
-  uint64_t none = 0;
   for (int signal = 1; signal <= 64; signal++) {
-    (void)sys(__NR_rt_sigaction, signal, &action, nullptr, sizeof none);  // SIGKILL and SIGSTOP refuse; fine
+    (void)sys(__NR_rt_sigaction, signal, &action, nullptr, kMaskBytes);  // SIGKILL and SIGSTOP refuse; fine
   }
+}
+
+void unblock_signals() {
+  uint64_t none = 0;
+  ignore_children(false);
   (void)sys(__NR_rt_sigprocmask, kSetMask, &none, nullptr, sizeof none);
 }
 

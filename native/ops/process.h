@@ -15,10 +15,12 @@ int new_keyring(Where& at, const char* name);
 int executable(Where& at, const char* path);
 // With SECCOMP_FILTER_FLAG_NEW_LISTENER: the listener.
 int load_seccomp(Where& at, const void* filter, size_t size, uint64_t flags);
-// Every signal back to its default, none blocked: handlers are gone, but what Node ignores stays ignored over an exec.
+// Every signal back to its default: handlers are gone, but what Node ignores stays ignored over an exec.
 void reset_signals();
 // A signal waits for the reaper, or for the command.
 void block_signals();
+// For a command: none is blocked, and none ignored.
+void unblock_signals();
 
 // Whether children that end are collected by the kernel (SIGCHLD is ignored), as nobody waits for them.
 void ignore_children(bool ignored);

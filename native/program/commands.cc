@@ -152,7 +152,7 @@ int run_exec(Where& at, const Operands& o) {
   if (ready < 0) return ready;
   Arguments with;
   if (!with.take(o, s::argv_, s::env_)) return check(at, kStepExecve, -E2BIG);
-  reset_signals();
+  unblock_signals();
   int result = -ENOENT;
   for (uint32_t i = 0; i < o.count(s::files_); i++) {
     int r = static_cast<int>(sys(__NR_execve, o.text_at(s::files_, i), with.argv, with.env));
