@@ -24,21 +24,23 @@ struct Known {
 
 // What may still run once a filter is installed, which may deny anything else: the hooks that it is to bind, and what
 // follows them; and the last steps of who joins a container, where the filter was seen to let them.
-bool arrives(uint16_t code) {
-  return code == kOpFork || code == kOpNewSession || code == kOpControllingTerminal || code == kOpKeepOnly ||
-         code == kOpSync || code == kOpChdir;
-}
-
-bool after_filter(uint16_t code) {
-  return code == kOpSeccomp || code == kOpListener || code == kOpSendHandle || code == kOpExec || code == kOpHalt ||
-         code == kOpHook || code == kOpDescriptors || code == kOpCloseFrom || code == kOpRlimit ||
-         code == kOpServeView || arrives(code);
-}
-
+constexpr uint8_t kAfterFilter[] = {kOpSeccomp,    kOpListener,  kOpSendHandle, kOpExec,       kOpHalt, kOpHook,
+                                    kOpDescriptors, kOpCloseFrom, kOpRlimit,     kOpServeView, kOpFork, kOpNewSession,
+                                    kOpControllingTerminal, kOpKeepOnly, kOpSync, kOpChdir};
 // Without no_new_privs a filter needs CAP_SYS_ADMIN, so it goes before the ops that give capabilities up.
-bool after_early_filter(uint16_t code) {
-  return after_filter(code) || code == kOpBounding || code == kOpIds || code == kOpCapabilities ||
-         code == kOpNoNewPrivs || code == kOpDeathSignal || code == kOpChdirAgain || code == kOpFind;
+constexpr uint8_t kAfterEarlyFilter[] = {kOpBounding,     kOpIds,        kOpCapabilities, kOpNoNewPrivs,
+                                         kOpDeathSignal, kOpChdirAgain, kOpFind};
+
+bool among(const uint8_t* codes, size_t count, uint16_t code) {
+  for (size_t i = 0; i < count; i++) {
+    if (codes[i] == code) return true;
+  }
+  return false;
+}
+
+bool may_follow_filter(uint16_t code, bool unprivileged) {
+  return among(kAfterFilter, sizeof kAfterFilter, code) ||
+         (!unprivileged && among(kAfterEarlyFilter, sizeof kAfterEarlyFilter, code));
 }
 
 // What a reaper cannot follow: it knows one child, and the channel that they have in common.
@@ -113,7 +115,7 @@ class Verifier {
     bool pivots = op.code == kOpPivot || op.code == kOpMoveRoot;
     if (pivoted_ && (info.host || pivots)) return "pivot";
     pivoted_ = pivoted_ || pivots;
-    if (filtered_) return (unprivileged_ ? after_filter : after_early_filter)(op.code) ? nullptr : "seccomp";
+    if (filtered_) return may_follow_filter(op.code, unprivileged_) ? nullptr : "seccomp";
     filtered_ = op.code == kOpSeccomp || op.code == kOpListener;
     unprivileged_ = unprivileged_ || (op.code == kOpNoNewPrivs && op.on_error == kOnErrorFail);
     return nullptr;
