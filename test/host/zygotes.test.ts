@@ -151,3 +151,32 @@ test('a zygote that did not answer, and may have, is not asked again: who asked 
   expect(asked).toBe(1);
   expect(sim.leaks()).toEqual([]);
 });
+
+test('who is to have an init that waits hears of no zygote: there is one, or none waits', async () => {
+  const sim = new Sim();
+  let asked = 0;
+  const forkAhead = () => {
+    asked++;
+    throw Object.assign(new Error('EPIPE'), { code: 'EPIPE' });
+  };
+  const forkBy = () => sim.host.processes.spawn({ flags: 0 });
+  const zygotes = new Zygotes({ ...sim.host, processes: { ...sim.host.processes, forkAhead, forkBy } });
+  const { processes } = zygotes.host;
+  const work = async () => {
+    expect(processes.ahead({ errand })).toBeUndefined();
+    for (let i = 0; i < 3; i++) {
+      await endOf(processes, await processes.spawn({ flags: 0, errand }));
+      await turns(sim);
+    }
+    expect(asked).toBe(0);
+    // The first one is gone then, and another is not started for this.
+    for (let i = 0; i < 2; i++) expect(processes.ahead({ errand })).toBeUndefined();
+    expect(asked).toBe(1);
+  };
+  await sim.run(work());
+  await sim.run(zygotes.close());
+  expect(processes.ahead({ errand })).toBeUndefined();
+  await sim.settle();
+  expect(asked).toBe(1);
+  expect(sim.leaks()).toEqual([]);
+});

@@ -40,16 +40,14 @@ describe('one that is made ahead', () => {
   };
   const denied = (name: string) => [{ names: [name], action: 'SCMP_ACT_ERRNO' as const }];
   const names = (plan: Plan) => plan.segment.ops.map(({ op }) => op);
-  const after = (plan: Plan, name: string) => names(plan).slice(names(plan).indexOf(name as 'sync'));
+  const rest = (plan: Plan, name: string) => names(plan).slice(names(plan).indexOf(name as 'sync'));
 
   test('waits with its filter and out of sight, and then goes where it is to be once more', () => {
-    expect(after(made(), 'seccomp')).toEqual(
-      'seccomp keep_only sync chdir fork new_session close_from exec'.split(' '),
-    );
+    expect(rest(made(), 'seccomp')).toEqual('seccomp keep_only sync chdir fork new_session close_from exec'.split(' '));
     const atRoot = made((spec) => {
       spec.process.cwd = '/';
     });
-    expect(after(atRoot, 'sync')).toEqual('sync fork new_session close_from exec'.split(' '));
+    expect(rest(atRoot, 'sync')).toEqual('sync fork new_session close_from exec'.split(' '));
   });
 
   test('makes nothing in the container, whose directory may be gone for a reason', () => {
@@ -60,9 +58,7 @@ describe('one that is made ahead', () => {
     const plan = made((spec) => {
       spec.linux.seccomp = { defaultAction: 'SCMP_ACT_ALLOW', syscalls: denied('chdir') };
     });
-    expect(after(plan, 'keep_only')).toEqual(
-      'keep_only sync chdir fork new_session close_from seccomp exec'.split(' '),
-    );
+    expect(rest(plan, 'keep_only')).toEqual('keep_only sync chdir fork new_session close_from seccomp exec'.split(' '));
   });
 
   test('is in the container when it waits, where a filter that nobody is to have without its rights must come first', () => {
