@@ -5,15 +5,16 @@ import { type Plan, tags } from '../plan/plan.ts';
 import { encode } from '../program/encode.ts';
 import { type Frame, goMessage, segmentMessages } from '../program/frames.ts';
 import { boundedSpawn, type Patience } from './bounded.ts';
-import type { Cancel } from './cancel.ts';
+import { type Cancel, within } from './cancel.ts';
 import { type Compiled, type ExecRequest, type Executed, planAtHand, planned, untilExecuted } from './exec.ts';
 import { refused } from './failure.ts';
 import type { Errand, Exit, Handle, Host, Session, Waiting } from './host.ts';
 import { type Given, givenInputs, givenOrder, type Stdio } from './inputs.ts';
+import { nextMilestone, unexpected } from './progress.ts';
 import { abandon, Channel, endErrand, frameDeadlineMs } from './session.ts';
 import { wholeExit } from './start.ts';
 import { Undo, withReleaseErrors } from './undo.ts';
-import { briefMs, walkTo } from './walk.ts';
+import { briefMs, type Walk } from './walk.ts';
 import { mayHaveBegun } from './zygote.ts';
 
 /** A command that has been executed, to be executed once more in the same container. */
@@ -72,7 +73,10 @@ export function makeAhead(host: Host, known: KnownExec, request: AheadRequest): 
 
 /** Undefined where it has done nothing: the command can be executed in another way. */
 export function execAhead(host: Host, known: KnownExec, { waiting, facts }: Asked): Promise<Executed | undefined> {
-  return become(host, known, waiting.letGo(go), { facts, patience: { deadlineMs: frameDeadlineMs } });
+  const patience = { deadlineMs: frameDeadlineMs };
+  const late = (session: Session) => endErrand(host, session, frameDeadlineMs);
+  const bound = { ...patience, clock: host.clock, doing: 'letting the init of the command go on', late };
+  return become(host, known, within(waiting.letGo(go), bound), { facts, patience });
 }
 
 const go = goMessage(tags.start);
@@ -127,16 +131,24 @@ async function become(
   const { plan, waits } = known;
   const progress = { segment: plan.segment, inputs: plan.inputs, facts, handles };
   const walk = { session, channel, progress, handles };
-  let goesOn = !waits;
   try {
-    if (waits) await walkTo(host, walk, tags.start, new Map(), patience);
-    goesOn = true;
+    if (waits && !(await hasWaited(walk))) throw nothingDone;
     return await untilExecuted(host, walk, undo);
   } catch (error) {
     const errors = await undo.run();
-    if (errors.length === 0 && (waits ? hasFailed(error, goesOn) : isUnknown(error))) return undefined;
+    if (errors.length === 0 && (error === nothingDone || (waits ? hasFailed(error) : isUnknown(error))))
+      return undefined;
     throw withReleaseErrors(error, errors);
   }
+}
+
+const nothingDone = new Error('the init has ended where it was to wait');
+
+/** False where it has ended before: what it was let go on by it has never heard. */
+async function hasWaited({ channel, progress }: Walk): Promise<boolean> {
+  const frame = await nextMilestone(channel, progress);
+  if (frame !== undefined && !isStart(frame)) throw unexpected(frame, 'the start of the command');
+  return frame !== undefined;
 }
 
 /** Of one that is over, and said nothing but who it is, and that it waits. */
@@ -152,9 +164,8 @@ const isStart = (frame: Frame): boolean => frame.kind === 'sync' && frame.tag ==
 const isUnknown = (error: unknown): boolean =>
   RuntsError.is(error) && error.failure?.step === 'clone' && error.failure.detail === 'zygote';
 
-/** One that says what it could not do, or has ended before it could be let go: what was found some time ago is another by now. */
-const hasFailed = (error: unknown, goesOn: boolean): boolean =>
-  RuntsError.is(error) && error.code !== 'ERR_TIMEOUT' && (!goesOn || error.failure !== undefined);
+/** It says what it could not do, and so has not executed anything: what it found some time ago is another by now. */
+const hasFailed = (error: unknown): boolean => RuntsError.is(error) && error.failure?.op !== undefined;
 
 /** A command that is over. */
 function over(session: Session, exit: Exit): Executed {

@@ -225,7 +225,6 @@ const testedElsewhere: readonly (readonly [start: string, folder: string, why: s
   ['lib/volumes/verbs.ts', 'test/cli', 'it joins volumes to the command line'],
   ['lib/layers/copy-directory.ts', 'test/volumes', 'what is copied is the first content of a volume'],
   ['lib/host/exec.ts', 'test/container', 'a command needs a container to join'],
-  ['lib/host/exec-again.ts', 'test/lifetime', 'a command is executed again and again by inits that must not be left'],
   ['lib/host/files.ts', 'test/container', 'files are copied to and from a container'],
   ['lib/plan/files.ts', 'test/container', 'files are copied to and from a container'],
   ['lib/layers/copy-in.ts', 'test/container', 'files are copied to and from a container'],
