@@ -117,7 +117,7 @@ describe('an init that waited', () => {
     const faults: Fault[] = [{ at: 2, kind: 'late' }];
     for (let call = 2; call < 12; call++) faults.push({ at: call, kind: 'fail', errno: 'EIO' });
     for (const fault of faults) {
-      const { outcome, executed } = await letGo({ fault, seed: fault.at });
+      const { outcome, executed } = await letGo({ fault, seed: fault.at, command: { afterMs: 10 } });
       const isDone = outcome instanceof Error || (outcome as { made: unknown }).made !== undefined;
       expect(executed === 0 || isDone, `${fault.kind} of call ${fault.at}`).toBe(true);
     }

@@ -1,54 +1,19 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, readlinkSync, rmdirSync, writeFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
-import { describe, expect, onTestFinished, test } from 'vitest';
-import type { Errand, ForkRequest, Session } from '../../lib/host/host.ts';
+import { expect, onTestFinished, test } from 'vitest';
+import type { Session } from '../../lib/host/host.ts';
 import { orThrow } from '../../lib/node/failure.ts';
 import { native } from '../../lib/node/native.ts';
 import { NodeSession } from '../../lib/node/session.ts';
-import type { Segment } from '../../lib/plan/plan.ts';
-import { copyingProgram, zygoteTag } from '../../lib/plan/zygote.ts';
-import { encode } from '../../lib/program/encode.ts';
-import { cloneMessage, goMessage, segmentMessages } from '../../lib/program/frames.ts';
+import { zygoteTag } from '../../lib/plan/zygote.ts';
+import { cloneMessage, goMessage } from '../../lib/program/frames.ts';
 import { descendants, expectUnchanged, look } from '../support/look.ts';
 import { directory, halt, host, op } from '../support/ops.ts';
 import { cgroup2Root, patienceMs, testIf } from '../support/requires.ts';
-import { end, frameOf, heldSessions, runIn } from '../support/sessions.ts';
-
-const sessions = heldSessions();
-
-/** One that has been told to go on. */
-async function zygote(program: Segment = copyingProgram()): Promise<Session> {
-  const session = sessions.hold(await host.processes.spawn({ flags: 0 }));
-  await runIn(session, program);
-  expect(await frameOf(session)).toEqual({ kind: 'sync', tag: zygoteTag });
-  await session.send(goMessage(zygoteTag));
-  return session;
-}
-
-const idleAfter = (idle_ms: number): Segment => ({
-  inputs: [],
-  ops: [op('sync', { tag: zygoteTag }), op('fork_inits', { idle_ms }), halt],
-});
-/** Of what takes its time nobody is to think that it was idle. */
-const patientZygote = () => zygote(idleAfter(3_600_000));
-
-const errandOf = (...ops: Segment['ops'][number][]): Errand => ({
-  messages: segmentMessages(encode({ inputs: [], ops })),
-  handles: [],
-});
-const waits = errandOf(op('sync', { tag: 7 }), halt);
-
-async function copied(by: Session, errand: Errand = waits, more: Omit<ForkRequest, 'errand'> = {}): Promise<Session> {
-  return sessions.hold(await host.processes.forkBy(by, { errand, ...more }));
-}
-
-const status = (pid: number, name: string) =>
-  new RegExp(`^${name}:[\\t ]*(.*)$`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+import { end, frameOf, runIn } from '../support/sessions.ts';
+import { copied, errandOf, idleAfter, patientZygote, sessions, status, touching, waits, zygote } from './copying.ts';
 
 test('a zygote can be asked as soon as it was told to go on', async () => {
   for (let round = 0; round < 200; round++) {
@@ -195,9 +160,6 @@ test('whoever asks a zygote just when it ends gets a copy, or hears that there i
   }
 });
 
-const touching = (path: string, ...before: Segment['ops'][number][]) =>
-  errandOf(...before, op('exec', { files: ['/bin/sh'], argv: ['sh', '-c', `: >> ${path}`], env: [] }));
-
 test('a zygote that does not answer is killed, and what it was asked for is never done', {
   timeout: 4 * patienceMs,
 }, async () => {
@@ -289,101 +251,6 @@ test('each of many copies at once does what it was given, and nothing of them is
   expect(readdirSync(path)).toHaveLength(80);
   await expectUnchanged(before);
 });
-
-describe('a copy that waits', () => {
-  const waiting = (by: Session, errand: Errand = waits) =>
-    host.processes.forkAhead(by, { errand, stayMs: patienceMs, children: 0 });
-  const go = goMessage(7);
-  const done = {
-    exit: { code: 0 },
-    frames: [
-      { kind: 'sync', tag: 7 },
-      { kind: 'done', tag: 0 },
-    ],
-  };
-  const release = (session: Session): void => {
-    session.close();
-    session.process.close();
-  };
-
-  test('is told of when it is let go, and does then what it was given', async () => {
-    const by = await patientZygote();
-    const path = directory();
-    const before = look();
-    const ops = touching(`${path}/made`, op('sync', { tag: 7 }));
-    const copy = waiting(by, ops);
-    await sleep(50);
-    expect(readdirSync(path)).toEqual([]);
-    const session = await copy.letGo(go);
-    expect(session.over).toMatchObject({ exit: { code: 0 }, frames: [{ kind: 'sync', tag: 7 }] });
-    expect(readdirSync(path)).toEqual(['made']);
-    release(session);
-    await expectUnchanged(before);
-  });
-
-  test('can be let go before it has begun, and when its zygote has ended', async () => {
-    const by = await patientZygote();
-    const [first, second] = [waiting(by), waiting(by)];
-    const session = await first.letGo(go);
-    expect(session.over).toMatchObject(done);
-    await expect.poll(() => copiesOf(by), { timeout: patienceMs }).toHaveLength(1);
-    process.kill(by.pid, 'SIGKILL');
-    await by.exit;
-    const later = await second.letGo(go);
-    expect(later.over).toMatchObject(done);
-    for (const each of [session, later]) release(each);
-  });
-
-  test('is let go once, and ends when it is closed', async () => {
-    const by = await patientZygote();
-    const before = look();
-    const copy = waiting(by);
-    await expect.poll(() => copiesOf(by), { timeout: patienceMs }).toHaveLength(1);
-    await copy.close();
-    expect(copiesOf(by)).toEqual([]);
-    await copy.close();
-    await expect(copy.letGo(go)).rejects.toMatchObject({ code: 'EPIPE' });
-    await expectUnchanged(before);
-  });
-
-  test('ends when nobody can let it go any more', async () => {
-    setFlagsFromString('--expose-gc');
-    const collect = runInNewContext('gc') as () => void;
-    const by = await patientZygote();
-    const before = look();
-    for (let i = 0; i < 10; i++) waiting(by);
-    await expect.poll(() => copiesOf(by), { timeout: patienceMs }).toHaveLength(10);
-    for (const until = Date.now() + patienceMs; copiesOf(by).length > 0 && Date.now() < until; await sleep(10))
-      collect();
-    await expectUnchanged(before);
-  });
-
-  test('that was killed has done nothing, and who would let it go hears that', async () => {
-    const by = await patientZygote();
-    const before = look();
-    const copy = waiting(by);
-    await expect.poll(() => copiesOf(by), { timeout: patienceMs }).toHaveLength(1);
-    const [pid] = copiesOf(by);
-    process.kill(pid!, 'SIGKILL');
-    await expect.poll(() => status(pid!, 'State'), { timeout: patienceMs }).toMatch(/^Z/);
-    await expect(copy.letGo(go)).rejects.toMatchObject({ code: 'EPIPE' });
-    await expectUnchanged(before);
-  });
-
-  test('of a zygote that was killed before it made one is none, and who would let it go hears that', async () => {
-    const by = await patientZygote();
-    process.kill(by.pid, 'SIGSTOP');
-    const copies = [waiting(by), waiting(by)];
-    process.kill(by.pid, 'SIGKILL');
-    await expect(copies[0]!.letGo(go)).rejects.toMatchObject({ code: 'EPIPE' });
-    await copies[1]!.close();
-    await by.exit;
-    expect(() => waiting(by)).toThrow('EPIPE');
-  });
-});
-
-/** Our other children. */
-const copiesOf = (by: Session) => descendants().filter((pid) => pid !== by.pid && status(pid, 'Name') === 'runts-init');
 
 /** One whose channel another process can be given: it is started as a program, and not by the addon. */
 async function zygoteOfFile() {
