@@ -17,6 +17,7 @@ export const exec: Row = {
         close: () => container.remove({ force: true }),
       },
       { name: 'runts', once: async () => void (await container.exec(['/bin/true'])) },
+      { name: 'runts, another each time', once: async () => void (await container.exec(['/bin/true', newId()])) },
       ...peers.filter((peer) => peer !== undefined),
     ];
   },

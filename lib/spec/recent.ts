@@ -1,8 +1,8 @@
-/** The last few values that were made of a text each: programs ask for the same again and again, and must not fill our memory. */
+/** The few values that were used last, each made of a text: programs ask for the same again and again, and must not fill our memory. */
 export class Recent<V> {
   readonly #max: number;
   /** One after the other: a text that is not there is mostly told by its length, and to look for it in a table is to read all of it. */
-  readonly #values: { readonly key: string; readonly value: V }[] = [];
+  readonly #values: Kept<V>[] = [];
 
   constructor(max: number) {
     this.#max = max;
@@ -10,8 +10,7 @@ export class Recent<V> {
 
   /** The first that it is. */
   match(is: (value: V) => boolean): V | undefined {
-    for (const { value } of this.#values) if (is(value)) return value;
-    return undefined;
+    return this.#used(this.#values.findIndex(({ value }) => is(value)))?.value;
   }
 
   values(): V[] {
@@ -20,11 +19,26 @@ export class Recent<V> {
 
   /** What `make` gave for this key, or gives now; what it throws is not kept. */
   get(key: string, make: () => V): V {
-    const known = this.#values.find((each) => each.key === key);
+    const known = this.#used(this.#values.findIndex((each) => each.key === key));
     if (known !== undefined) return known.value;
     const value = make();
     if (this.#values.length >= this.#max) this.#values.shift();
     this.#values.push({ key, value });
     return value;
   }
+
+  /** The last one that was used is the last to go. */
+  #used(at: number): Kept<V> | undefined {
+    const found = this.#values[at];
+    if (found !== undefined && at < this.#values.length - 1) {
+      this.#values.splice(at, 1);
+      this.#values.push(found);
+    }
+    return found;
+  }
+}
+
+interface Kept<V> {
+  readonly key: string;
+  readonly value: V;
 }

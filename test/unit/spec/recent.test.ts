@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { Recent } from '../../../lib/spec/recent.ts';
 
-test('a value is made once while its key is among the last ones', () => {
+test('a value is made once while its key is among those that were asked for last', () => {
   const made: string[] = [];
   const recent = new Recent<string>(2);
   const get = (key: string) =>
@@ -10,7 +10,16 @@ test('a value is made once while its key is among the last ones', () => {
       return key.toUpperCase();
     });
   expect(['a', 'b', 'a', 'c', 'b', 'a'].map(get)).toEqual(['A', 'B', 'A', 'C', 'B', 'A']);
-  expect(made).toEqual(['a', 'b', 'c', 'a']);
+  expect(made).toEqual(['a', 'b', 'c', 'b', 'a']);
+});
+
+test('what is asked for by its value is the last to go, too', () => {
+  const recent = new Recent<string>(2);
+  for (const key of ['a', 'b']) recent.get(key, () => key);
+  expect(recent.match((value) => value === 'a')).toBe('a');
+  recent.get('c', () => 'c');
+  expect(recent.values()).toEqual(['a', 'c']);
+  expect(recent.match((value) => value === 'b')).toBeUndefined();
 });
 
 test('what could not be made is tried again', () => {
