@@ -11,14 +11,16 @@ const pauseMs = 2;
 /** Each has descriptors, and a process. */
 const waitingMax = 16;
 let waitingCount = 0;
-/** What could not be used so many times in a row is not worth to be made. */
-const missesMax = 3;
+/** What could not be used is not made for the next two times; then four, and so on to this many. */
+const skipsMax = 64;
 
 /** A command whose init is made ahead, and how. */
 export interface AheadParts {
   readonly home: Home;
   /** Compiles it, where that goes. */
-  readonly known: () => KnownExec | undefined;
+  readonly compile: () => KnownExec | undefined;
+  /** Whether the container may have it now. */
+  readonly mayWait: () => boolean;
   readonly facts: Facts;
   /** The container's first process, by its pidfd. */
   readonly process: Handle;
@@ -40,6 +42,8 @@ export class Ahead {
   #endedAt = Number.NEGATIVE_INFINITY;
   /** How many could do nothing, one after the other. */
   #misses = 0;
+  /** For how many times none is made. */
+  #skips = 0;
   #isOff = false;
 
   constructor(parts: AheadParts) {
@@ -58,7 +62,7 @@ export class Ahead {
       if (executed === undefined) made.stdio.close();
     }
     this.#misses = executed === undefined ? this.#misses + 1 : 0;
-    if (this.#misses >= missesMax) this.#isOff = true;
+    this.#skips = executed === undefined ? Math.min(2 ** this.#misses, skipsMax) : 0;
     return executed && { executed, stdio: made.stdio };
   }
 
@@ -68,6 +72,10 @@ export class Ahead {
     const isSoon = now - this.#endedAt < idleMs;
     this.#endedAt = now;
     if (!isSoon || this.#isOff || this.#made !== undefined) return;
+    if (this.#skips > 0) {
+      this.#skips--;
+      return;
+    }
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#make(), pauseMs).unref();
   }
@@ -86,16 +94,16 @@ export class Ahead {
   }
 
   #make(): void {
-    if (this.#isOff || this.#made !== undefined || waitingCount >= waitingMax) return;
-    const { home, process, cgroup, owner } = this.#parts;
-    this.#known ??= this.#parts.known();
-    if (this.#known === undefined) {
-      this.#isOff = true;
-      return;
-    }
+    const { home, process, cgroup, owner, compile, mayWait } = this.#parts;
+    if (this.#isOff || this.#made !== undefined || waitingCount >= waitingMax || !mayWait()) return;
     let stdio: Stdio | undefined;
     let waiting: Waiting | undefined;
     try {
+      this.#known ??= compile();
+      if (this.#known === undefined) {
+        this.#isOff = true;
+        return;
+      }
       stdio = openStdio({ stdin: 'ignore', stdout: 'pipe', stderr: 'pipe', owner, late: true });
       waiting = makeAhead(home.host, this.#known, { process, stdio: stdio.handles, cgroup });
     } catch {

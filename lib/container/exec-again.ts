@@ -21,8 +21,8 @@ const textLengthMax = 16 * 1024;
 
 /** What was executed in a run of a container: it is asked for again more often than not. */
 const known = new WeakMap<Running['created'], Recent<KnownCommand>>();
-/** Containers in which nothing waits. */
-const unprepared = new WeakSet<Running['created']>();
+/** In how many ways a container is one in which nothing may wait. */
+const withheld = new WeakMap<Running['created'], number>();
 
 /** How a command was executed. */
 export interface Lesson {
@@ -62,9 +62,9 @@ export class Teachable {
     const again = knownExec(facts, request);
     if (again === undefined) return;
     const { created } = running;
-    const all = known.get(created) ?? new Recent<KnownCommand>(knownMax);
+    const all = known.get(created) ?? new Recent<KnownCommand>(knownMax, ({ ahead }) => void ahead?.stop());
     known.set(created, all);
-    const ahead = mayWait(running, request) ? aheadOf(running, { request, facts, owner }) : undefined;
+    const ahead = canWait(running, request) ? aheadOf(running, { request, facts, owner }) : undefined;
     all.get(this.#text, () => new KnownCommand(this, { again, facts, owner, ahead }));
   }
 }
@@ -105,7 +105,7 @@ export class KnownCommand {
     const isSame = (await running.home.facts()) === this.#how.facts;
     const started = isSame ? await this.#start(running, deadline) : undefined;
     if (started === undefined) {
-      await endAhead(running.created);
+      for (const { ahead } of known.get(running.created)?.values() ?? []) await ahead?.stop();
       known.delete(running.created);
     } else running.tell();
     return started;
@@ -143,23 +143,42 @@ export class KnownCommand {
   }
 }
 
-/** Not where processes are counted: those that the container may have are its own. */
-function mayWait({ created, prepared: { spec } }: Running, { process }: ExecRequest): boolean {
+/**
+ * Not where processes are counted, or the container may have cgroups of its own: those that are there are its own. Nor where one may be
+ * left behind: in the root of before, or with a command that is looked for from the working directory.
+ */
+function canWait({ prepared: { spec } }: Running, { process }: ExecRequest): boolean {
   const isCounted = (spec.linux.resources?.pids?.limit ?? 0) > 0;
   const isLimited = process.rlimits?.some(({ type }) => type === 'RLIMIT_NPROC') === true;
-  return !isCounted && !isLimited && !unprepared.has(created);
+  const hasCgroups = spec.mounts?.some(
+    ({ type, options = [] }) => /^cgroup2?$/.test(type ?? '') && !options.includes('ro'),
+  );
+  const mounts = [spec.process, process].some((each) => each?.capabilities?.bounding?.includes('CAP_SYS_ADMIN'));
+  const isRelative = /^[^/]+\//.test(process.args[0] ?? '');
+  return !isCounted && !isLimited && !hasCgroups && !mounts && !isRelative;
 }
 
 function aheadOf({ home, created }: Running, { request, facts, owner }: Lesson): Ahead {
-  const { process } = created.session;
-  const cgroup = created.cgroup?.handle;
-  return new Ahead({ home, facts, owner, process, cgroup, known: () => knownAhead(facts, request) });
+  const { id, spec, process, first, cgroup, ownStdio } = request;
+  const kept = { id, spec, process, first, cgroup, ownStdio };
+  return new Ahead({
+    home,
+    facts,
+    owner,
+    process: created.session.process,
+    cgroup: cgroup?.handle,
+    compile: () => knownAhead(facts, kept),
+    mayWait: () => (withheld.get(created) ?? 0) === 0,
+  });
 }
 
-/** Ends what waits in a container for a command that may come again: for now, or so that nothing waits there any more. */
-export async function endAhead(created: Running['created'], until?: 'for good'): Promise<void> {
-  if (until !== undefined) unprepared.add(created);
-  for (const { ahead } of known.get(created)?.values() ?? []) {
-    await (until === undefined ? ahead?.close() : ahead?.stop());
-  }
+/**
+ * Ends what waits in a container for a command that may come again. Nothing waits there any more until what this gives is called; for
+ * good where nobody does.
+ */
+export async function withholdAhead(created: Running['created']): Promise<() => void> {
+  const change = (by: number) => withheld.set(created, (withheld.get(created) ?? 0) + by);
+  change(1);
+  for (const { ahead } of known.get(created)?.values() ?? []) await ahead?.close();
+  return () => change(-1);
 }

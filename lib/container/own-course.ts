@@ -7,7 +7,7 @@ import type { TerminalStream } from '../node/terminal.ts';
 import { restartPolicy } from '../spec/detached.ts';
 import type { ContainerOptions } from '../spec/options.ts';
 import type { ContainerEvent } from './events.ts';
-import { endAhead } from './exec-again.ts';
+import { withholdAhead } from './exec-again.ts';
 import type { Home } from './home.ts';
 import { LogBook } from './logs.ts';
 import { OwnRun } from './own-run.ts';
@@ -40,6 +40,7 @@ export class OwnCourse {
   #exit: Exit | undefined;
   #runEnded: Promise<Exit> | undefined;
   #ended: Promise<Exit> | undefined;
+  #cleared: Promise<void> | undefined;
   #fault: unknown;
   #restarting: Promise<Running | undefined> | undefined;
 
@@ -87,6 +88,11 @@ export class OwnCourse {
   /** The end after which nothing is started any more. Never rejects. */
   get ended(): Promise<Exit> | undefined {
     return this.#ended;
+  }
+
+  /** Nothing waits any more in what ran last. Never rejects. */
+  get cleared(): Promise<void> | undefined {
+    return this.#cleared;
   }
 
   /** Why it could not be started again, where that was its end. */
@@ -153,8 +159,9 @@ export class OwnCourse {
     this.#stderr?.record(this.book);
     const end = await exit;
     const ended = exitOf(end, await ranOutOfMemory(home.host, this.created.cgroup));
-    const left = endAhead(this.created, 'for good').then(() => void this.created.dropCgroup());
-    await Promise.all([this.#stdout?.settled(), this.#stderr?.settled(), left]);
+    const { created } = this;
+    this.#cleared = withholdAhead(created).then(() => void created.dropCgroup());
+    await Promise.all([this.#stdout?.settled(), this.#stderr?.settled()]);
     // Whoever reads the log now has all of it, unless somebody holds a stream back.
     if ([this.#stdout, this.#stderr].every((output) => output?.isRead !== false)) this.book.flush();
     this.#exit = ended;
@@ -176,6 +183,7 @@ export class OwnCourse {
   async #newRun(): Promise<Running | undefined> {
     const { home, options, prepared } = this.#parts;
     const cancel = this.#restarts.signal;
+    await this.#cleared;
     await this.#run.release();
     const plan = await planAgain(home.host, await home.facts(), prepared);
     const run = await OwnRun.make({ id: prepared.request.id, home, options, prepared, plan, cancel });

@@ -15,7 +15,7 @@ import type { Container } from './container.ts';
 import { type CopyOptions, copyFrom, copyTo, type Living } from './copy.ts';
 import type { ContainerEvent } from './events.ts';
 import { execute, spawn } from './exec.ts';
-import { endAhead } from './exec-again.ts';
+import { withholdAhead } from './exec-again.ts';
 import type { Home } from './home.ts';
 import { containerImage } from './image.ts';
 import type { ContainerInfo, Status } from './info.ts';
@@ -39,6 +39,8 @@ export class OwnContainer implements Container {
   readonly #course: OwnCourse;
   readonly #createdAt = new Date();
   #removed = false;
+  /** Of one that is paused. */
+  #goOn: (() => void) | undefined;
   /** Ends what still reads or writes its files, where anything does: to abort one costs a stack trace. */
   #leaving: AbortController | undefined;
   /** What was made for it is gone, too. */
@@ -160,8 +162,14 @@ export class OwnContainer implements Container {
   async #pause(): Promise<void> {
     if (this.status !== 'running') throw this.#wrongState('pause it');
     const cgroup = needCgroup(this.#host.cgroup, `pause container ${this.name}`);
-    await endAhead(this.#host);
-    await cgroup.freeze();
+    const goOn = await withholdAhead(this.#host);
+    try {
+      await cgroup.freeze();
+    } catch (error) {
+      goOn();
+      throw error;
+    }
+    this.#goOn = goOn;
     this.#course.paused = true;
     this.#tell('pause');
   }
@@ -174,6 +182,8 @@ export class OwnContainer implements Container {
     if (this.status !== 'paused') throw this.#wrongState('resume it');
     await needCgroup(this.#host.cgroup, `resume container ${this.name}`).thaw();
     this.#course.paused = false;
+    this.#goOn?.();
+    this.#goOn = undefined;
     this.#tell('resume');
   }
 
@@ -181,8 +191,8 @@ export class OwnContainer implements Container {
     if (this.status === 'stopped') throw this.#wrongState('tell what it uses');
     const cgroup = needCgroup(this.#host.cgroup, `tell what container ${this.name} uses`);
     return unlessAborted(signal, async () => {
-      await endAhead(this.#host);
-      return statsOf(this.#home, cgroup);
+      const goOn = await withholdAhead(this.#host);
+      return statsOf(this.#home, cgroup).finally(goOn);
     });
   }
 
@@ -190,7 +200,7 @@ export class OwnContainer implements Container {
     if (this.status === 'stopped') throw this.#wrongState('change its limits');
     const cgroup = needCgroup(this.#host.cgroup, `change the limits of container ${this.name}`);
     await unlessAborted(signal, async () => {
-      await endAhead(this.#host, 'for good');
+      await withholdAhead(this.#host);
       await changeLimits(this.#home, cgroup, limits);
     });
   }
@@ -278,6 +288,7 @@ export class OwnContainer implements Container {
       this.#prepared.release({ keepVolumes: this.#made.end.keepsVolumes }).catch(() => undefined);
     const errors = await this.#made.undo.run();
     await this.#course.ended;
+    await this.#course.cleared;
     if (!this.#gone) {
       this.#tell('remove');
       this.#home.pool.fillSoon();

@@ -33,8 +33,11 @@ export function knownExec(facts: Facts, request: ExecRequest): KnownExec | undef
   return first && knownOf(request, planAtHand(facts, request, first.namespaces));
 }
 
+/** What is to be known for that: it may be kept for long. */
+export type AheadOf = Pick<ExecRequest, 'id' | 'spec' | 'process' | 'first' | 'cgroup' | 'ownStdio'>;
+
 /** The same, of an init that is made before somebody asks for the command. Undefined where it would be seen in the container. */
-export function knownAhead(facts: Facts, request: ExecRequest): KnownExec | undefined {
+export function knownAhead(facts: Facts, request: AheadOf): KnownExec | undefined {
   const { first } = request;
   if (first === undefined) return undefined;
   const plan = planExec({ ...planned(request, undefined, first.namespaces), atOnce: false, ahead: true }, facts);
@@ -42,7 +45,7 @@ export function knownAhead(facts: Facts, request: ExecRequest): KnownExec | unde
   return known?.waits === true ? known : undefined;
 }
 
-function knownOf({ cgroup }: ExecRequest, { plan, messages }: Compiled): KnownExec | undefined {
+function knownOf({ cgroup }: Pick<ExecRequest, 'cgroup'>, { plan, messages }: Compiled): KnownExec | undefined {
   const order = givenOrder(plan);
   const isMoved = cgroup !== undefined && cgroup.handle === undefined;
   if (isMoved || messages.length !== 1 || order === undefined) return undefined;
@@ -131,9 +134,15 @@ async function become(
   const { plan, waits } = known;
   const progress = { segment: plan.segment, inputs: plan.inputs, facts, handles };
   const walk = { session, channel, progress, handles };
+  const { pid } = session;
   try {
     if (waits && !(await hasWaited(walk))) throw nothingDone;
-    return await untilExecuted(host, walk, undo);
+    const executed = await untilExecuted(host, walk, undo);
+    // Who waited goes on in a child, and nobody has told of that: it was killed on the way.
+    if (!waits || session.pid !== pid) return executed;
+    await executed.exit;
+    executed.release();
+    return undefined;
   } catch (error) {
     const errors = await undo.run();
     if (errors.length === 0 && (error === nothingDone || (waits ? hasFailed(error) : isUnknown(error))))
@@ -142,7 +151,7 @@ async function become(
   }
 }
 
-const nothingDone = new Error('the init has ended where it was to wait');
+const nothingDone = Symbol('the init has ended where it was to wait');
 
 /** False where it has ended before: what it was let go on by it has never heard. */
 async function hasWaited({ channel, progress }: Walk): Promise<boolean> {

@@ -109,7 +109,7 @@ export interface Compiled {
 }
 
 export const planned = (
-  request: ExecRequest,
+  request: Omit<Planned, 'namespaces' | 'stdio' | 'pid'>,
   pid: number | undefined,
   namespaces: ReadonlySet<NamespaceType>,
 ): Planned => {

@@ -49,10 +49,10 @@ export function forkAhead(zygote: Session, request: ForkRequest): Waiting {
     enclosed(errand),
     errand.fill?.text,
   );
-  return new Ahead(request, orThrow(made));
+  return new WaitingCopy(request, orThrow(made));
 }
 
-class Ahead implements Waiting {
+class WaitingCopy implements Waiting {
   readonly #request: ForkRequest;
   #made: NativeAhead | undefined;
 

@@ -71,7 +71,8 @@ export function planExec(request: ExecRequest, facts: Facts): Plan {
   const root = rootOfContainer(draft);
   const terminal = stdio === undefined ? addTerminal(draft, request, root) : undefined;
   if (!request.ahead) makeWorkingDirectory(draft, process, root);
-  goToWork(draft, process);
+  // Who waits holds no directory: somebody may want to unmount it.
+  goToWork(draft, request.ahead ? { ...process, cwd: '/' } : process);
   const forks = namespaces.has('pid') || namespaces.has('time');
   const files = commandFiles(process.args, process.env ?? []);
   ops.op('find', { files }, '/process/args/0');

@@ -79,7 +79,7 @@ export function execute(ops: Builder, execution: Execution): void {
   if (early) installFilter(ops, filter);
   setIds(ops, execution);
   ops.op('capabilities', { effective, permitted, inheritable, ambient }, '/process/capabilities');
-  arriveAgain(ops, execution);
+  if (start?.arrive?.ahead !== true) arriveAgain(ops, execution);
   if (deathSignal !== undefined) ops.op('death_signal', { signal: deathSignal }, 'default: death signal');
   if (start?.arrive !== undefined) arriveLast(ops, execution, start, start.arrive);
   else if (early) runLateHooks(ops, execution);

@@ -8,7 +8,7 @@ const cloneParent = 0x8000n;
 const sigchld = 17n;
 const setControllingTerminal = 0x540en;
 
-/** What the init calls from its fork into a PID namespace on to the execution of the command: a call, and its arguments. */
+/** What the init calls from its fork into a PID namespace, or from its wait before that, on to the execution of the command: a call, and its arguments. */
 const calls: readonly (readonly [name: string, ...args: bigint[]])[] = [
   ['pipe2', 0n, 0o2000000n],
   ['clone', clonePidfd | cloneParent | sigchld],

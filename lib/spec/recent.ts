@@ -1,11 +1,14 @@
 /** The few values that were used last, each made of a text: programs ask for the same again and again, and must not fill our memory. */
 export class Recent<V> {
   readonly #max: number;
+  readonly #dropped: (value: V) => void;
   /** One after the other: a text that is not there is mostly told by its length, and to look for it in a table is to read all of it. */
   readonly #values: Kept<V>[] = [];
 
-  constructor(max: number) {
+  /** `dropped` hears of each that has to go. */
+  constructor(max: number, dropped: (value: V) => void = () => {}) {
     this.#max = max;
+    this.#dropped = dropped;
   }
 
   /** The first that it is. */
@@ -22,7 +25,8 @@ export class Recent<V> {
     const known = this.#used(this.#values.findIndex((each) => each.key === key));
     if (known !== undefined) return known.value;
     const value = make();
-    if (this.#values.length >= this.#max) this.#values.shift();
+    const last = this.#values.length >= this.#max ? this.#values.shift() : undefined;
+    if (last !== undefined) this.#dropped(last.value);
     this.#values.push({ key, value });
     return value;
   }

@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "received.h"
@@ -65,6 +67,19 @@ Got receive(int channel, Heard* heard) {
   do taken = recv(channel, frame, 0, MSG_DONTWAIT);
   while (taken < 0 && (errno == EINTR || errno == ECONNRESET));
   return taken < 0 ? Got::kNothing : Got::kMessage;
+}
+
+void end_by_number(int channel, const Patience& patience, uint32_t count) {
+  std::vector<int> pids;
+  Frame frame;
+  while (pids.size() < count && patience.outlasts(channel) && recv(channel, &frame, sizeof frame, MSG_DONTWAIT) == sizeof frame) {
+    if (frame.kind == kFrameForked && frame.value > 0) pids.push_back(static_cast<int>(frame.value));
+  }
+  for (int pid : pids) {
+    siginfo_t info;
+    (void)sys(__NR_kill, pid, SIGKILL);
+    while (sys(__NR_waitid, P_PID, pid, &info, WEXITED | __WALL, nullptr) == -EINTR) continue;
+  }
 }
 
 }  // namespace runts

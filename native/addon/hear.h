@@ -36,4 +36,8 @@ enum class Got { kMessage, kNothing, kEnd };
 // loop to say what is wrong with it.
 Got receive(int channel, Heard* heard);
 
+// Kills and collects so many processes that it tells of (FORKED), where no descriptor is left to know them by. They are our children,
+// so that their numbers are their own until then. Of what was forked nobody is killed before it is known.
+void end_by_number(int channel, const Patience& patience, uint32_t count);
+
 }  // namespace runts

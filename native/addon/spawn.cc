@@ -1,6 +1,8 @@
 #include "spawn.h"
 
 #include <errno.h>
+#include <linux/capability.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -24,8 +26,24 @@ namespace runts {
 
 namespace {
 
-// How long a zygote may take: one that is slower is stuck.
-constexpr uint32_t kZygoteMs = 5000;
+// How long a zygote may take: one that is slower is stuck. And where somebody waits for an end, and not for an init.
+constexpr uint32_t kZygoteMs = 5000, kEndMs = 200;
+
+// By which an init is made, and which it has.
+class OurRights {
+ public:
+  OurRights() : ids_{getuid(), geteuid(), getgid(), getegid()} {
+    __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    (void)sys(__NR_capget, &header, sets_);  // cannot fail with this version
+  }
+  bool operator==(const OurRights& other) const {
+    return memcmp(ids_, other.ids_, sizeof ids_) == 0 && memcmp(sets_, other.sets_, sizeof sets_) == 0;
+  }
+
+ private:
+  uint32_t ids_[4];
+  __user_cap_data_struct sets_[_LINUX_CAPABILITY_U32S_3] = {};
+};
 
 // On a thread of the pool, because a vfork stops the thread that calls it until the exec.
 class SpawnJob : public Napi::AsyncWorker {
@@ -52,10 +70,12 @@ class SpawnJob : public Napi::AsyncWorker {
       : Napi::AsyncWorker(env, "runts.spawn"), zygote_(static_cast<Fd&&>(zygote)), errand_(std::move(errand)) {
     channel_.ours = static_cast<Fd&&>(channel);
   }
-  // An init that nobody took over, because a worker ended meanwhile, ends here.
+  // An init that nobody took over ends here: a worker ended meanwhile, nobody could be told of it, or nobody has let it go.
   ~SpawnJob() override {
-    if (zygote_.ok() && !begun_) meet_it();
-    abandon(channel_.ours.get(), &spawned_, errand_.is_left() ? children_ : 0, &story_);
+    if (zygote_.ok() && !begun_) meet_it(kEndMs, 1);
+    // To hear of a child takes a descriptor.
+    errand_.outputs().clear();
+    abandon(channel_.ours.get(), &spawned_, errand_.is_left() && refused_ == 0 ? children_ : 0, &story_);
   }
 
   // On the thread of the program: why a zygote was not asked, where it may be asked again; and why an init was not let go.
@@ -63,6 +83,8 @@ class SpawnJob : public Napi::AsyncWorker {
 
   void tell(Napi::Function done) { done_ = Napi::Persistent(done); }
 
+  // It is one that waits.
+  void wait() { waits_ = true; }
   // Nobody wants it any more.
   void end() { ends_ = true; }
 
@@ -74,17 +96,18 @@ class SpawnJob : public Napi::AsyncWorker {
   Fd channel() const { return duplicate(channel_.ours.get()); }
 
   // Whether who asked for it had the rights that we have now.
-  bool same_rights() const { return getuid() == uid_ && getgid() == gid_; }
+  bool same_rights() const { return rights_ == OurRights(); }
 
  protected:
   void Execute() override {
-    if (zygote_.ok()) meet_it();
+    if (zygote_.ok()) meet_it(ends_ ? kEndMs : kZygoteMs, ends_ ? 1 : 2);
     else begin();
     if (ends_) return abandon(channel_.ours.get(), &spawned_, 0, &story_);
-    if (result_ == -EPIPE && refused_ < 0) result_ = refused_;
     bool stays = result_ == 0 && stay_ms_ > 0 && errand_.is_left();
     if (stays) runts::stay(channel_.ours.get(), spawned_, stay_ms_, children_, &story_);
     if (story_.ended) channel_.ours.reset();
+    // It has ended where it waited, or on its way to the command.
+    if (waits_ && children_ > 0 && story_.ended && story_.pid == spawned_.pid) refused_ = -EPIPE;
     if (!story_.ended || !story_.plain()) return;
     spawned_.process.reset();  // nobody has any use for either
     read_outputs(&errand_.outputs(), &story_);
@@ -92,8 +115,8 @@ class SpawnJob : public Napi::AsyncWorker {
 
   void OnOK() override {
     Napi::Env env = Env();
-    if (ends_) return call_back(env, done_, {});
-    if (result_ >= 0 && refused_ < 0) result_ = check(at_, kStepSendmsg, refused_);
+    if (ends_ && refused_ == 0) return call_back(env, done_, {});
+    if (refused_ < 0) result_ = check(at_, kStepSendmsg, refused_);
     if (result_ < 0) {
       if (ours_) ours_->take().reset();  // and what was sent over it is closed
       return call_back(env, done_, {failure(env, at_, result_)});
@@ -118,7 +141,9 @@ class SpawnJob : public Napi::AsyncWorker {
     object.Set("outputs", outputs);
     runts::tell(env, &story_, object);
     call_back(env, done_, {object});
-    if (ours_ && ours_->take().ok()) spawned_.process = process->take();
+    if (!ours_) return;
+    channel_.ours = ours_->take();
+    if (channel_.ours.ok()) spawned_.process = process->take();
   }
 
  private:
@@ -134,9 +159,10 @@ class SpawnJob : public Napi::AsyncWorker {
     channel_.theirs.reset();
   }
 
-  void meet_it() {
+  void meet_it(uint32_t milliseconds, int processes) {
     begun_ = true;
-    result_ = meet(at_, channel_.ours.get(), zygote_.get(), kZygoteMs, &spawned_);
+    result_ = meet(at_, channel_.ours.get(), zygote_.get(), milliseconds, processes, &spawned_);
+    zygote_.reset();
   }
 
   void make() {
@@ -166,9 +192,8 @@ class SpawnJob : public Napi::AsyncWorker {
   Fd cgroup_;
   int image_ = -EIO;
   Fd zygote_;
-  bool begun_ = false, ends_ = false;
-  uid_t uid_ = getuid();
-  gid_t gid_ = getgid();
+  bool begun_ = false, waits_ = false, ends_ = false;
+  OurRights rights_;
   Where at_;
   ChannelEnds channel_;  // our end, as long as it is no handle
   // By its address, for an environment that is being ended does not tell what an object is; the reference keeps it there.
@@ -190,13 +215,13 @@ class SpawnJob : public Napi::AsyncWorker {
 uint32_t count_of(const Napi::Value& value) { return value.IsUndefined() ? 0 : static_cast<uint32_t>(number_of(value)); }
 
 // An init that waits, and that nobody has let go yet: it ends with this.
-using Ahead = std::unique_ptr<SpawnJob>;
+using Waiting = std::unique_ptr<SpawnJob>;
 
 // What a zygote is asked for: its channel, a pidfd of it, and where the init is to be born; from some argument on, its errand.
 struct Request {
   Where at;
   std::unique_ptr<SpawnJob> job;
-  Fd theirs;
+  Fd theirs;  // closed before the job, which hears of that
   int zygote = -1, cgroup = -1;
 
   int read(const Napi::CallbackInfo& info, size_t letter) {
@@ -279,26 +304,31 @@ Napi::Value spawn_ahead(const Napi::CallbackInfo& info) {
   int r = request.read(info, 3);
   if (r == 0) r = request.ask();
   if (r < 0) return failure(info.Env(), request.at, r);
-  return Napi::External<Ahead>::New(info.Env(), new Ahead(std::move(request.job)), [](Napi::Env, Ahead* ahead) { delete ahead; });
+  request.job->wait();
+  return Napi::External<Waiting>::New(info.Env(), new Waiting(std::move(request.job)), [](Napi::Env, Waiting* waiting) { delete waiting; });
 }
 
 Napi::Value let_go(const Napi::CallbackInfo& info) {
-  SpawnJob* job = info[0].As<Napi::External<Ahead>>().Data()->release();
+  SpawnJob* job = info[0].As<Napi::External<Waiting>>().Data()->release();
   expect(job, "one that was let go before");
   Bytes word = bytes_of(info[1]);
   job->tell(info[2].As<Napi::Function>());
   job->stay(count_of(info[3]), count_of(info[4]));
-  bool may = job->same_rights();
   Fd channel = job->channel();  // the job closes its own
+  bool may = channel.ok() && job->same_rights();
+  if (!may) {
+    job->end();
+    job->refused(-EPIPE);
+  }
   job->Queue();  // first, as above
-  long r = may ? -EINTR : -EPIPE;
-  while (r == -EINTR) r = sys(__NR_sendto, channel.get(), word.data, word.size, MSG_DONTWAIT | MSG_NOSIGNAL, nullptr, 0);
-  if (r < 0) job->refused(-EPIPE);
+  long r = -EINTR;
+  while (may && r == -EINTR) r = sys(__NR_sendto, channel.get(), word.data, word.size, MSG_DONTWAIT | MSG_NOSIGNAL, nullptr, 0);
+  if (may && r < 0) job->refused(-EPIPE);
   return info.Env().Undefined();
 }
 
 Napi::Value end_ahead(const Napi::CallbackInfo& info) {
-  SpawnJob* job = info[0].As<Napi::External<Ahead>>().Data()->release();
+  SpawnJob* job = info[0].As<Napi::External<Waiting>>().Data()->release();
   expect(job, "one that was let go before");
   job->tell(info[1].As<Napi::Function>());
   job->end();

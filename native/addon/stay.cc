@@ -135,7 +135,10 @@ void abandon(int channel, Spawned* init, uint32_t children, Story* story) {
     if (is_child(heard)) processes.push_back(heard.fds[0].get());
   }
   bool untold = init->process.ok() && processes.size() <= children;
-  if (untold) (void)listen(channel, Patience(kUntoldMs), children, story, &processes);
+  if (untold && !listen(channel, Patience(kUntoldMs), children, story, &processes) && Patience(0).outlasts(channel)) {
+    auto rest = static_cast<uint32_t>(children + 1 - processes.size());
+    end_by_number(channel, Patience(kUntoldMs), rest);
+  }
   runts::abandon(init);
   for (Heard& heard : story->messages) {
     if (!is_child(heard)) continue;

@@ -12,7 +12,8 @@ struct Spawned;
 int ask(Where& at, int zygote, int channel, int cgroup);
 
 // Waits for what is said there first. Returns -errno where there is none; a zygote (its pidfd) of which nothing comes for so many
-// milliseconds is killed. -ETIMEDOUT and -EMFILE: there may have been one, which has begun.
-int meet(Where& at, int channel, int zygote, uint32_t milliseconds, Spawned* spawned);
+// milliseconds is killed. -ETIMEDOUT and -EMFILE: there may have been one, which has begun, and
+// told of so many processes.
+int meet(Where& at, int channel, int zygote, uint32_t milliseconds, int processes, Spawned* spawned);
 
 }  // namespace runts

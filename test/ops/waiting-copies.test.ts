@@ -2,12 +2,12 @@ import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Errand, Session } from '../../lib/host/host.ts';
 import { goMessage } from '../../lib/program/frames.ts';
 import { descendants, expectUnchanged, look } from '../support/look.ts';
 import { directory, host, op } from '../support/ops.ts';
-import { patienceMs } from '../support/requires.ts';
+import { patienceMs, testIf } from '../support/requires.ts';
 import { patientZygote, status, touching, waits } from './copying.ts';
 
 describe('a copy that waits', () => {
@@ -90,6 +90,25 @@ describe('a copy that waits', () => {
     await expect(copy.letGo(go)).rejects.toMatchObject({ code: 'EPIPE' });
     await expectUnchanged(before);
   });
+
+  testIf('root').each([
+    ['user', () => process.seteuid!(1), () => process.seteuid!(0)],
+    ['group', () => process.setegid!(1), () => process.setegid!(0)],
+  ])(
+    'that was made by another effective %s than ours is now ends, and so does who is to make one',
+    async (_who, change, restore) => {
+      const by = await patientZygote();
+      const copy = waiting(by);
+      await expect.poll(() => copiesOf(by), { timeout: patienceMs }).toHaveLength(1);
+      onTestFinished(restore);
+      change();
+      const ends = await Promise.allSettled([copy.letGo(go), waiting(by).letGo(go)]);
+      restore();
+      expect(ends).toMatchObject([{ reason: { code: 'EPIPE' } }, { reason: { code: 'EPIPE' } }]);
+      expect(copiesOf(by)).toEqual([]);
+      await by.exit;
+    },
+  );
 
   test('of a zygote that was killed before it made one is none, and who would let it go hears that', async () => {
     const by = await patientZygote();

@@ -14,11 +14,13 @@ test('a value is made once while its key is among those that were asked for last
 });
 
 test('what is asked for by its value is the last to go, too', () => {
-  const recent = new Recent<string>(2);
+  const dropped: string[] = [];
+  const recent = new Recent<string>(2, (value) => dropped.push(value));
   for (const key of ['a', 'b']) recent.get(key, () => key);
   expect(recent.match((value) => value === 'a')).toBe('a');
   recent.get('c', () => 'c');
   expect(recent.values()).toEqual(['a', 'c']);
+  expect(dropped).toEqual(['b']);
   expect(recent.match((value) => value === 'b')).toBeUndefined();
 });
 
