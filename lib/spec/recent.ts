@@ -11,9 +11,10 @@ export class Recent<V> {
     this.#dropped = dropped;
   }
 
-  /** The first that it is. */
+  /** The one that it is; looked for from the last one on. */
   match(is: (value: V) => boolean): V | undefined {
-    return this.#used(this.#values.findIndex(({ value }) => is(value)))?.value;
+    for (let at = this.#values.length - 1; at >= 0; at--) if (is(this.#values[at]!.value)) return this.#used(at).value;
+    return undefined;
   }
 
   values(): V[] {
@@ -22,8 +23,8 @@ export class Recent<V> {
 
   /** What `make` gave for this key, or gives now; what it throws is not kept. */
   get(key: string, make: () => V): V {
-    const known = this.#used(this.#values.findIndex((each) => each.key === key));
-    if (known !== undefined) return known.value;
+    for (let at = this.#values.length - 1; at >= 0; at--)
+      if (this.#values[at]!.key === key) return this.#used(at).value;
     const value = make();
     const last = this.#values.length >= this.#max ? this.#values.shift() : undefined;
     if (last !== undefined) this.#dropped(last.value);
@@ -32,9 +33,9 @@ export class Recent<V> {
   }
 
   /** The last one that was used is the last to go. */
-  #used(at: number): Kept<V> | undefined {
-    const found = this.#values[at];
-    if (found !== undefined && at < this.#values.length - 1) {
+  #used(at: number): Kept<V> {
+    const found = this.#values[at]!;
+    if (at < this.#values.length - 1) {
       this.#values.splice(at, 1);
       this.#values.push(found);
     }
