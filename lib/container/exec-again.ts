@@ -153,9 +153,9 @@ function canWait({ prepared: { spec } }: Running, { process }: ExecRequest): boo
   const hasCgroups = spec.mounts?.some(
     ({ type, options = [] }) => /^cgroup2?$/.test(type ?? '') && !options.includes('ro'),
   );
-  const mounts = [spec.process, process].some((each) => each?.capabilities?.bounding?.includes('CAP_SYS_ADMIN'));
+  const canMount = [spec.process, process].some((each) => each?.capabilities?.bounding?.includes('CAP_SYS_ADMIN'));
   const isRelative = /^[^/]+\//.test(process.args[0] ?? '');
-  return !isCounted && !isLimited && !hasCgroups && !mounts && !isRelative;
+  return !isCounted && !isLimited && !hasCgroups && !canMount && !isRelative;
 }
 
 function aheadOf({ home, created }: Running, { request, facts, owner }: Lesson): Ahead {

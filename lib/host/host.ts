@@ -214,7 +214,7 @@ export type ForkRequest = Pick<SpawnRequest, 'cgroup' | 'stayMs' | 'children'> &
 /** An init that waits for whoever may need it soon. It keeps nobody alive, and ends with us. */
 export interface Waiting {
   /**
-   * Lets it go on, once, by what it is to hear. Rejects where it has ended (EPIPE), and where we have other ids than when it was asked for: then it has done
+   * Lets it go on, once, by what it is to hear. Rejects where it has ended, and where we have other rights than when it was asked for (EPIPE): it has done
    * nothing. ETIMEDOUT and EMFILE are those of `forkBy`.
    */
   letGo(word: Uint8Array): Promise<Session>;

@@ -225,7 +225,7 @@ export interface Native {
   ): NativeAhead | Failure;
   /**
    * Lets it go on by a message, once; `done` hears what becomes of it, as with `spawnBy`. EPIPE: it has ended, or was asked for by who had other
-   * ids than we have now, and has done nothing.
+   * ids or capabilities than we have now, and has done nothing.
    */
   letGo(
     ahead: NativeAhead,

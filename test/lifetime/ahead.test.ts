@@ -6,7 +6,7 @@ import { bundleOf } from '../support/attack.ts';
 import { descendants, expectUnchanged, look } from '../support/look.ts';
 import { patienceMs, testIf } from '../support/requires.ts';
 import { busyboxRoot } from '../support/rootfs.ts';
-import { options, sh, started, type Watched, watched } from './copied.ts';
+import { allThatItIs, options, sh, started, type Watched, watched } from './copied.ts';
 import { Fixture } from './fixture.ts';
 
 const test = testIf('userns');
@@ -86,16 +86,8 @@ describe('of a command that was made ahead', () => {
   test('all that it is and may do is that of the first time', async () => {
     const seen = watched();
     const container = await started(seen);
-    const script = [
-      'for n in /proc/self/ns/*; do readlink $n; done',
-      'cat /proc/self/cgroup /proc/self/limits /proc/self/oom_score_adj /proc/self/coredump_filter',
-      'id; umask; pwd; env | sort; ls /proc/$$/fd',
-      'readlink /proc/$$/fd/0',
-      'grep -E "^(Uid|Gid|Groups|Cap|NoNew|Seccomp:|Sig(Blk|Ign|Cgt)|ShdPnd|Umask|Cpus_allowed:|CoreDumping|THP)" /proc/self/status',
-      'read -r pid comm state ppid pgrp session tty rest < /proc/$$/stat; echo $ppid $((pgrp == pid)) $((session == pid)) $tty',
-    ].join('\n');
     for (const more of [{}, { cwd: '/tmp' }]) {
-      const run = async () => (await container.exec(sh(script), { env: { OWN: 'command' }, ...more })).stdout;
+      const run = async () => (await container.exec(sh(allThatItIs), { env: { OWN: 'command' }, ...more })).stdout;
       const first = await run();
       expect(first).toContain('OWN=command');
       expect(await ahead(seen, run)).toBe(first);
