@@ -6,7 +6,7 @@ import type { Report } from './report.ts';
 import { markdownTable, noiseLine } from './table.ts';
 
 /** The rows that the README shows. */
-const shown = ['create', 'command-line', 'exec', 'at-once'];
+const shown = ['create', 'command-line', 'exec', 'exec-other', 'at-once'];
 const [begin, end] = ['<!-- bench: begin -->', '<!-- bench: end -->'];
 
 /** Puts the table into README.md and the plot into docs/bench.svg. */

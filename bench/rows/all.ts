@@ -3,7 +3,7 @@ import { alive } from './alive.ts';
 import { manyAtOnce } from './at-once.ts';
 import { commandLineMemory, commandLines } from './command-line.ts';
 import { create } from './create.ts';
-import { exec } from './exec.ts';
+import { exec, execOther } from './exec.ts';
 import { load, sizes } from './files.ts';
 import { image } from './image.ts';
 import { memory } from './memory.ts';
@@ -18,6 +18,7 @@ export const rows: readonly Row[] = [
   commandLines,
   commandLineMemory,
   exec,
+  execOther,
   warm,
   manyAtOnce,
   busy,

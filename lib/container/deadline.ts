@@ -54,7 +54,11 @@ export class Deadline {
     return this.#making === undefined ? {} : { signal: this.#making.signal };
   }
 
-  async making<T>(work: () => Promise<T>): Promise<T> {
+  making<T>(work: () => Promise<T>): Promise<T> {
+    return this.#timeout === undefined ? work() : this.#inTime(work);
+  }
+
+  async #inTime<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {

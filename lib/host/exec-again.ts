@@ -116,11 +116,13 @@ async function become(
   work: Promise<Session>,
   { facts, patience }: { readonly facts: Facts; readonly patience: Patience },
 ): Promise<Executed | undefined> {
-  const session = await work.catch((error: unknown) => {
+  let session: Session;
+  try {
+    session = await work;
+  } catch (error) {
     if (mayHaveBegun(error)) throw refused(error, { at: 'spawn', doing: 'start the command once more', facts });
     return undefined;
-  });
-  if (session === undefined) return undefined;
+  }
   const exit = usualEnd(session, known);
   if (exit !== undefined) return over(session, exit);
   if (session.errand !== true) {
