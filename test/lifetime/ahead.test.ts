@@ -87,10 +87,12 @@ describe('of a command that was made ahead', () => {
     const seen = watched();
     const container = await started(seen);
     for (const more of [{}, { cwd: '/tmp' }]) {
-      const run = async () => (await container.exec(sh(allThatItIs), { env: { OWN: 'command' }, ...more })).stdout;
-      const first = await run();
-      expect(first).toContain('OWN=command');
-      expect(await ahead(seen, run)).toBe(first);
+      for (const script of allThatItIs) {
+        const run = async () => (await container.exec(sh(script), { env: { OWN: 'command' }, ...more })).stdout;
+        const first = await run();
+        expect(first).not.toBe('');
+        expect(await ahead(seen, run)).toBe(first);
+      }
     }
   });
 

@@ -56,7 +56,8 @@ describe('of a command that a copy executes', () => {
   test('all that it is and may do is that of the first time', async () => {
     const seen = watched();
     const container = await started(seen);
-    const run = async () => (await container.exec(sh(allThatItIs), { env: { OWN: 'command' }, cwd: '/tmp' })).stdout;
+    const run = async () =>
+      (await container.exec(sh(allThatItIs.join('\n')), { env: { OWN: 'command' }, cwd: '/tmp' })).stdout;
     const first = await run();
     expect(first).toContain('OWN=command');
     expect((await byCopy(seen, run)).result).toBe(first);
