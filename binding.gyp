@@ -68,9 +68,10 @@
         '-fcf-protection=none',
       ],
       'cflags_cc=': ['-std=c++17', '-fno-exceptions', '-fno-rtti', '-fno-threadsafe-statics'],
+      # common-page-size: the linker would leave up to a page unused in the file, and the file is memory of each program.
       'ldflags=': [
         '-static-pie', '-nostdlib', '-nostartfiles', '-Wl,-T,../native/init/stays.ld',
-        '-Wl,-s,--build-id=none,--no-dynamic-linker,-z,text,-z,noexecstack,-z,norelro,-z,noseparate-code,--gc-sections',
+        '-Wl,-s,--build-id=none,--no-dynamic-linker,-z,text,-z,noexecstack,-z,norelro,-z,common-page-size=256,-z,noseparate-code,--gc-sections',
       ],
       'configurations': {
         'Release': { 'cflags=': [], 'ldflags=': [] },

@@ -1,9 +1,10 @@
 import type { Executed } from '../host/exec.ts';
-import { execAhead, type KnownExec, makeAhead } from '../host/exec-again.ts';
+import { execAhead, type KnownAhead, makeAhead, type Rest } from '../host/exec-again.ts';
 import type { Handle, Waiting } from '../host/host.ts';
 import { openStdio, type Stdio, type StdioSpec } from '../node/stdio.ts';
 import type { Facts } from '../plan/facts.ts';
 import { idleMs } from '../plan/zygote.ts';
+import type { Process } from '../spec/types.ts';
 import type { Home } from './home.ts';
 
 /** Who asks again at once would have to wait for it, and is the first to have no use for one more process. */
@@ -14,11 +15,11 @@ let waitingCount = 0;
 /** What could not be used is not made for the next two times; then four, and so on to this many. */
 const skipsMax = 64;
 
-/** A command whose init is made ahead, and how. */
+/** How an init is made ahead of a command. */
 export interface AheadParts {
   readonly home: Home;
-  /** Compiles it, where that goes. */
-  readonly compile: () => KnownExec | undefined;
+  /** Compiles what it does before there is one, where that goes. */
+  readonly compile: () => KnownAhead | undefined;
   /** Whether the container may have it now. */
   readonly mayWait: () => boolean;
   readonly facts: Facts;
@@ -30,13 +31,12 @@ export interface AheadParts {
 }
 
 /**
- * A command that is executed again and again, less than a second after the last time: while nobody waits its next init is made, which
- * enters the container, and waits for as long. What it found there is looked for again when it is let go, and where anything is
- * not as it was, it has done nothing, and nobody hears of it.
+ * Of a container in which commands are executed less than a second after one another: while nobody waits the init of the next one is
+ * made, which enters the container, and waits for as long. Where it cannot become the command it has done nothing, and nobody hears of it.
  */
 export class Ahead {
   readonly #parts: AheadParts;
-  #known: KnownExec | undefined;
+  #known: KnownAhead | undefined;
   #made: { readonly waiting: Waiting; readonly stdio: Stdio } | undefined;
   #timer: NodeJS.Timeout | undefined;
   #endedAt = Number.NEGATIVE_INFINITY;
@@ -50,14 +50,29 @@ export class Ahead {
     this.#parts = parts;
   }
 
+  /** Somebody asks for a command: whether one waits. None is made before that has ended. */
+  asked(): boolean {
+    if (this.#made === undefined) clearTimeout(this.#timer);
+    return this.#made !== undefined;
+  }
+
+  /** What is left to do for a command, for as long as one waits. Undefined where it cannot be said, or why is better said by the ordinary way. */
+  rest(command: Process): Rest | undefined {
+    try {
+      return this.#known?.rest(command);
+    } catch {
+      return undefined;
+    }
+  }
+
   /** The command, where one waits for it; undefined where none does, or could do nothing. */
-  async exec(): Promise<{ readonly executed: Executed; readonly stdio: Stdio } | undefined> {
+  async exec(rest: Rest): Promise<{ readonly executed: Executed; readonly stdio: Stdio } | undefined> {
     const made = this.#take();
     if (made === undefined) return undefined;
     const { home, facts } = this.#parts;
     let executed: Executed | undefined;
     try {
-      executed = await execAhead(home.host, this.#known!, { waiting: made.waiting, facts });
+      executed = await execAhead(home.host, this.#known!, { waiting: made.waiting, rest, facts });
     } finally {
       if (executed === undefined) made.stdio.close();
     }
@@ -66,7 +81,7 @@ export class Ahead {
     return executed && { executed, stdio: made.stdio };
   }
 
-  /** It has been executed: the next one may be made. */
+  /** One has been executed: the next one may be made. */
   end(): void {
     const now = performance.now();
     const isSoon = now - this.#endedAt < idleMs;

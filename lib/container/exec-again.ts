@@ -1,5 +1,4 @@
-import type { ExecRequest } from '../host/exec.ts';
-import { execAgain, type KnownExec, knownAhead, knownExec } from '../host/exec-again.ts';
+import { execAgain, type KnownExec, knownAhead, knownExec, type Rest } from '../host/exec-again.ts';
 import { briefMs } from '../host/walk.ts';
 import { openStdio } from '../node/stdio.ts';
 import type { Facts } from '../plan/facts.ts';
@@ -7,10 +6,10 @@ import { dataText, isSameData } from '../spec/data-text.ts';
 import type { ExecOptions } from '../spec/exec-options.ts';
 import type { RunOptions } from '../spec/options.ts';
 import { Recent } from '../spec/recent.ts';
+import type { Spec } from '../spec/types.ts';
 import { Ahead } from './ahead.ts';
 import type { Deadline } from './deadline.ts';
-import type { Running, Started } from './joined.ts';
-import type { pipeOwner } from './owner.ts';
+import { type Joining, joining, processOf, type Running, type Started } from './joined.ts';
 
 type Options = ExecOptions & RunOptions;
 
@@ -20,23 +19,22 @@ const knownMax = 8;
 const textLengthMax = 16 * 1024;
 
 /** What was executed in a run of a container: it is asked for again more often than not. */
-const known = new WeakMap<Running['created'], Recent<KnownCommand>>();
+interface Known {
+  readonly facts: Facts;
+  readonly commands: Recent<KnownCommand>;
+  /** The init of the next one. Undefined where none may wait. */
+  readonly ahead: Ahead | undefined;
+}
+const known = new WeakMap<Running['created'], Known>();
 /** In how many ways a container is one in which nothing may wait. */
 const withheld = new WeakMap<Running['created'], number>();
-
-/** How a command was executed. */
-export interface Lesson {
-  readonly request: ExecRequest;
-  readonly facts: Facts;
-  /** Of its pipes. */
-  readonly owner: ReturnType<typeof pipeOwner>;
-}
 
 /** A command with its options, as they were when somebody asked for it first; to be known again by its text. */
 export class Teachable {
   readonly command: readonly string[];
   readonly options: Options;
   readonly #text: string;
+  #known: KnownCommand | undefined;
 
   private constructor(text: string) {
     this.#text = text;
@@ -57,47 +55,55 @@ export class Teachable {
     }
   }
 
-  /** It has been executed like this. */
-  learn(running: Running, { request, facts, owner }: Lesson): void {
-    const again = knownExec(facts, request);
-    if (again === undefined) return;
-    const { created } = running;
-    const all = known.get(created) ?? new Recent<KnownCommand>(knownMax, ({ ahead }) => void ahead?.stop());
-    known.set(created, all);
-    const ahead = canWait(running, request) ? aheadOf(running, { request, facts, owner }) : undefined;
-    all.get(this.#text, () => new KnownCommand(this, { again, facts, owner, ahead }));
+  /** What is known of it, once it has been executed. */
+  get known(): KnownCommand | undefined {
+    return this.#known;
   }
-}
 
-interface How {
-  readonly again: KnownExec;
-  /** What it was made for. */
-  readonly facts: Facts;
-  readonly owner: Lesson['owner'];
-  /** Its init, where it may be made before. */
-  readonly ahead: Ahead | undefined;
+  /** It has been executed like this. */
+  learn(running: Running, how: Joining): void {
+    const { commands, ahead } = knownOf(running, how);
+    this.#known = commands.get(this.#text, () => new KnownCommand(this, how, ahead));
+  }
+
+  /** By the init that waits for the next command, whichever that is. Undefined where none does, or it could do nothing. */
+  async start(running: Running, deadline: Deadline): Promise<Started | undefined> {
+    const { ahead, facts } = known.get(running.created) ?? {};
+    if (ahead?.asked() !== true || deadline.signal !== undefined) return undefined;
+    if (facts === undefined || (await running.home.facts()) !== facts) return undefined;
+    const how = joining(running, facts, processOf(running, this.command, this.options, undefined));
+    const started = await new KnownCommand(this, how, ahead).startAhead();
+    if (started === undefined) return undefined;
+    this.learn(running, how);
+    running.tell();
+    return started;
+  }
 }
 
 /** A command that is executed again in the same run of a container: it is neither checked nor compiled. */
 export class KnownCommand {
   readonly command: readonly string[];
   readonly options: Options;
-  readonly #how: How;
+  readonly #how: Joining;
+  readonly #ahead: Ahead | undefined;
+  /** Null where it is to be executed in the ordinary way. */
+  #again: KnownExec | null | undefined;
+  #rest: Rest | undefined;
   /** It took long the last time: who waits for its end is told at once that it runs. */
   #lasts = false;
 
-  constructor({ command, options }: Teachable, how: How) {
+  constructor({ command, options }: Teachable, how: Joining, ahead: Ahead | undefined) {
     this.command = command;
     this.options = options;
     this.#how = how;
+    // One with a name that is looked for from the working directory may have been left behind with that.
+    const isElsewhere = options.privileged === true || /^[^/]+\//.test(command[0] ?? '');
+    this.#ahead = isElsewhere ? undefined : ahead;
   }
 
   static find({ created }: Running, command: unknown, options: unknown): KnownCommand | undefined {
-    return known.get(created)?.match((each) => isSameData(command, each.command) && isSameData(options, each.options));
-  }
-
-  get ahead(): Ahead | undefined {
-    return this.#how.ahead;
+    const is = (each: KnownCommand) => isSameData(command, each.command) && isSameData(options, each.options);
+    return known.get(created)?.commands.match(is);
   }
 
   /** Undefined where it cannot be executed like this, and is known no more: why, is told by the ordinary way. */
@@ -105,22 +111,24 @@ export class KnownCommand {
     const isSame = (await running.home.facts()) === this.#how.facts;
     const started = isSame ? await this.#start(running, deadline) : undefined;
     if (started === undefined) {
-      for (const { ahead } of known.get(running.created)?.values() ?? []) await ahead?.stop();
+      await known.get(running.created)?.ahead?.stop();
       known.delete(running.created);
     } else running.tell();
     return started;
   }
 
   async #start({ home, created }: Running, deadline: Deadline): Promise<Started | undefined> {
-    const { again, facts, owner, ahead } = this.#how;
+    const { request, facts, owner } = this.#how;
     // Who may have to stop it has to have it.
     const stayMs = this.#lasts || deadline.signal !== undefined ? undefined : briefMs;
-    const waited = stayMs === undefined ? undefined : await ahead?.exec();
+    const waited = stayMs === undefined ? undefined : await this.startAhead();
     if (waited !== undefined) return waited;
+    if (this.#again === undefined) this.#again = knownExec(facts, request) ?? null;
+    if (this.#again === null) return undefined;
     const stdio = openStdio({ stdin: 'ignore', stdout: 'pipe', stderr: 'pipe', owner, late: true });
     let executed: Started['executed'] | undefined;
     try {
-      executed = await execAgain(home.host, again, {
+      executed = await execAgain(home.host, this.#again, {
         facts,
         process: created.session.process,
         stdio: stdio.handles,
@@ -135,50 +143,65 @@ export class KnownCommand {
     return executed && { executed, stdio };
   }
 
+  /** Undefined where nobody waits, or who does could do nothing. */
+  async startAhead(): Promise<Started | undefined> {
+    if (this.#ahead?.asked() !== true) return undefined;
+    this.#rest ??= this.#ahead.rest(this.#how.request.process);
+    return this.#rest && this.#ahead.exec(this.#rest);
+  }
+
   /** It has ended, after so long. */
   ended(ms: number): void {
     this.#lasts = ms > 2 * briefMs;
     const { signal, timeout } = this.options;
-    if (!this.#lasts && signal === undefined && timeout === undefined) this.#how.ahead?.end();
+    if (!this.#lasts && signal === undefined && timeout === undefined) this.#ahead?.end();
   }
+}
+
+function knownOf(running: Running, how: Joining): Known {
+  const { created } = running;
+  const before = known.get(created);
+  if (before?.facts === how.facts) return before;
+  void before?.ahead?.stop();
+  const all = { facts: how.facts, commands: new Recent<KnownCommand>(knownMax), ahead: aheadOf(running, how) };
+  known.set(created, all);
+  return all;
 }
 
 /**
  * Not where processes are counted, or the container may have cgroups of its own: those that are there are its own. Nor where one may be
- * left behind: in the root of before, or with a command that is looked for from the working directory.
+ * left behind in the root of before.
  */
-function canWait({ prepared: { spec } }: Running, { process }: ExecRequest): boolean {
-  const isCounted = (spec.linux.resources?.pids?.limit ?? 0) > 0;
-  const isLimited = process.rlimits?.some(({ type }) => type === 'RLIMIT_NPROC') === true;
-  const hasCgroups = spec.mounts?.some(
-    ({ type, options = [] }) => /^cgroup2?$/.test(type ?? '') && !options.includes('ro'),
-  );
-  const canMount = [spec.process, process].some((each) => each?.capabilities?.bounding?.includes('CAP_SYS_ADMIN'));
-  const isRelative = /^[^/]+\//.test(process.args[0] ?? '');
-  return !isCounted && !isLimited && !hasCgroups && !canMount && !isRelative;
+function canWait({ process, linux, mounts }: Spec): boolean {
+  const isCounted = (linux.resources?.pids?.limit ?? 0) > 0;
+  const isLimited = process?.rlimits?.some(({ type }) => type === 'RLIMIT_NPROC') === true;
+  const hasCgroups = mounts?.some(({ type, options = [] }) => /^cgroup2?$/.test(type ?? '') && !options.includes('ro'));
+  const canMount = process?.capabilities?.bounding?.includes('CAP_SYS_ADMIN');
+  return !isCounted && !isLimited && !hasCgroups && !canMount;
 }
 
-function aheadOf({ home, created }: Running, { request, facts, owner }: Lesson): Ahead {
-  const { id, spec, process, first, cgroup, ownStdio } = request;
-  const kept = { id, spec, process, first, cgroup, ownStdio };
+/** Of commands that differ from this one in their arguments, environment and working directory alone. */
+function aheadOf({ home, created, prepared }: Running, { request, facts, owner }: Joining): Ahead | undefined {
+  if (!canWait(prepared.spec)) return undefined;
+  const process = { ...request.process, capabilities: prepared.spec.process?.capabilities };
   return new Ahead({
     home,
     facts,
     owner,
     process: created.session.process,
-    cgroup: cgroup?.handle,
-    compile: () => knownAhead(facts, kept),
+    cgroup: created.cgroup?.handle,
+    compile: () => knownAhead(facts, { ...request, process }),
     mayWait: () => (withheld.get(created) ?? 0) === 0,
   });
 }
 
 /**
- * Ends what waits in a container for a command that may come again. Nothing waits there any more until what this gives is called; for
+ * Ends what waits in a container for a command that may come. Nothing waits there any more until what this gives is called; for
  * good where nobody does.
  */
 export async function withholdAhead(created: Running['created']): Promise<() => void> {
   const change = (by: number) => withheld.set(created, (withheld.get(created) ?? 0) + by);
   change(1);
-  for (const { ahead } of known.get(created)?.values() ?? []) await ahead?.close();
+  await known.get(created)?.ahead?.close();
   return () => change(-1);
 }

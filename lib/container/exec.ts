@@ -1,20 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RuntsError, specError } from '../errors.ts';
-import { exec as execInHost, type ExecRequest as HostRequest } from '../host/exec.ts';
+import { exec as execInHost } from '../host/exec.ts';
 import { openStdio, type Stdio } from '../node/stdio.ts';
-import { ownNamespaces } from '../plan/exec.ts';
-import type { Facts } from '../plan/facts.ts';
 import { isMapped } from '../plan/keeper.ts';
 import { parseBytes } from '../spec/bytes.ts';
-import { checkExec, type ExecOptions, execProcess } from '../spec/exec-options.ts';
+import { checkExec, type ExecOptions } from '../spec/exec-options.ts';
 import type { RunOptions } from '../spec/options.ts';
-import { Recent } from '../spec/recent.ts';
-import type { Process as ProcessSpec, Spec } from '../spec/types.ts';
 import { type ResolvedUser, resolveUser } from '../spec/users.ts';
 import { Deadline } from './deadline.ts';
 import { KnownCommand, Teachable } from './exec-again.ts';
-import type { Running, Started } from './joined.ts';
-import { pipeOwner } from './owner.ts';
+import { joining, processOf, type Running, type Started } from './joined.ts';
 import { collected, Process, type ProcessParts } from './process.ts';
 import { ExitError, type Result } from './result.ts';
 
@@ -37,10 +32,13 @@ export async function execute(
     running,
     asked.command,
     deadline,
-    async () => (await known?.start(running, deadline)) ?? start(running, asked.command, asked.options, deadline, how),
+    async () =>
+      (await known?.start(running, deadline)) ??
+      (await teachable?.start(running, deadline)) ??
+      start(running, asked.command, asked.options, deadline, how),
   );
   const result = await collected(parts, { input, outputBytesMax: parseBytes(maxOutput) ?? undefined });
-  known?.ended(result.durationMs);
+  (known ?? teachable?.known)?.ended(result.durationMs);
   if (result.failed && reject) throw new ExitError(result, cancel?.reason);
   return result;
 }
@@ -109,35 +107,28 @@ async function start(
   deadline: Deadline,
   { stdin, teachable }: How,
 ): Promise<Started> {
-  const { home, prepared, created, id } = running;
+  const { home, created } = running;
   const { host } = home;
   const signal = options.signal as AbortSignal | undefined;
   if (signal?.aborted)
     throw new RuntsError('ERR_CANCELED', 'canceled before the command was started', { cause: signal.reason });
   const facts = await home.facts();
   const user = await userOf(running, options.user);
-  const process = processOf(running, command, options, user);
-  const owner = pipeOwner(prepared.plan, process.user, facts.privileged);
+  const { request, owner } = joining(running, facts, processOf(running, command, options, user));
   let stdio: Stdio | undefined;
   const open = () => {
-    if (!process.terminal) stdio ??= openStdio({ stdin, stdout: 'pipe', stderr: 'pipe', owner });
+    if (!request.process.terminal) stdio ??= openStdio({ stdin, stdout: 'pipe', stderr: 'pipe', owner });
     return stdio?.handles;
   };
   try {
-    const request = {
-      id,
-      spec: prepared.spec,
-      process,
+    const executed = await execInHost(host, facts, {
+      ...request,
       pid: created.session.pid,
-      first: firstOf(running, facts),
-      cgroup: created.cgroup,
       stdio: open,
-      ownStdio: true,
       atOnce: true,
       opened: () => mustStillRun(running),
       cancel: deadline.signal,
-    } as const;
-    const executed = await execInHost(host, facts, request);
+    });
     teachable?.learn(running, { request, facts, owner });
     running.tell();
     return { executed, stdio };
@@ -147,34 +138,6 @@ async function start(
   } finally {
     for (const handle of stdio?.handles ?? []) handle.close();
   }
-}
-
-/** By their configuration: a command that is asked for again is the same one, and its plan is known. */
-const asked = new WeakMap<Spec, Recent<ProcessSpec>>();
-const askedMax = 8;
-/** Of a command and its environment. */
-const keyLengthMax = 16 * 1024;
-
-function processOf(
-  { id, prepared: { spec } }: Running,
-  command: readonly string[],
-  options: ExecOptions,
-  user: ResolvedUser | undefined,
-): ProcessSpec {
-  const { env, cwd, tty, privileged } = options;
-  const key = JSON.stringify([id, command, env, cwd, tty, privileged, user]);
-  // The caller may change its list.
-  const make = () => execProcess(spec, [...command], options, user);
-  if (key.length > keyLengthMax) return make();
-  const recent = asked.get(spec) ?? new Recent<ProcessSpec>(askedMax);
-  asked.set(spec, recent);
-  return recent.get(key, make);
-}
-
-/** How its namespaces are entered at once. Those of a container that somebody else may have made are looked at instead. */
-function firstOf({ prepared, created, outlives }: Running, facts: Facts): HostRequest['first'] {
-  const namespaces = outlives === true ? undefined : ownNamespaces(prepared.spec, facts);
-  return namespaces && { process: created.session.process, namespaces };
 }
 
 /** A number of a process that has ended may be another's by now, and the namespaces that it led to, too. */

@@ -1,9 +1,10 @@
 import { RuntsError } from '../errors.ts';
-import { planExec } from '../plan/exec.ts';
+import { planAhead } from '../plan/exec-ahead.ts';
 import type { Facts } from '../plan/facts.ts';
-import { type Plan, tags } from '../plan/plan.ts';
+import { type Segment, tags } from '../plan/plan.ts';
 import { encode } from '../program/encode.ts';
-import { type Frame, goMessage, segmentMessages } from '../program/frames.ts';
+import { type Frame, segmentMessages } from '../program/frames.ts';
+import type { Process } from '../spec/types.ts';
 import { boundedSpawn, type Patience } from './bounded.ts';
 import { type Cancel, within } from './cancel.ts';
 import { type Compiled, type ExecRequest, type Executed, planAtHand, planned, untilExecuted } from './exec.ts';
@@ -23,40 +24,54 @@ export interface KnownExec extends Compiled {
   readonly order: readonly Given[];
   /** How often the init goes on in a child before it executes the command. */
   readonly children: number;
-  /** It waits for its start, out of sight of the container. */
-  readonly waits: boolean;
 }
+
+/** Commands of a container that differ in their arguments, environment and working directory alone: an init may wait for the next one. */
+export interface KnownAhead extends KnownExec {
+  /** Undefined where it is more than one message. Errors: as those of a plan (`planExec`). */
+  readonly rest: (command: Process) => Rest | undefined;
+}
+
+/** What an init that has waited is to do. */
+export interface Rest {
+  readonly segment: Segment;
+  readonly message: Uint8Array;
+}
+
+/** What is to be known of a command: it may be kept for long. */
+export type CommandOf = Pick<ExecRequest, 'id' | 'spec' | 'process' | 'first' | 'cgroup' | 'ownStdio'>;
 
 /** Undefined where there is more to it than one message, or it is to be moved to its cgroup. */
-export function knownExec(facts: Facts, request: ExecRequest): KnownExec | undefined {
+export function knownExec(facts: Facts, request: CommandOf): KnownExec | undefined {
   const { first } = request;
-  return first && knownOf(request, planAtHand(facts, request, first.namespaces));
+  return first && knownOf(request, planAtHand(facts, { ...request, atOnce: true }, first.namespaces));
 }
 
-/** What is to be known for that: it may be kept for long. */
-export type AheadOf = Pick<ExecRequest, 'id' | 'spec' | 'process' | 'first' | 'cgroup' | 'ownStdio'>;
-
-/** The same, of an init that is made before somebody asks for the command. Undefined where it would be seen in the container. */
-export function knownAhead(facts: Facts, request: AheadOf): KnownExec | undefined {
+/** The same, of an init that is made before somebody asks for a command. Undefined too where it would be seen in the container. */
+export function knownAhead(facts: Facts, request: CommandOf): KnownAhead | undefined {
   const { first } = request;
-  if (first === undefined) return undefined;
-  const plan = planExec({ ...planned(request, undefined, first.namespaces), atOnce: false, ahead: true }, facts);
+  const ahead =
+    first && planAhead({ ...planned(request, undefined, first.namespaces), atOnce: false, ahead: true }, facts);
+  if (ahead === undefined) return undefined;
+  const { plan } = ahead;
   const known = knownOf(request, { plan, messages: segmentMessages(encode(plan.segment)) });
-  return known?.waits === true ? known : undefined;
+  if (known === undefined) return undefined;
+  const rest = (command: Process): Rest | undefined => {
+    const segment = ahead.rest(command);
+    const [message, ...others] = segmentMessages(encode(segment));
+    return message === undefined || others.length > 0 ? undefined : { segment, message };
+  };
+  return { ...known, children: childrenOf(ahead.rest(request.process)), rest };
 }
 
-function knownOf({ cgroup }: Pick<ExecRequest, 'cgroup'>, { plan, messages }: Compiled): KnownExec | undefined {
+function knownOf({ cgroup }: CommandOf, { plan, messages }: Compiled): KnownExec | undefined {
   const order = givenOrder(plan);
   const isMoved = cgroup !== undefined && cgroup.handle === undefined;
   if (isMoved || messages.length !== 1 || order === undefined) return undefined;
-  const children = plan.segment.ops.filter(({ op }) => op === 'fork').length;
-  return { plan, messages, order, children, waits: waitsOutside(plan) };
+  return { plan, messages, order, children: childrenOf(plan.segment) };
 }
 
-function waitsOutside({ segment: { ops } }: Plan): boolean {
-  const at = ops.findIndex(({ op }) => op === 'sync');
-  return at !== -1 && ops.slice(at).some(({ op }) => op === 'fork');
-}
+const childrenOf = ({ ops }: Segment): number => ops.filter(({ op }) => op === 'fork').length;
 
 /** Undefined where there is no init: whoever executes it in the ordinary way hears why. */
 export async function execAgain(host: Host, known: KnownExec, request: AgainRequest): Promise<Executed | undefined> {
@@ -65,24 +80,26 @@ export async function execAgain(host: Host, known: KnownExec, request: AgainRequ
   const { cgroup, stayMs, facts } = request;
   const errand = errandOf(known, request);
   const work = boundedSpawn(host, { flags: plan.flags, cgroup, errand, stayMs, children }, patience);
-  return become(host, known, work, { facts, patience });
+  return become(host, work, { known, facts, patience });
 }
 
-/** An init that waits until this command is asked for. Undefined where nobody can make one. */
+/** An init that waits until a command is asked for. Undefined where nobody can make one. */
 export function makeAhead(host: Host, known: KnownExec, request: AheadRequest): Waiting | undefined {
   const errand = errandOf(known, request);
   return host.processes.ahead({ cgroup: request.cgroup, errand, stayMs: briefMs, children: known.children });
 }
 
 /** Undefined where it has done nothing: the command can be executed in another way. */
-export function execAhead(host: Host, known: KnownExec, { waiting, facts }: Asked): Promise<Executed | undefined> {
+export function execAhead(
+  host: Host,
+  known: KnownExec,
+  { waiting, rest, facts }: Asked,
+): Promise<Executed | undefined> {
   const patience = { deadlineMs: frameDeadlineMs };
   const late = (session: Session) => endErrand(host, session, frameDeadlineMs);
   const bound = { ...patience, clock: host.clock, doing: 'letting the init of the command go on', late };
-  return become(host, known, within(waiting.letGo(go), bound), { facts, patience });
+  return become(host, within(waiting.letGo(rest.message), bound), { known, rest, facts, patience });
 }
-
-const go = goMessage(tags.start);
 
 export interface AheadRequest {
   /** The container's first, by its pidfd. */
@@ -101,7 +118,16 @@ interface AgainRequest extends AheadRequest {
 
 interface Asked {
   readonly waiting: Waiting;
+  readonly rest: Rest;
   readonly facts: Facts;
+}
+
+interface Becoming {
+  readonly known: KnownExec;
+  /** Of one that has waited. */
+  readonly rest?: Rest;
+  readonly facts: Facts;
+  readonly patience: Patience;
 }
 
 const errandOf = ({ messages, order }: KnownExec, { process, stdio }: AheadRequest): Errand => ({
@@ -112,9 +138,8 @@ const errandOf = ({ messages, order }: KnownExec, { process, stdio }: AheadReque
 /** What becomes of an init that has all that it needs. */
 async function become(
   host: Host,
-  known: KnownExec,
   work: Promise<Session>,
-  { facts, patience }: { readonly facts: Facts; readonly patience: Patience },
+  { known, rest, facts, patience }: Becoming,
 ): Promise<Executed | undefined> {
   let session: Session;
   try {
@@ -123,7 +148,7 @@ async function become(
     if (mayHaveBegun(error)) throw refused(error, { at: 'spawn', doing: 'start the command once more', facts });
     return undefined;
   }
-  const exit = usualEnd(session, known);
+  const exit = usualEnd(session, rest);
   if (exit !== undefined) return over(session, exit);
   if (session.errand !== true) {
     await abandon(host, session);
@@ -133,21 +158,22 @@ async function become(
   undo.add(() => endErrand(host, session, frameDeadlineMs));
   const channel = new Channel(host, session, patience);
   const handles = new Map<number, Handle>();
-  const { plan, waits } = known;
+  const { plan } = known;
   const progress = { segment: plan.segment, inputs: plan.inputs, facts, handles };
   const walk = { session, channel, progress, handles };
   const { pid } = session;
   try {
-    if (waits && !(await hasWaited(walk))) throw nothingDone;
-    const executed = await untilExecuted(host, walk, undo);
+    if (rest !== undefined && !(await hasWaited(walk))) throw nothingDone;
+    const { segment } = rest ?? plan;
+    const executed = await untilExecuted(host, { ...walk, progress: { ...progress, segment } }, undo);
     // Who waited goes on in a child, and nobody has told of that: it was killed on the way.
-    if (!waits || session.pid !== pid) return executed;
+    if (rest === undefined || session.pid !== pid) return executed;
     await executed.exit;
     executed.release();
     return undefined;
   } catch (error) {
     const errors = await undo.run();
-    if (errors.length === 0 && (error === nothingDone || (waits ? hasFailed(error) : isUnknown(error))))
+    if (errors.length === 0 && (error === nothingDone || (rest === undefined ? isUnknown(error) : hasFailed(error))))
       return undefined;
     throw withReleaseErrors(error, errors);
   }
@@ -163,10 +189,10 @@ async function hasWaited({ channel, progress }: Walk): Promise<boolean> {
 }
 
 /** Of one that is over, and said nothing but who it is, and that it waits. */
-function usualEnd({ over }: Session, { waits }: KnownExec): Exit | undefined {
+function usualEnd({ over }: Session, rest: Rest | undefined): Exit | undefined {
   const frames = over?.frames;
-  if (over === undefined || frames === undefined || frames.length !== (waits ? 1 : 0)) return undefined;
-  return !waits || isStart(frames[0]!) ? wholeExit(over.exit) : undefined;
+  if (over === undefined || frames === undefined || frames.length !== (rest === undefined ? 0 : 1)) return undefined;
+  return rest === undefined || isStart(frames[0]!) ? wholeExit(over.exit) : undefined;
 }
 
 const isStart = (frame: Frame): boolean => frame.kind === 'sync' && frame.tag === tags.start;

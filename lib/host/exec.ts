@@ -125,7 +125,11 @@ const planFor = async (host: Host, facts: Facts, request: ExecRequest): Promise<
 const known = new WeakMap<Process, Compiled & { readonly of: readonly unknown[] }>();
 
 /** The plan of a command that is entered into the container by a pidfd: nothing of it depends on the process. */
-export function planAtHand(facts: Facts, request: ExecRequest, namespaces: ReadonlySet<NamespaceType>): Compiled {
+export function planAtHand(
+  facts: Facts,
+  request: Omit<Planned, 'namespaces' | 'stdio' | 'pid'>,
+  namespaces: ReadonlySet<NamespaceType>,
+): Compiled {
   const { id, spec, process, ownStdio, plainOutput, preserveFds, newKeyring, atOnce } = request;
   // The namespaces are those of the configuration.
   const of = [facts, id, spec, ownStdio, plainOutput, preserveFds, newKeyring, atOnce];

@@ -50,10 +50,15 @@ export class Zygotes {
     return zygote.spawn(request).catch(direct);
   }
 
-  /** None is made for the sake of that. */
+  /** The first ones find nobody to make them. */
   #ahead(request: ForkRequest): Waiting | undefined {
-    const zygote = this.#closed ? undefined : this.#shared?.copying;
-    if (zygote === undefined) return undefined;
+    if (this.#closed) return undefined;
+    this.#shared ??= sharedOf(this.#direct);
+    const zygote = this.#shared.copying;
+    if (zygote === undefined) {
+      this.#shared.startCopying();
+      return undefined;
+    }
     try {
       return this.#direct.processes.forkAhead(zygote.session, request);
     } catch (error) {

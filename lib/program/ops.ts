@@ -384,6 +384,11 @@ export const ops = {
     operands: { idle_ms: int(3_600_000n) },
     barrier: true,
   },
+  next_program: {
+    doc: 'Tells the host that this point is reached, and ends the program: the one that the host sends next takes its place, with registers of its own. What it holds in registers it has to close before. If the channel ends instead, so do we.',
+    operands: { tag: int() },
+    end: true,
+  },
 } as const satisfies Record<string, OpRow>;
 
 export type OpName = keyof typeof ops;

@@ -28,7 +28,7 @@
 //      3. order (with `landing` of the ops before this one):
 //          barrier ops: landing <= i and on_error == FAIL                                        barrier
 //          end ops: if and only if i == ops - 1                                                      end
-//          once op reap is behind: not reap, outlive, fork or await_start                               reap
+//          once op reap is behind: not reap, outlive, fork, await_start or next_program                 reap
 //          host ops: not pivoted                                                                   pivot
 //          op pivot, op move_root: not pivoted; then pivoted                                       pivot
 //          any op while filtered: among `afterFilter`, or, if the filter came without no_new_privs before it, among
@@ -94,7 +94,13 @@ export interface Refusal {
 }
 
 /** What a reaper cannot follow: it knows one child, and the channel that they have in common. */
-const notUnderReaper: ReadonlySet<OpName> = new Set(['reap', 'outlive', 'fork', 'await_start'] as const);
+const notUnderReaper: ReadonlySet<OpName> = new Set([
+  'reap',
+  'outlive',
+  'fork',
+  'await_start',
+  'next_program',
+] as const);
 /**
  * What may still run once a filter is installed, which may deny it: the hooks that it is to bind, and what follows them; and
  * the last steps of who joins a container, where the filter was seen to let them.
@@ -115,6 +121,7 @@ const afterFilter: ReadonlySet<OpName> = new Set([
   'controlling_terminal',
   'keep_only',
   'sync',
+  'next_program',
   'serve_view',
 ] as const);
 /** Without no_new_privs a filter needs CAP_SYS_ADMIN, so it goes before the ops that give capabilities up. */

@@ -29,8 +29,8 @@ const calls: readonly (readonly [name: string, ...args: bigint[]])[] = [
   ['execve'],
 ];
 
-/** Of one that has waited: where it is to be, it goes once more. */
-const laterCalls: typeof calls = [['chdir'], ['getcwd']];
+/** Of one that has waited: where it is to be it goes only then, and looks for the command. */
+const laterCalls: typeof calls = [['chdir'], ['getcwd'], ['openat2'], ['statx'], ['faccessat2']];
 
 const harmless: ReadonlySet<number> = new Set([actions.SCMP_ACT_ALLOW.value, actions.SCMP_ACT_LOG.value]);
 

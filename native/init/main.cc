@@ -1,9 +1,11 @@
-// The init: receives a program on descriptor 3, verifies it, and runs it until exec, halt or an error.
+// The init: receives a program on descriptor 3, verifies it, and runs it until exec, halt or an error; or until the next one is to come.
 #include <linux/fcntl.h>
 #include <linux/prctl.h>
 
 #include "../ops/process.h"
+#include "../program/commands.h"
 #include "../program/link.h"
+#include "../program/operands.h"
 #include "../program/run.h"
 #include "../program/verify.h"
 #include "bare.h"
@@ -28,6 +30,20 @@ constexpr uint32_t kNoOp = ~0u;  // before there is a program
   fail(Failure{op, 0, EBADMSG, Where{kStepVerify, verdict.reason}});
 }
 
+// Returns with the op that has ended it: halt, or next_program.
+const Op& run_next() {
+  Received received;
+  if (!receive_program(&received)) leave(kFailed);
+  Verdict verdict = verify(received.program, received.size);
+  if (verdict.reason) refuse(verdict);
+  auto* header = reinterpret_cast<const Header*>(received.program);
+  if (header->inputs != received.handle_count) refuse({"handles", -1});
+
+  Failure failure;
+  if (!run(received.program, received.handles, &failure)) fail(failure);
+  return reinterpret_cast<const Op*>(header + 1)[header->ops - 1];
+}
+
 }  // namespace
 
 void serve() {
@@ -39,21 +55,13 @@ void serve() {
   (void)sys(__NR_prctl, PR_SET_NAME, "runts-init");  // and not that of a memory file
   block_signals();
 
-  Received received;
-  if (!receive_program(&received)) leave(kFailed);
-  Verdict verdict = verify(received.program, received.size);
-  if (verdict.reason) refuse(verdict);
-  auto* header = reinterpret_cast<const Header*>(received.program);
-  if (header->inputs != received.handle_count) refuse({"handles", -1});
-
-  Failure failure;
-  if (run(received.program, received.handles, &failure)) {
-    Frame done = {};
-    done.kind = kFrameDone;
-    (void)send_frame(done, -1);
-    leave(0);
+  for (;;) {
+    const Op& last = run_next();
+    bool halts = last.code == kOpHalt;
+    auto tag = static_cast<uint32_t>(last.arg[slots_next_program::tag_]);
+    (void)send_frame(halts ? frame_of(kFrameDone, 0, 0) : frame_of(kFrameSync, tag, 0), -1);
+    if (halts) leave(0);
   }
-  fail(failure);
 }
 
 }  // namespace runts

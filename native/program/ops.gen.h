@@ -5,7 +5,7 @@
 namespace runts {
 
 // A hash of this table: a program that was encoded with another one is refused.
-constexpr uint64_t kSchema = 0xa13ccac02295cb89ull;
+constexpr uint64_t kSchema = 0x9bbdf91756578da6ull;
 
 enum Kind : uint8_t { kKindNone, kKindInt, kKindFlags, kKindIn, kKindMaybe, kKindOut, kKindText, kKindTexts, kKindBytes, kKindIns };
 
@@ -96,7 +96,8 @@ enum Opcode : uint16_t {
   kOpCloneInits = 83,
   kOpKeep = 84,
   kOpForkInits = 85,
-  kOpCount = 86,
+  kOpNextProgram = 86,
+  kOpCount = 87,
 };
 
 // Which system call of an op failed.
@@ -409,6 +410,9 @@ struct slots_clone_inits {
 struct slots_fork_inits {
   enum : int { idle_ms_ = 0 };
 };
+struct slots_next_program {
+  enum : int { tag_ = 0 };
+};
 
 // Few values are shared by many operands, so that an operand is two bytes in the init.
 inline constexpr uint64_t kMaxima[] = {
@@ -535,6 +539,7 @@ inline constexpr OpInfo kOps[kOpCount] = {
     {0, 1, 0, {{kKindIn, 0}, {kKindText, 0}, {kKindText, 0}}},  // clone_inits
     {0, 1, 0, {}},  // keep
     {0, 1, 0, {{kKindInt, 21}}},  // fork_inits
+    {0, 0, 1, {{kKindInt, 8}}},  // next_program
 };
 
 // For tests and tools; the init sends numbers.
@@ -626,6 +631,7 @@ inline constexpr const char* kOpNames[kOpCount] = {
     "clone_inits",
     "keep",
     "fork_inits",
+    "next_program",
 };
 inline constexpr const char* kStepNames[kStepCount] = {
     "op",

@@ -360,7 +360,7 @@ bool run(const uint8_t* program, const int* handles, Failure* failure) {
 
   for (uint32_t i = 0; i < header->ops; i++) {
     const Op& op = ops[i];
-    if (op.code == kOpHalt) return true;
+    if (op.code == kOpHalt || op.code == kOpNextProgram) return true;
     Where at;
     uint64_t began = header->flags & kFlagTrace ? now_ns() : 0;
     int r;

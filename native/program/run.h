@@ -12,7 +12,7 @@ struct Failure {
   Where where;
 };
 
-// Runs a program until it ends: halt gives true, an op that fails gives false and fills *failure. A program that ends in
+// Runs a program until it ends: halt and next_program give true, an op that fails gives false and fills *failure. A program that ends in
 // exec does not come back. `handles` are the registers that the host has filled.
 bool run(const uint8_t* program, const int* handles, Failure* failure);
 

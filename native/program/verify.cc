@@ -26,7 +26,7 @@ struct Known {
 // follows them; and the last steps of who joins a container, where the filter was seen to let them.
 constexpr uint8_t kAfterFilter[] = {kOpSeccomp,    kOpListener,  kOpSendHandle, kOpExec,       kOpHalt, kOpHook,
                                     kOpDescriptors, kOpCloseFrom, kOpRlimit,     kOpServeView, kOpFork, kOpNewSession,
-                                    kOpControllingTerminal, kOpKeepOnly, kOpSync, kOpChdir};
+                                    kOpControllingTerminal, kOpKeepOnly, kOpSync, kOpChdir, kOpNextProgram};
 // Without no_new_privs a filter needs CAP_SYS_ADMIN, so it goes before the ops that give capabilities up.
 constexpr uint8_t kAfterEarlyFilter[] = {kOpBounding,     kOpIds,        kOpCapabilities, kOpNoNewPrivs,
                                          kOpDeathSignal, kOpChdirAgain, kOpFind};
@@ -45,7 +45,7 @@ bool may_follow_filter(uint16_t code, bool unprivileged) {
 
 // What a reaper cannot follow: it knows one child, and the channel that they have in common.
 bool not_under_reaper(uint16_t code) {
-  return code == kOpReap || code == kOpOutlive || code == kOpFork || code == kOpAwaitStart;
+  return code == kOpReap || code == kOpOutlive || code == kOpFork || code == kOpAwaitStart || code == kOpNextProgram;
 }
 
 class Verifier {

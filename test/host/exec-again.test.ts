@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Executed } from '../../lib/host/exec.ts';
-import { execAhead, type KnownExec } from '../../lib/host/exec-again.ts';
+import { execAhead, type KnownExec, type Rest } from '../../lib/host/exec-again.ts';
 import type { Host, Waiting } from '../../lib/host/host.ts';
 import { tags } from '../../lib/plan/plan.ts';
 import { Builder } from '../../lib/program/builder.ts';
@@ -10,17 +10,19 @@ import { facts } from '../plans/requests.ts';
 import { type Fault, Sim, type SimOptions } from '../support/sim.ts';
 import type { Misdeed } from '../support/sim-init.ts';
 
-/** A command whose init waits, and then goes on in a child. */
-function known(): KnownExec {
-  const b = new Builder();
-  b.op('umask', { mask: 0o22 }, '/process/user/umask');
-  b.op('sync', { tag: tags.start }, 'default: start');
-  b.op('chdir', { path: '/work' }, '/process/cwd');
-  b.op('fork', {}, 'exec: namespaces');
-  b.op('exec', { files: ['/bin/foo'], argv: ['foo'], env: [] }, '/process/args');
-  const segment = b.segment();
-  const plan = { flags: 0, inputs: [], segment, reaps: false };
-  return { plan, messages: segmentMessages(encode(segment)), order: [], children: 1, waits: true };
+/** An init that waits, and then goes on in a child. */
+function known(): { readonly known: KnownExec; readonly rest: Rest } {
+  const [first, then] = [new Builder(), new Builder()];
+  first.op('umask', { mask: 0o22 }, '/process/user/umask');
+  first.op('next_program', { tag: tags.start }, 'default: start');
+  then.op('chdir', { path: '/work' }, '/process/cwd');
+  then.op('fork', {}, 'exec: namespaces');
+  then.op('exec', { files: ['/bin/foo'], argv: ['foo'], env: [] }, '/process/args');
+  const plan = { flags: 0, inputs: [], segment: first.segment(), reaps: false };
+  const segment = then.segment();
+  const [message] = segmentMessages(encode(segment));
+  const messages = segmentMessages(encode(plan.segment));
+  return { known: { plan, messages, order: [], children: 1 }, rest: { segment, message: message! } };
 }
 
 /** As the host makes it, but for the thread that would stay with it: what it says is told one by one. */
@@ -53,9 +55,10 @@ async function letGo(options: SimOptions) {
   };
   const sim = new Sim({ ...options, misdeed });
   const work = async () => {
-    const command = known();
+    const { known: command, rest } = known();
     const made = await execAhead(sim.host, command, {
       waiting: await waiting(sim.host, command),
+      rest,
       facts: facts('root'),
     });
     const exit = await made?.exit;

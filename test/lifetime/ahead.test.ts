@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished } from 'vitest';
-import type { Container, ContainerOptions } from '../../lib/index.ts';
+import type { Container, ContainerOptions, ExecOptions } from '../../lib/index.ts';
 import { bundleOf } from '../support/attack.ts';
 import { descendants, expectUnchanged, look } from '../support/look.ts';
 import { patienceMs, testIf } from '../support/requires.ts';
@@ -52,7 +52,7 @@ function statusOf(pid: number): string {
 
 const nothingWaits = () => expect.poll(waiting, { timeout: patienceMs }).toEqual([]);
 
-test('a command that is executed again and again is made ahead, and one at a time', async () => {
+test('where commands are executed again and again the next one is made ahead, and one at a time', async () => {
   const seen = watched();
   const container = await started(seen);
   const run = () => container.exec(['echo', 'here']);
@@ -94,6 +94,59 @@ describe('of a command that was made ahead', () => {
         expect(await ahead(seen, run)).toBe(first);
       }
     }
+  });
+
+  test('another one is as well, with an environment and a working directory of its own', async () => {
+    const seen = watched();
+    const container = await started(seen);
+    let asked = 0;
+    const run = async () => {
+      const env = { NUMBER: String(asked++) };
+      const { stdout } = await container.exec(sh('echo $NUMBER $OWN $PATH; pwd'), { env, cwd: '/tmp' });
+      return stdout.replace(/^\d+ /, '');
+    };
+    const first = await run();
+    expect(first).toMatch(/^\/\S+\n\/tmp\n$/);
+    for (let i = 0; i < 5; i++) expect(await ahead(seen, run)).toBe(first);
+    const before = seen.letGo;
+    await waits(run);
+    expect((await container.exec(['printf', '%s.', 'a', '', '\u00e4 b'])).stdout).toBe('a..\u00e4 b.');
+    expect(seen.letGo).toBeGreaterThan(before);
+  });
+
+  test('one that does not exist is told of as ever, and so is what cannot be executed', async () => {
+    const seen = watched();
+    const container = await started(seen, scratch);
+    const run = () => container.exec(['true']);
+    const failing: readonly (readonly [string[], ExecOptions, object])[] = [
+      [['missing'], {}, { code: 'ERR_EXEC', exit: 127 }],
+      [['/etc'], {}, { code: 'ERR_EXEC', exit: 126 }],
+      [['/proc/self/exe'], {}, { code: 'ERR_EXEC', exit: 127 }],
+      [['anything'], { env: { PATH: 'relative' } }, { code: 'ERR_EXEC', exit: 127 }],
+      [['echo', 'nul\0'], {}, { code: 'ERR_SPEC' }],
+      [['true'], { cwd: 'relative' }, { code: 'ERR_SPEC' }],
+    ];
+    for (const [command, options, error] of failing) {
+      const before = await container.exec(command, { ...options, input: '' }).catch((caught: unknown) => caught);
+      expect(before).toMatchObject(error);
+      await waits(run);
+      const after = await container.exec(command, options).catch((caught: unknown) => caught);
+      expect(after).toMatchObject({ ...error, message: (before as Error).message });
+    }
+  });
+
+  test('one that may do more than the others is not one of them', async () => {
+    const seen = watched();
+    const container = await started(seen);
+    const capabilities = async (options: ExecOptions = {}) =>
+      (await container.exec(['grep', 'CapEff', '/proc/self/status'], options)).stdout;
+    const usual = await capabilities();
+    await waits(capabilities);
+    const before = seen.letGo;
+    expect(await capabilities({ privileged: true })).not.toBe(usual);
+    expect(await capabilities({ privileged: true })).not.toBe(usual);
+    expect(seen.letGo).toBe(before);
+    expect(await ahead(seen, capabilities)).toBe(usual);
   });
 
   test('much is read to its end, and one that lasts is waited for', async () => {
@@ -202,15 +255,6 @@ describe('one that waits', () => {
     }
     await seen.runtime[Symbol.asyncDispose]();
     await expectUnchanged(before);
-  });
-
-  test('ends when so many others were asked for that it is not known any more', async () => {
-    const seen = watched();
-    const container = await started(seen);
-    const pid = await waits(() => container.exec(['true']));
-    await Promise.all(Array.from({ length: 9 }, (_, i) => container.exec(['echo', String(i)])));
-    await container.remove({ force: true });
-    expect(waiting()).not.toContain(pid);
   });
 
   test('ends with its runtime', async () => {

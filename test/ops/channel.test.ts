@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { encode } from '../../lib/program/encode.ts';
 import { decodeFrame, goMessage, segmentMessages } from '../../lib/program/frames.ts';
 import type { Op } from '../../lib/program/ops.ts';
@@ -35,6 +35,50 @@ test('sync ends with the channel', async () => {
   await next(session);
   session.close();
   expect(await session.exit).toEqual({ code: 125, signal: undefined });
+});
+
+describe('next_program', () => {
+  const segment = (ops: readonly Op[], inputs: readonly string[] = []) => segmentMessages(encode({ inputs, ops }));
+  const waiting = async () => {
+    const session = await host.processes.spawn({ flags: 0 });
+    for (const message of segment([op('umask', { mask: 0o27 }), op('next_program', { tag: 5 })]))
+      await session.send(message);
+    expect(await next(session)).toEqual({ kind: 'sync', tag: 5 });
+    return session;
+  };
+
+  test('ends a program, and has another one run in its place, time and again', async () => {
+    const path = directory();
+    const session = await waiting();
+    const root = await host.files.open(path, 'directory');
+    const file = op('file', { root: 'd', path: 'file', mode: 0o666, content: bytes('second') });
+    const [second] = segment([file, op('close', { src: 'd' }), op('next_program', { tag: 6 })], ['d']);
+    await session.send(second!, [root]);
+    root.close();
+    expect(await next(session)).toEqual({ kind: 'sync', tag: 6 });
+    expect(readFileSync(`${path}/file`, 'utf8')).toBe('second');
+    await session.send(segment([halt])[0]!);
+    expect(await next(session)).toMatchObject({ kind: 'done' });
+    expect(await session.exit).toEqual({ code: 0, signal: undefined });
+  });
+
+  test('takes no program that is none, and no GO', async () => {
+    const broken = await waiting();
+    const [message] = segment([halt]);
+    message!.fill(0xff, 8, 16);
+    await broken.send(message!);
+    expect(await next(broken)).toMatchObject({ kind: 'error', step: 'verify' });
+    expect(await broken.exit).toEqual({ code: 125, signal: undefined });
+    const told = await waiting();
+    await told.send(goMessage(5));
+    expect(await told.exit).toEqual({ code: 125, signal: undefined });
+  });
+
+  test('ends with the channel', async () => {
+    const session = await waiting();
+    session.close();
+    expect(await session.exit).toEqual({ code: 125, signal: undefined });
+  });
 });
 
 test('until_hangup goes on when the channel ends, and at a GO', async () => {

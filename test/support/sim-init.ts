@@ -218,6 +218,15 @@ export class ModelInit {
         if (this.#world.mapped()) return false;
         this.#fail('setresgid', 'EINVAL', '');
         return true;
+      case 'next_program':
+        this.#stretches = [];
+        this.#handles = 0;
+        this.#program = undefined;
+        this.#at = 0;
+        this.#misdone = -1;
+        this.#state = 'waiting';
+        this.#world.say(frame('sync', { tag }));
+        return true;
       case 'sync':
       case 'receive':
         this.#awaits = tag;

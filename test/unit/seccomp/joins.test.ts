@@ -30,8 +30,8 @@ test('nor does one that asks somebody, and one that looks at the flags of a clon
   expect(joins(denying({ names: ['clone'], args: flag(0x10000000) }))).toBe(true);
 });
 
-test('who waits before goes once more to where it is to be, which a profile may deny', () => {
-  for (const name of ['chdir', 'getcwd']) {
+test('who waits before goes to where it is to be only then, and looks for its command, which a profile may deny', () => {
+  for (const name of ['chdir', 'getcwd', 'openat2', 'statx', 'faccessat2']) {
     const filter = compileSeccomp(denying({ names: [name] }), { arch: 'x64' });
     expect([letsJoin(filter, 'x64'), letsJoin(filter, 'x64', true)]).toEqual([true, false]);
   }
