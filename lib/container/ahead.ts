@@ -7,8 +7,6 @@ import { idleMs } from '../plan/zygote.ts';
 import type { Process } from '../spec/types.ts';
 import type { Home } from './home.ts';
 
-/** Who asks again at once would have to wait for it, and is the first to have no use for one more process. */
-const pauseMs = 2;
 /** Each has descriptors, and a process. */
 const waitingMax = 16;
 let waitingCount = 0;
@@ -38,6 +36,8 @@ export class Ahead {
   readonly #parts: AheadParts;
   #known: KnownAhead | undefined;
   #made: { readonly waiting: Waiting; readonly stdio: Stdio } | undefined;
+  /** Who asks again at once, before the program has done anything else, would have to wait for it. */
+  #soon: NodeJS.Immediate | undefined;
   #timer: NodeJS.Timeout | undefined;
   #endedAt = Number.NEGATIVE_INFINITY;
   /** How many could do nothing, one after the other. */
@@ -52,7 +52,7 @@ export class Ahead {
 
   /** Somebody asks for a command: whether one waits. None is made before that has ended. */
   asked(): boolean {
-    if (this.#made === undefined) clearTimeout(this.#timer);
+    if (this.#made === undefined) clearImmediate(this.#soon);
     return this.#made !== undefined;
   }
 
@@ -91,8 +91,8 @@ export class Ahead {
       this.#skips--;
       return;
     }
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#make(), pauseMs).unref();
+    clearImmediate(this.#soon);
+    this.#soon = setImmediate(() => this.#make()).unref();
   }
 
   /** Ends what waits. */
@@ -135,6 +135,7 @@ export class Ahead {
   }
 
   #take() {
+    clearImmediate(this.#soon);
     clearTimeout(this.#timer);
     const made = this.#made;
     this.#made = undefined;
