@@ -1,15 +1,14 @@
 import { execAgain, type KnownExec, knownAhead, knownExec, type Rest } from '../host/exec-again.ts';
 import { briefMs } from '../host/walk.ts';
 import { openStdio } from '../node/stdio.ts';
-import type { Facts } from '../plan/facts.ts';
 import { dataText, isSameData } from '../spec/data-text.ts';
-import type { ExecOptions } from '../spec/exec-options.ts';
+import { type ExecOptions, execProcess } from '../spec/exec-options.ts';
 import type { RunOptions } from '../spec/options.ts';
 import { Recent } from '../spec/recent.ts';
 import type { Spec } from '../spec/types.ts';
 import { Ahead } from './ahead.ts';
 import type { Deadline } from './deadline.ts';
-import { type Joining, joining, processOf, type Running, type Started } from './joined.ts';
+import type { Joining, Running, Started } from './joined.ts';
 
 type Options = ExecOptions & RunOptions;
 
@@ -20,7 +19,8 @@ const textLengthMax = 16 * 1024;
 
 /** What was executed in a run of a container: it is asked for again more often than not. */
 interface Known {
-  readonly facts: Facts;
+  /** How the first one joined: all of them do that. */
+  readonly how: Joining;
   readonly commands: Recent<KnownCommand>;
   /** The init of the next one. Undefined where none may wait. */
   readonly ahead: Ahead | undefined;
@@ -68,10 +68,12 @@ export class Teachable {
 
   /** By the init that waits for the next command, whichever that is. Undefined where none does, or it could do nothing. */
   async start(running: Running, deadline: Deadline): Promise<Started | undefined> {
-    const { ahead, facts } = known.get(running.created) ?? {};
-    if (ahead?.asked() !== true || deadline.signal !== undefined) return undefined;
-    if (facts === undefined || (await running.home.facts()) !== facts) return undefined;
-    const how = joining(running, facts, processOf(running, this.command, this.options, undefined));
+    const all = known.get(running.created);
+    if (all?.ahead?.asked() !== true || deadline.signal !== undefined) return undefined;
+    const { how: before, ahead } = all;
+    if ((await running.home.facts()) !== before.facts) return undefined;
+    const process = execProcess(running.prepared.spec, this.command, this.options, undefined);
+    const how = { ...before, request: { ...before.request, process } };
     const started = await new KnownCommand(this, how, ahead).startAhead();
     if (started === undefined) return undefined;
     this.learn(running, how);
@@ -144,7 +146,7 @@ export class KnownCommand {
   }
 
   /** Undefined where nobody waits, or who does could do nothing. */
-  async startAhead(): Promise<Started | undefined> {
+  startAhead(): Promise<Started | undefined> | undefined {
     if (this.#ahead?.asked() !== true) return undefined;
     this.#rest ??= this.#ahead.rest(this.#how.request.process);
     return this.#rest && this.#ahead.exec(this.#rest);
@@ -161,9 +163,9 @@ export class KnownCommand {
 function knownOf(running: Running, how: Joining): Known {
   const { created } = running;
   const before = known.get(created);
-  if (before?.facts === how.facts) return before;
+  if (before?.how.facts === how.facts) return before;
   void before?.ahead?.stop();
-  const all = { facts: how.facts, commands: new Recent<KnownCommand>(knownMax), ahead: aheadOf(running, how) };
+  const all = { how, commands: new Recent<KnownCommand>(knownMax), ahead: aheadOf(running, how) };
   known.set(created, all);
   return all;
 }

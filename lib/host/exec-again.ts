@@ -6,7 +6,7 @@ import { encode } from '../program/encode.ts';
 import { type Frame, segmentMessages } from '../program/frames.ts';
 import type { Process } from '../spec/types.ts';
 import { boundedSpawn, type Patience } from './bounded.ts';
-import { type Cancel, within } from './cancel.ts';
+import type { Cancel } from './cancel.ts';
 import { type Compiled, type ExecRequest, type Executed, planAtHand, planned, untilExecuted } from './exec.ts';
 import { refused } from './failure.ts';
 import type { Errand, Exit, Handle, Host, Session, Waiting } from './host.ts';
@@ -83,6 +83,8 @@ export async function execAgain(host: Host, known: KnownExec, request: AgainRequ
   return become(host, work, { known, facts, patience });
 }
 
+const patience: Patience = { deadlineMs: frameDeadlineMs };
+
 /** An init that waits until a command is asked for. Undefined where nobody can make one. */
 export function makeAhead(host: Host, known: KnownExec, request: AheadRequest): Waiting | undefined {
   const errand = errandOf(known, request);
@@ -95,10 +97,7 @@ export function execAhead(
   known: KnownExec,
   { waiting, rest, facts }: Asked,
 ): Promise<Executed | undefined> {
-  const patience = { deadlineMs: frameDeadlineMs };
-  const late = (session: Session) => endErrand(host, session, frameDeadlineMs);
-  const bound = { ...patience, clock: host.clock, doing: 'letting the init of the command go on', late };
-  return become(host, within(waiting.letGo(rest.message), bound), { known, rest, facts, patience });
+  return become(host, waiting.letGo(rest.message), { known, rest, facts, patience });
 }
 
 export interface AheadRequest {

@@ -215,7 +215,7 @@ export type ForkRequest = Pick<SpawnRequest, 'cgroup' | 'stayMs' | 'children'> &
 export interface Waiting {
   /**
    * Lets it go on, once, by what it is to hear. Rejects where it has ended, and where we have other rights than when it was asked for (EPIPE): it has done
-   * nothing. ETIMEDOUT and EMFILE are those of `forkBy`.
+   * nothing. ETIMEDOUT and EMFILE are those of `forkBy`, and there is an answer within as long.
    */
   letGo(word: Uint8Array): Promise<Session>;
   /** Ends one that nobody has let go; fulfilled when there is nothing of it. */

@@ -66,7 +66,7 @@ export class EndedSession implements Session {
   }
 }
 
-function framesIn(text: string): Frame[] | undefined {
+function framesIn(text: string): readonly Frame[] | undefined {
   try {
     return decodeFrames(text);
   } catch {

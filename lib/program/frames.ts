@@ -37,8 +37,18 @@ export function decodeFrame(bytes: Uint8Array): Frame {
   return frameAt(bytes, byteIn, 0);
 }
 
+/** Most inits say what the last one said. */
+let last: { readonly text: string; readonly frames: readonly Frame[] } = { text: '', frames: [] };
+
 /** Reads frames one after the other, each of their bytes a character (Latin-1). */
-export function decodeFrames(text: string): Frame[] {
+export function decodeFrames(text: string): readonly Frame[] {
+  if (text === last.text) return last.frames;
+  const frames = framesIn(text);
+  last = { text, frames };
+  return frames;
+}
+
+function framesIn(text: string): Frame[] {
   if (text.length % frameBytes !== 0) throw broken(`${text.length % frameBytes} bytes`);
   const frames: Frame[] = [];
   for (let at = 0; at < text.length; at += frameBytes) frames.push(frameAt(text, byteOf, at));

@@ -29,7 +29,7 @@ function isSame(value: unknown, data: unknown): boolean {
 
 function isSameList(list: object, data: readonly unknown[]): boolean {
   if (!Array.isArray(list) || list.length !== data.length || !isPlainList(list)) return false;
-  for (const [i, item] of data.entries()) if (!isSame(list[i], item)) return false;
+  for (let i = 0; i < data.length; i++) if (!isSame(list[i], data[i])) return false;
   return true;
 }
 
