@@ -10,7 +10,7 @@ import type { Home } from './home.ts';
 /** Each has descriptors, and a process. */
 const waitingMax = 16;
 let waitingCount = 0;
-/** What could not be used is not made for the next two times; then four, and so on to this many. */
+/** After one that could not become its command none is made for two commands; then for four, and so on to this many. */
 const skipsMax = 64;
 
 /** How an init is made ahead of a command. */
@@ -40,9 +40,9 @@ export class Ahead {
   #soon: NodeJS.Immediate | undefined;
   #timer: NodeJS.Timeout | undefined;
   #endedAt = Number.NEGATIVE_INFINITY;
-  /** How many could do nothing, one after the other. */
+  /** How many could not become a command that could be executed, one after the other. */
   #misses = 0;
-  /** For how many times none is made. */
+  /** For how many commands none is made. */
   #skips = 0;
   #isOff = false;
 
@@ -76,13 +76,14 @@ export class Ahead {
     } finally {
       if (executed === undefined) made.stdio.close();
     }
-    this.#misses = executed === undefined ? this.#misses + 1 : 0;
-    this.#skips = executed === undefined ? Math.min(2 ** this.#misses, skipsMax) : 0;
-    return executed && { executed, stdio: made.stdio };
+    if (executed === undefined) return undefined;
+    this.#misses = 0;
+    return { executed, stdio: made.stdio };
   }
 
-  /** One has been executed: the next one may be made. */
-  end(): void {
+  /** A command has been executed: the next one may be made. `missed`: it was what waited that could not become it. */
+  end(missed: boolean): void {
+    if (missed) this.#skips = Math.min(2 ** ++this.#misses, skipsMax);
     const now = performance.now();
     const isSoon = now - this.#endedAt < idleMs;
     this.#endedAt = now;

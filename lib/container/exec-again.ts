@@ -34,6 +34,7 @@ export class Teachable {
   readonly command: readonly string[];
   readonly options: Options;
   readonly #text: string;
+  #made: KnownCommand | undefined;
   #known: KnownCommand | undefined;
 
   private constructor(text: string) {
@@ -63,18 +64,20 @@ export class Teachable {
   /** It has been executed like this. */
   learn(running: Running, how: Joining): void {
     const { commands, ahead } = knownOf(running, how);
-    this.#known = commands.get(this.#text, () => new KnownCommand(this, how, ahead));
+    const made = this.#made?.ahead === ahead ? this.#made : undefined;
+    this.#known = commands.get(this.#text, () => made ?? new KnownCommand(this, how, ahead));
   }
 
   /** By the init that waits for the next command, whichever that is. Undefined where none does, or it could do nothing. */
   async start(running: Running, deadline: Deadline): Promise<Started | undefined> {
     const all = known.get(running.created);
-    if (all?.ahead?.asked() !== true || deadline.signal !== undefined) return undefined;
+    if (deadline.signal !== undefined || all?.ahead?.asked() !== true) return undefined;
     const { how: before, ahead } = all;
     if ((await running.home.facts()) !== before.facts) return undefined;
     const process = execProcess(running.prepared.spec, this.command, this.options, undefined);
     const how = { ...before, request: { ...before.request, process } };
-    const started = await new KnownCommand(this, how, ahead).startAhead();
+    this.#made = new KnownCommand(this, how, ahead);
+    const started = await this.#made.startAhead();
     if (started === undefined) return undefined;
     this.learn(running, how);
     running.tell();
@@ -87,10 +90,14 @@ export class KnownCommand {
   readonly command: readonly string[];
   readonly options: Options;
   readonly #how: Joining;
-  readonly #ahead: Ahead | undefined;
-  /** Null where it is to be executed in the ordinary way. */
+  /** The init of the container's next command, whether or not it is one for this. */
+  readonly ahead: Ahead | undefined;
+  readonly #mayWait: boolean;
+  /** Null where it is to be executed in the ordinary way, or cannot be said in a message. */
   #again: KnownExec | null | undefined;
-  #rest: Rest | undefined;
+  #rest: Rest | null | undefined;
+  /** One has waited for it the last time, and could not become it. */
+  #missed = false;
   /** It took long the last time: who waits for its end is told at once that it runs. */
   #lasts = false;
 
@@ -98,9 +105,8 @@ export class KnownCommand {
     this.command = command;
     this.options = options;
     this.#how = how;
-    // One with a name that is looked for from the working directory may have been left behind with that.
-    const isElsewhere = options.privileged === true || /^[^/]+\//.test(command[0] ?? '');
-    this.#ahead = isElsewhere ? undefined : ahead;
+    this.ahead = ahead;
+    this.#mayWait = options.privileged !== true;
   }
 
   static find({ created }: Running, command: unknown, options: unknown): KnownCommand | undefined {
@@ -146,17 +152,22 @@ export class KnownCommand {
   }
 
   /** Undefined where nobody waits, or who does could do nothing. */
-  startAhead(): Promise<Started | undefined> | undefined {
-    if (this.#ahead?.asked() !== true) return undefined;
-    this.#rest ??= this.#ahead.rest(this.#how.request.process);
-    return this.#rest && this.#ahead.exec(this.#rest);
+  async startAhead(): Promise<Started | undefined> {
+    this.#missed = false;
+    if (!this.#mayWait || this.ahead?.asked() !== true) return undefined;
+    if (this.#rest === undefined) this.#rest = this.ahead.rest(this.#how.request.process) ?? null;
+    if (this.#rest === null) return undefined;
+    const started = await this.ahead.exec(this.#rest);
+    this.#missed = started === undefined;
+    return started;
   }
 
   /** It has ended, after so long. */
   ended(ms: number): void {
     this.#lasts = ms > 2 * briefMs;
     const { signal, timeout } = this.options;
-    if (!this.#lasts && signal === undefined && timeout === undefined) this.#ahead?.end();
+    if (this.#lasts || signal !== undefined || timeout !== undefined || !this.#mayWait) return;
+    this.ahead?.end(this.#missed);
   }
 }
 

@@ -8,7 +8,7 @@ import { checkExec, type ExecOptions } from '../spec/exec-options.ts';
 import type { RunOptions } from '../spec/options.ts';
 import { type ResolvedUser, resolveUser } from '../spec/users.ts';
 import { Deadline } from './deadline.ts';
-import { KnownCommand, Teachable } from './exec-again.ts';
+import { KnownCommand, Teachable, withholdAhead } from './exec-again.ts';
 import { joining, processOf, type Running, type Started } from './joined.ts';
 import { collected, Process, type ProcessParts } from './process.ts';
 import { ExitError, type Result } from './result.ts';
@@ -112,6 +112,8 @@ async function start(
   const signal = options.signal as AbortSignal | undefined;
   if (signal?.aborted)
     throw new RuntsError('ERR_CANCELED', 'canceled before the command was started', { cause: signal.reason });
+  // It may put another root over that of what waits, and so may what it leaves behind.
+  if (options.privileged === true) await withholdAhead(created);
   const facts = await home.facts();
   const user = await userOf(running, options.user);
   const { request, owner } = joining(running, facts, processOf(running, command, options, user));

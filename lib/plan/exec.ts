@@ -177,8 +177,10 @@ function addTerminal({ ops }: Draft, { process, consoleSize, plainOutput }: Exec
 
 /** It need not exist, as with the first command; where the root is read-only and it does not, that is an error. */
 function makeWorkingDirectory({ ops }: Draft, { cwd }: Process, root: () => string): void {
-  const path = cwd.replace(/^\/+/, '');
-  if (path !== '')
+  const names = cwd.split('/').filter((name) => name !== '' && name !== '.');
+  // Above the root there is the root; further down a name may be a link, and what is above that is somewhere else.
+  const path = names.slice(names.findIndex((name) => name !== '..')).join('/');
+  if (names.some((name) => name !== '..'))
     ops.op('directory', { root: root(), path, mode: 0o755 }, '/process/cwd', { unless: ['EROFS', 'EACCES'] });
 }
 

@@ -135,7 +135,33 @@ describe('of a command that was made ahead', () => {
     }
   });
 
-  test('one that may do more than the others is not one of them', async () => {
+  test('one that does not exist costs the others nothing', async () => {
+    const seen = watched();
+    const container = await started(seen);
+    const run = () => container.exec(['true']);
+    for (let i = 0; i < 6; i++) {
+      await waits(run);
+      await expect(container.exec(['missing'])).rejects.toMatchObject({ exit: 127 });
+    }
+    let asked = 0;
+    await waits(() => {
+      asked++;
+      return run();
+    });
+    expect(asked).toBeLessThan(5);
+  });
+
+  test('one with a name that is below the working directory is the one there', async () => {
+    const seen = watched();
+    const container = await started(seen, scratch);
+    await container.exec(sh('mkdir -p /tmp/a/bin; ln -s /bin/echo /tmp/a/bin/command'), { input: '' });
+    for (const name of ['./bin/command', 'bin/command']) {
+      const run = async () => (await container.exec([name, 'here'], { cwd: '/tmp/a' })).stdout;
+      expect(await ahead(seen, run)).toBe('here\n');
+    }
+  });
+
+  test('one that may do more than the others is not one of them, and ends what waits, which it could leave in another root', async () => {
     const seen = watched();
     const container = await started(seen);
     const capabilities = async (options: ExecOptions = {}) =>
@@ -143,10 +169,15 @@ describe('of a command that was made ahead', () => {
     const usual = await capabilities();
     await waits(capabilities);
     const before = seen.letGo;
-    expect(await capabilities({ privileged: true })).not.toBe(usual);
-    expect(await capabilities({ privileged: true })).not.toBe(usual);
+    const [first, second] = [capabilities({ privileged: true }), container.spawn(['cat'], { privileged: true })];
+    expect(await first).not.toBe(usual);
+    const spawned = await second;
+    expect(waiting()).toEqual([]);
+    spawned.kill('SIGKILL');
+    await spawned.result;
+    for (let i = 0; i < 8; i++, await sleep(5)) expect(await capabilities()).toBe(usual);
     expect(seen.letGo).toBe(before);
-    expect(await ahead(seen, capabilities)).toBe(usual);
+    expect(waiting()).toEqual([]);
   });
 
   test('much is read to its end, and one that lasts is waited for', async () => {

@@ -30,6 +30,21 @@ test('a later command enters those of a container of ours by its pidfd, and wait
   expect(names).not.toContain('sync');
 });
 
+test.each([
+  ['/', []],
+  ['/.', []],
+  ['/../..', []],
+  ['//work/./a/', ['work/a']],
+  ['/work/../a', ['work/../a']],
+])('its working directory %s is made where it is none that is there', (cwd, made) => {
+  const { spec } = request((asked) => {
+    asked.process.capabilities = {};
+  });
+  const process = { ...(spec.process as Process), cwd };
+  const { ops } = planExec({ ...enters, id: 'demo', spec, process, atOnce: true }, facts('root')).segment;
+  expect(ops.flatMap((op) => (op.op === 'directory' ? [op.operands.path] : []))).toEqual(made);
+});
+
 describe('one that is made ahead of whichever command', () => {
   const denied = (name: string) => [{ names: [name], action: 'SCMP_ACT_ERRNO' as const }];
   const asked = (edit: (spec: DraftSpec) => void = () => {}): ExecRequest => {
