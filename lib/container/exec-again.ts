@@ -118,10 +118,8 @@ export class KnownCommand {
   async start(running: Running, deadline: Deadline): Promise<Started | undefined> {
     const isSame = (await running.home.facts()) === this.#how.facts;
     const started = isSame ? await this.#start(running, deadline) : undefined;
-    if (started === undefined) {
-      await known.get(running.created)?.ahead?.stop();
-      known.delete(running.created);
-    } else running.tell();
+    if (started === undefined) await forget(running);
+    else running.tell();
     return started;
   }
 
@@ -169,6 +167,13 @@ export class KnownCommand {
     if (this.#lasts || signal !== undefined || timeout !== undefined || !this.#mayWait) return;
     this.ahead?.end(this.#missed);
   }
+}
+
+function forget({ created }: Running): Promise<void> | undefined {
+  const all = known.get(created);
+  // First: somebody else may learn something meanwhile.
+  known.delete(created);
+  return all?.ahead?.stop();
 }
 
 function knownOf(running: Running, how: Joining): Known {
