@@ -179,9 +179,10 @@ function addTerminal({ ops }: Draft, { process, consoleSize, plainOutput }: Exec
 function makeWorkingDirectory({ ops }: Draft, { cwd }: Process, root: () => string): void {
   const names = cwd.split('/').filter((name) => name !== '' && name !== '.');
   // Above the root there is the root; further down a name may be a link, and what is above that is somewhere else.
-  const path = names.slice(names.findIndex((name) => name !== '..')).join('/');
-  if (names.some((name) => name !== '..'))
-    ops.op('directory', { root: root(), path, mode: 0o755 }, '/process/cwd', { unless: ['EROFS', 'EACCES'] });
+  const below = names.findIndex((name) => name !== '..');
+  if (below === -1) return;
+  const path = names.slice(below).join('/');
+  ops.op('directory', { root: root(), path, mode: 0o755 }, '/process/cwd', { unless: ['EROFS', 'EACCES'] });
 }
 
 function goToWork({ ops }: Draft, { cwd, user }: Process): void {
