@@ -5,7 +5,10 @@ import type { World } from './world.ts';
 /** The first rounds load code and fill caches. */
 const warmUpRounds = 3;
 
-/** Measures the contenders of a row in turn, so that a machine that slows down slows all of them. */
+/**
+ * Measures the contenders of a row in turn, so that a machine that slows down slows all of them, and in another order each
+ * round: what one leaves to the kernel to clear away, the next one pays for.
+ */
 export async function measureRow(row: Row, world: World): Promise<MeasuredRow> {
   const { key, title, unit = 'ms' } = row;
   const missing = row.missing?.(world);
@@ -31,7 +34,8 @@ async function inTurn(subjects: readonly Subject[], { rounds, warmUp, between }:
   const values: number[][] = subjects.map(() => []);
   for (let round = -warmUp; round < rounds; round++) {
     await between();
-    for (const [i, { once, every = 1, missing }] of subjects.entries()) {
+    for (const i of orderOf(subjects.length, round + warmUp)) {
+      const { once, every = 1, missing } = subjects[i]!;
       if (missing !== undefined || round % every !== 0) continue;
       const began = performance.now();
       const measured = await once();
@@ -40,6 +44,16 @@ async function inTurn(subjects: readonly Subject[], { rounds, warmUp, between }:
     }
   }
   return values;
+}
+
+/**
+ * The orders of a Williams design: over `count` rounds, or twice as many if that is odd, each comes right after each other
+ * one equally often.
+ */
+export function orderOf(count: number, round: number): number[] {
+  const zigzag = Array.from({ length: count }, (_, i) => (i % 2 === 0 ? count - i / 2 : (i + 1) / 2));
+  const order = zigzag.map((i) => (i + round) % count);
+  return count % 2 === 1 && Math.floor(round / count) % 2 === 1 ? order.reverse() : order;
 }
 
 /** Medians, and how they compare to that of the first. */

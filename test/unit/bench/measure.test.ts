@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { compare, measureRow } from '../../../bench/measure.ts';
+import { compare, measureRow, orderOf } from '../../../bench/measure.ts';
 import type { Row, Subject } from '../../../bench/row.ts';
 import type { World } from '../../../bench/world.ts';
 
@@ -25,11 +25,28 @@ test('contenders take turns, and what the first rounds give does not count', asy
   const subjects = [giving('a', [99, 99, 99, 1, 2], asked), giving('b', [4], asked)];
   const row: Row = { key: 'k', title: 't', subjects: () => subjects };
   const measured = await measureRow(row, quiet(2));
-  expect(asked.join('')).toBe('ababababab');
+  expect(asked.join('')).toBe('abbaabbaab');
   expect(measured.subjects).toMatchObject([
     { name: 'a', summary: { runs: 2, median: 1.5 }, ratio: 1 },
     { name: 'b', summary: { runs: 2, median: 4 }, ratio: 4 / 1.5 },
   ]);
+});
+
+test.each([2, 3, 6, 7])('of %i contenders each comes right after each other one, and at each place, as often as any', (count) => {
+  const rounds = count % 2 === 0 ? count : 2 * count;
+  const after = new Map<string, number>();
+  const places = new Map<string, number>();
+  const add = (counts: Map<string, number>, key: string) => counts.set(key, (counts.get(key) ?? 0) + 1);
+  for (let round = 0; round < rounds; round++) {
+    const order = orderOf(count, round);
+    expect([...order].sort()).toEqual(Array.from({ length: count }, (_, i) => i));
+    for (const [place, one] of order.entries()) {
+      add(places, `${one} at ${place}`);
+      if (place > 0) add(after, `${one} after ${order[place - 1]}`);
+    }
+  }
+  expect([places.size, new Set(places.values())]).toEqual([count * count, new Set([rounds / count])]);
+  expect([after.size, new Set(after.values())]).toEqual([count * (count - 1), new Set([rounds / count])]);
 });
 
 test('a contender that takes long takes part less often', async () => {
