@@ -22,7 +22,10 @@ interface Return {
 
 type Inner =
   | { readonly kind: 'load'; readonly offset: number; readonly next: Node }
+  | { readonly kind: 'immediate'; readonly value: number; readonly next: Node }
   | { readonly kind: 'and'; readonly mask: number; readonly next: Node }
+  | { readonly kind: 'remember'; readonly next: Node }
+  | { readonly kind: 'shift'; readonly next: Node }
   | { readonly kind: 'branch'; readonly test: Test; readonly value: number; readonly yes: Node; readonly no: Node };
 
 /** Ends the filter with what the kernel is to do. */
@@ -30,6 +33,15 @@ export const returns = (value: number): Node => ({ kind: 'return', value });
 
 /** Puts a word of `struct seccomp_data` into the accumulator. */
 export const load = (offset: number, next: Node): Node => ({ kind: 'load', offset, next });
+
+/** Puts a constant into the accumulator. */
+export const immediate = (value: number, next: Node): Node => ({ kind: 'immediate', value, next });
+
+/** Keeps what is in the accumulator in the other register, too. */
+export const remember = (next: Node): Node => ({ kind: 'remember', next });
+
+/** Shifts the accumulator right by as many bits as were remembered: 31 at most, or machines differ. */
+export const shift = (next: Node): Node => ({ kind: 'shift', next });
 
 /** Keeps the mask's bits of the accumulator. */
 export const and = (mask: number, next: Node): Node => ({ kind: 'and', mask, next });
@@ -49,7 +61,10 @@ export const instructionsMax = 4096;
 
 const codes = {
   load: 0x20, // BPF_LD | BPF_W | BPF_ABS
+  immediate: 0x00, // BPF_LD | BPF_IMM
   and: 0x54, // BPF_ALU | BPF_AND | BPF_K
+  remember: 0x07, // BPF_MISC | BPF_TAX
+  shift: 0x7c, // BPF_ALU | BPF_RSH | BPF_X
   return: 0x06, // BPF_RET | BPF_K
   always: 0x05, // BPF_JMP | BPF_JA
   eq: 0x15, // BPF_JMP | BPF_JEQ | BPF_K, and so on
@@ -132,13 +147,19 @@ function emit(out: Emitted, node: Node): void {
 function contentOf(out: Emitted, node: Inner): string {
   const ahead = (next: Node) => (next.kind === 'return' ? `return ${next.value}` : out.places.get(next));
   if (node.kind === 'branch') return `${node.test} ${node.value} ${ahead(node.yes)} ${ahead(node.no)}`;
-  return `${node.kind} ${node.kind === 'load' ? node.offset : node.mask} ${ahead(node.next)}`;
+  return `${node.kind} ${constantOf(node)} ${ahead(node.next)}`;
+}
+
+function constantOf(node: Exclude<Inner, { kind: 'branch' }>): number {
+  if (node.kind === 'load') return node.offset;
+  if (node.kind === 'immediate') return node.value;
+  return node.kind === 'and' ? node.mask : 0;
 }
 
 function emitInner(out: Emitted, node: Inner): number {
   if (node.kind !== 'branch') {
     fallInto(out, node.next);
-    return node.kind === 'load' ? push(out, codes.load, node.offset) : push(out, codes.and, node.mask);
+    return push(out, codes[node.kind], constantOf(node));
   }
   // A stepping stone for `yes` would put `no` one farther, hence the room that is left.
   const no = within(out, node.no, skipMax - 1);

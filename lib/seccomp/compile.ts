@@ -1,6 +1,7 @@
 import { RuntsError, specError } from '../errors.ts';
 import { abisOf, type Calls, callsOf, type NativeArch, x32Bit } from './arch.ts';
 import { type Alternative, decide } from './arguments.ts';
+import { loadWithBit, withBitmaps } from './bitmaps.ts';
 import { alike, and, assemble, branch, instructionsMax, load, type Node, offsets, returns } from './bpf.ts';
 import { multiplexed } from './multiplexed.ts';
 import { type Action, actions, type Condition, type Rule, type SeccompProfile } from './profile.ts';
@@ -35,8 +36,8 @@ export function compileSeccomp(profile: SeccompProfile, options: { readonly arch
   // Inside out: this machine's own, the first, is asked about first.
   for (const audit of [...audits].reverse()) {
     const sharing = all.filter((calls) => calls.audit === audit);
-    const numbers = load(offsets.number, searchNumbers(profile, sharing));
-    node = branch('eq', audit, audit === all[0]!.audit ? numbers : untried(numbers), node);
+    const numbers = audit === all[0]!.audit ? searchNumbers(profile, sharing) : searchUntried(profile, sharing[0]!);
+    node = branch('eq', audit, numbers, node);
   }
   return withinLimit(assemble(load(offsets.arch, node)));
 }
@@ -56,21 +57,35 @@ function tooLarge(what: string): RuntsError {
 }
 
 /**
- * What makes the kernel try none of an ABI's numbers (see `weightOf`): it ends where it would have to know an argument.
- * For calls that few programs make this is the better bargain. They take some 30 ns longer each, since the filter is
- * run for them; half of what trying costs is spared for every container.
+ * Decides the calls of an ABI that is not this machine's own, and in a way that makes the kernel try none of its numbers
+ * (see `weightOf`): it ends where a register is remembered, or where it would have to know an argument. For calls that few
+ * programs make this is the better bargain. They take some 30 ns longer each, since the filter is run for them; half of
+ * what trying costs is spared for every container.
  */
-function untried(numbers: Node): Node {
-  return load(offsets.argumentLow(0), numbers);
+function searchUntried(profile: SeccompProfile, calls: Calls): Node {
+  const ranges = rangesOf(profile, calls);
+  const mapped = withBitmaps(ranges, ranges, syscallsMax);
+  if (mapped !== undefined) return loadWithBit(search(mapped, itself));
+  return load(offsets.argumentLow(0), load(offsets.number, search(ranges, itself)));
 }
 
 /** Decides the calls of an ABI, or of x86_64 and x32, which differ by a bit of the number. */
 function searchNumbers(profile: SeccompProfile, [own, x32]: readonly Calls[]): Node {
   const ranges = rangesOf(profile, own!);
-  if (x32 === undefined) return search(own!.abi === 'x64' ? [...ranges, ...x32Refused(profile)] : ranges, itself);
+  if (x32 === undefined) {
+    return load(offsets.number, search(own!.abi === 'x64' ? [...ranges, ...x32Refused(profile)] : ranges, itself));
+  }
   const node = search(ranges, itself);
-  const other = search(inCommon(rangesOf(profile, x32), ranges, node), itself);
-  return branch('ge', x32.base, and(~x32.base >>> 0, other), node);
+  return load(offsets.number, branch('ge', x32.base, searchX32(rangesOf(profile, x32), ranges, node), node));
+}
+
+/** Decides the calls of x32, with the help of what searches x86_64's ranges. No number of x32's is ever tried. */
+function searchX32(ranges: readonly Range<Node>[], others: readonly Range<Node>[], other: Node): Node {
+  const common = inCommon(ranges, others, other);
+  const withoutBit = (next: Node) => and(~x32Bit >>> 0, next);
+  const mapped = withBitmaps(common, ranges, syscallsMax);
+  if (mapped === undefined) return withoutBit(search(common, itself));
+  return loadWithBit(withoutBit(search(mapped, itself)));
 }
 
 const itself = (node: Node) => node;

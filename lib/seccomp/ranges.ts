@@ -8,6 +8,17 @@ export interface Range<T> {
   readonly weight: number;
 }
 
+/** What is decided for each number from 0, as ranges that weigh as much as they have numbers. */
+export function rangesFrom(nodes: readonly Node[]): Range<Node>[] {
+  const ranges: { readonly from: number; readonly value: Node; weight: number }[] = [];
+  for (const [from, value] of nodes.entries()) {
+    const last = ranges[ranges.length - 1];
+    if (last !== undefined && alike(last.value, value)) last.weight++;
+    else ranges.push({ from, value, weight: 1 });
+  }
+  return ranges;
+}
+
 /** Decides by a binary search, balanced by weight, which range the accumulator is in; the first is from 0. */
 export function search<T>(ranges: readonly Range<T>[], leaf: (value: T) => Node): Node {
   return halve(ranges.map(({ from, value, weight }) => ({ from, weight, node: leaf(value) })));

@@ -36,6 +36,7 @@ export function run(filter: Uint8Array, call: SeccompData): Run {
   const program = new DataView(filter.buffer, filter.byteOffset, filter.byteLength);
   const data = encodeData(call);
   let a = 0;
+  let x = 0;
   let steps = 0;
   for (let pc = 0; pc * 8 < filter.length; ) {
     const code = program.getUint16(pc * 8, true);
@@ -47,6 +48,9 @@ export function run(filter: Uint8Array, call: SeccompData): Run {
     if (test !== undefined) pc += program.getUint8((pc - 1) * 8 + (test(a, k) ? 2 : 3));
     else if (code === 0x05) pc += k;
     else if (code === 0x20 && k % 4 === 0) a = data.getUint32(k, true);
+    else if (code === 0x00) a = k;
+    else if (code === 0x07) x = a;
+    else if (code === 0x7c && x < 32) a = a >>> x;
     else if (code === 0x54) a = (a & k) >>> 0;
     else throw invalid(`instruction ${pc - 1}: code 0x${code.toString(16)} k ${k}`);
   }

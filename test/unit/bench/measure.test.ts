@@ -32,22 +32,25 @@ test('contenders take turns, and what the first rounds give does not count', asy
   ]);
 });
 
-test.each([2, 3, 6, 7])('of %i contenders each comes right after each other one, and at each place, as often as any', (count) => {
-  const rounds = count % 2 === 0 ? count : 2 * count;
-  const after = new Map<string, number>();
-  const places = new Map<string, number>();
-  const add = (counts: Map<string, number>, key: string) => counts.set(key, (counts.get(key) ?? 0) + 1);
-  for (let round = 0; round < rounds; round++) {
-    const order = orderOf(count, round);
-    expect([...order].sort()).toEqual(Array.from({ length: count }, (_, i) => i));
-    for (const [place, one] of order.entries()) {
-      add(places, `${one} at ${place}`);
-      if (place > 0) add(after, `${one} after ${order[place - 1]}`);
+test.each([2, 3, 6, 7])(
+  'of %i contenders each comes right after each other one, and at each place, as often as any',
+  (count) => {
+    const rounds = count % 2 === 0 ? count : 2 * count;
+    const after = new Map<string, number>();
+    const places = new Map<string, number>();
+    const add = (counts: Map<string, number>, key: string) => counts.set(key, (counts.get(key) ?? 0) + 1);
+    for (let round = 0; round < rounds; round++) {
+      const order = orderOf(count, round);
+      expect([...order].sort()).toEqual(Array.from({ length: count }, (_, i) => i));
+      for (const [place, one] of order.entries()) {
+        add(places, `${one} at ${place}`);
+        if (place > 0) add(after, `${one} after ${order[place - 1]}`);
+      }
     }
-  }
-  expect([places.size, new Set(places.values())]).toEqual([count * count, new Set([rounds / count])]);
-  expect([after.size, new Set(after.values())]).toEqual([count * (count - 1), new Set([rounds / count])]);
-});
+    expect([places.size, new Set(places.values())]).toEqual([count * count, new Set([rounds / count])]);
+    expect([after.size, new Set(after.values())]).toEqual([count * (count - 1), new Set([rounds / count])]);
+  },
+);
 
 test('a contender that takes long takes part less often', async () => {
   const asked: string[] = [];
