@@ -13,7 +13,7 @@ function evaluate(script) {
     readonly: true,
     mounts: [{ type: 'tmpfs', target: '/tmp', size: '16m' }],
     capabilities: { drop: ['ALL'] },
-    timeout: 1000,
+    timeout: 5000,
     maxOutput: 10,
     // An end in failure is a result here, not an exception.
     reject: false,
