@@ -7,8 +7,9 @@ import { createRuntime } from '../lib/index.js';
 import { type Baseline, changesSince, withReport } from './baseline.ts';
 import { makeBundle } from './bundle.ts';
 import { buildLimit, Limit } from './limit.ts';
+import { Answering } from './lines.ts';
 import { measureRow } from './measure.ts';
-import { packageRoot } from './paths.ts';
+import { packageRoot, spawner } from './paths.ts';
 import { findPeers } from './peers.ts';
 import { inPlainCgroups } from './plain-cgroups.ts';
 import { plot } from './plot.ts';
@@ -68,15 +69,19 @@ async function measure(runs: number, wanted: readonly Row[]): Promise<Report> {
     const limit = new Limit(buildLimit(scratch), bundle);
     const loopMs: number[] = [];
     const noise = async (): Promise<void> => void loopMs.push(await limit.ms('loop'));
+    const node = new Answering(process.execPath, [spawner]);
+    const spawnedMs: World['spawnedMs'] = async (command, filter) =>
+      Number(await node.ask(JSON.stringify({ command, filter })));
     const peers = findPeers(scratch, bundle);
     for (const { name, missing } of peers) if (missing !== undefined) console.log(`${name}: ${missing}`);
-    const world: World = { runs, root: process.getuid!() === 0, scratch, bundle, runtime, limit, peers, noise };
+    const root = process.getuid!() === 0;
+    const world: World = { runs, root, scratch, bundle, runtime, limit, peers, spawnedMs, noise };
     try {
       const measured: MeasuredRow[] = [];
       for (const row of wanted) measured.push(await measureOrSay(row, world));
       return reportOf(world, measured, loopMs);
     } finally {
-      await limit.close();
+      await Promise.all([limit.close(), node.close()]);
     }
   } finally {
     await runtime[Symbol.asyncDispose]();

@@ -13,6 +13,11 @@ export interface World {
   readonly runtime: Runtime;
   readonly limit: Limit;
   readonly peers: readonly Peer[];
+  /**
+   * Milliseconds that a command of a peer took, spawned by a Node program of its own: a fork makes the memory of whoever forks
+   * read-only for a while, and the next one there would pay for that.
+   */
+  readonly spawnedMs: (command: readonly string[], filter?: string) => Promise<number>;
   /** Notes how long a fixed piece of work takes now. */
   readonly noise: () => Promise<void>;
 }

@@ -1,4 +1,3 @@
-import { spawned } from '../peers.ts';
 import type { Row } from '../row.ts';
 import { runBundle } from './library.ts';
 import { limit } from './limit.ts';
@@ -14,7 +13,7 @@ export const create: Row = {
       name,
       missing,
       every,
-      once: () => spawned(command(), filter),
+      once: () => world.spawnedMs(command(), filter),
     })),
   ],
 };

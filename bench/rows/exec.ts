@@ -8,7 +8,7 @@ export const exec: Row = {
   title: '`true` in a running container, from a Node program',
   subjects: async (world) => {
     const ours = await inOurs(world, () => ['/bin/true']);
-    const peers = await Promise.all(world.peers.map((peer) => inPeer(peer)));
+    const peers = await Promise.all(world.peers.map((peer) => inPeer(world, peer)));
     return [...ours, ...peers.filter((peer) => peer !== undefined)];
   },
 };
@@ -30,10 +30,11 @@ async function inOurs({ runtime, bundle, limit }: World, command: () => readonly
   ];
 }
 
-async function inPeer({ name, missing, stay, exec: command, remove }: Peer): Promise<Subject | undefined> {
+async function inPeer({ spawnedMs }: World, peer: Peer): Promise<Subject | undefined> {
+  const { name, missing, stay, exec: command, remove } = peer;
   if (stay === undefined || command === undefined || remove === undefined) return undefined;
   const id = newId();
   if (missing !== undefined) return { name, missing, once: () => Promise.resolve() };
   await spawned(stay(id));
-  return { name, once: () => spawned(command(id, ['/bin/true'])), close: () => spawned(remove(id)) };
+  return { name, once: () => spawnedMs(command(id, ['/bin/true'])), close: () => spawned(remove(id)) };
 }
