@@ -20,8 +20,6 @@ export interface Running {
   readonly exit: Promise<Exit>;
 }
 
-/** Exit code of an init that failed before the exec. */
-const beforeExec = 125;
 /** Once the command runs, the other side of the channel is no longer only ours. */
 const extraFramesMax = 64;
 /** How long process 1 may stay after the channel was closed. */
@@ -40,11 +38,9 @@ export async function start(created: Created, { signal: cancel }: StartOptions =
     const { deadlineMs, trace, facts } = options;
     const channel = new Channel(host, session, { deadlineMs, cancel, trace, last: `sync ${tags.start}` });
     const progress = { segment: plan.segment, facts, handles: created.handles };
-    // Of one that was over when it was told of, which came first is not known; but it could have said why.
-    const exited = session.over === undefined ? observed(session.exit) : () => undefined;
     if (!created.goesOn) await deliver(host, channel, progress, channel.go(tags.start));
     if (plan.reaps) await untilStarted(created, channel, progress);
-    else await untilExec(channel, progress, exited);
+    else await untilExec(channel, progress);
     if (undo.begun) throw new RuntsError('ERR_STATE', 'the container was removed while it started');
     return { created, exit: plan.reaps && !plan.outlives ? reapedExit(created) : session.exit };
   } catch (error) {
@@ -62,27 +58,16 @@ async function untilStarted(created: Created, channel: Channel, progress: Progre
 }
 
 /**
- * Without a reaper the exec closes the channel, and so does the death of the init. An init that fails says why first; one
- * that could not is known by its exit code, when that was there before the channel's end. (The other way round, the code
- * is the command's: `env` and `timeout` use 125 too.)
+ * Without a reaper the exec closes the channel, and so does the death of the init. An init that fails says why first; of one that did
+ * not, the end is the command's, also with the exit code of an init that failed: `env` and `timeout` use 125 too.
  */
-async function untilExec(channel: Channel, progress: Progress, exited: () => Exit | undefined): Promise<void> {
+async function untilExec(channel: Channel, progress: Progress): Promise<void> {
   const frame = await nextMilestone(channel, progress);
   if (frame !== undefined) throw unexpected(frame, 'the execution of the command');
-  const exit = exited();
-  if (exit?.code === beforeExec) throw diedSilently(exit, channel.last);
 }
 
-/** A promise that can be asked without waiting. */
-function observed<T>(promise: Promise<T>): () => T | undefined {
-  let value: T | undefined;
-  void promise.then((v) => {
-    value = v;
-  });
-  return () => value;
-}
-
-const unknownExit: Exit = { code: beforeExec, signal: undefined };
+/** That of an init that failed. */
+const unknownExit: Exit = { code: 125, signal: undefined };
 
 /** The exit that process 1 reports of the command counts; without a report, its own. */
 async function reapedExit({ host, session }: Created): Promise<Exit> {

@@ -176,10 +176,18 @@ describe('start', () => {
     expect(sim.leaks()).toEqual([]);
   });
 
-  test('a command that ends with 125 is no failed start', async () => {
-    const { sim, running } = await started({ afterMs: 1, code: 125 }, false);
-    expect(await sim.run(running.exit)).toEqual({ code: 125, signal: undefined });
-  });
+  test.each(['executed', 'over'])(
+    'a command that ends with 125 is no failed start; first heard: it is %s',
+    async (first) => {
+      const sim = new Sim({ files: hostFiles, command: { afterMs: 1, code: 125 } });
+      const created = await sim.run(createIn(sim, fullPlan({ reaps: false })));
+      const { session } = created;
+      const receive = session.receive.bind(session);
+      if (first === 'over') session.receive = () => session.exit.then(receive);
+      const { exit } = await sim.run(start(created));
+      expect(await sim.run(exit)).toEqual({ code: 125, signal: undefined });
+    },
+  );
 
   test('without an exit frame the end of process 1 counts', async () => {
     const { sim, running } = await started({ afterMs: 100, reaperDies: true });

@@ -279,6 +279,12 @@ describe('seccomp', () => {
     expect([4, 5, 11]).toContain(exit.signal);
   });
 
+  test('a failure is told though the filter denies to send anything', async () => {
+    const { frames, exit } = await run([privileges, install(filter(calls.sendmsg, refuse(1))), missing]);
+    expect(frames).toMatchObject([{ kind: 'error', op: 'exec', step: 'execve', errno: 2 }]);
+    expect(exit.code).toBe(125);
+  });
+
   testIf('userns')('under a reaper, a failure is told though the filter denies to tell it', async () => {
     for (const call of [calls.sendmsg, calls.write]) {
       const ops = [op('reap', { capabilities: 0 }), privileges, install(filter(call, 0x80000000)), missing];
