@@ -133,13 +133,14 @@ describe('await_start', () => {
   });
 
   test('takes no time while it waits', async () => {
-    const { session, connect } = await waiting([halt]);
+    const { session, exit, connect } = await waiting([halt]);
     session.close();
     (await connect()).close();
     await new Promise((resolve) => setTimeout(resolve, 300));
     const [user, system] = readFileSync(`/proc/${session.pid}/stat`, 'utf8').split(' ').slice(13, 15).map(Number);
     expect(user! + system!).toBeLessThan(5); // hundredths of a second
     await (await connect()).send(goMessage(2), [await file('')]);
+    await exit;
   });
 
   test('a failure after it is told to the one who started', async () => {
@@ -163,13 +164,14 @@ describe('await_start', () => {
   });
 
   testIf('busybox')('what ends in the container meanwhile leaves no zombie', async () => {
-    const { session, connect } = await waiting([halt]);
+    const { session, exit, connect } = await waiting([halt]);
     // SIGCHLD is the seventeenth signal: the kernel collects the children of whoever ignores it.
     const ignored = () =>
       BigInt(`0x${/SigIgn:\t([0-9a-f]+)/.exec(readFileSync(`/proc/${session.pid}/status`, 'utf8'))![1]}`);
     expect(await until(() => ((ignored() >> 16n) & 1n) === 1n, 5000)).toBe(true);
     const connected = await connect();
     await connected.send(goMessage(2), [await file('')]);
+    await exit;
   });
 
   test('what is no listening socket is refused', async () => {

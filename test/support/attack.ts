@@ -1,4 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -191,7 +192,8 @@ export class Lifecycle {
   readonly id: string;
   #pid = 0;
 
-  constructor(id = 'attacked', host = createHost()) {
+  // Of its own: beside it other files of tests make theirs, and its cgroup has its name.
+  constructor(id = `attacked-${randomUUID()}`, host = createHost()) {
     this.id = id;
     this.#host = host;
     fs.chmodSync(this.#state, 0o700);
