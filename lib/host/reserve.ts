@@ -126,6 +126,7 @@ async function make(
   const lock = await host.files.lock(`${path}/${noteName}`);
   undo.add(() => lock.close());
   const { write, close: closeNote } = await standing.make(path);
+  undo.add(closeNote);
   const note = {
     write,
     close(): void {
