@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { type Container, createRuntime } from '../../lib/index.ts';
@@ -101,6 +101,24 @@ test('what a process has left that was killed with its keeper goes with the next
   await (await other.createContainer({ image: 'app', command })).start();
   expect(await until(() => !existsSync(left), patienceMs)).toBe(true);
   expect(names(reserve)).toContain(id);
+});
+
+test('what is being made ahead while its runtime ends leaves no descriptor', async () => {
+  const isNote = (fd: string): boolean => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).includes('container.json');
+    } catch {
+      return false; // the one that lists them
+    }
+  };
+  const notes = () => readdirSync('/proc/self/fd').filter(isNote);
+  for (let i = 0; i < 5; i++) {
+    const runtime = await temporaryRuntime({ driver: 'overlay' });
+    await imageWith(runtime, []);
+    await runtime.run({ image: 'app', command: ['sleep', '0'] });
+    await runtime[Symbol.asyncDispose]();
+    expect(await until(() => notes().length === 0, 500)).toBe(true);
+  }
 });
 
 test('what was made ahead goes with a process that is killed', async () => {
