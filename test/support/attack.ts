@@ -169,6 +169,8 @@ export function bundleOf(rootfs: string, args: readonly string[], edit?: Edit): 
 export interface Attempt {
   readonly output: string;
   readonly refused: string | undefined;
+  /** In its words, for whoever did not expect it. */
+  readonly why?: string;
 }
 
 /** What may be refused must be refused with a reason: never by an error of ours that nobody thought of. */
@@ -179,7 +181,7 @@ export async function attempted(work: () => Promise<string>): Promise<Attempt> {
     expect(error).toBeInstanceOf(RuntsError);
     const { code, message } = error as RuntsError;
     expect(`${code}: ${message}`).not.toContain('ERR_INTERNAL');
-    return { output: '', refused: code };
+    return { output: '', refused: code, why: message };
   }
 }
 
