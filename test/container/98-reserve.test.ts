@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { type Container, createRuntime } from '../../lib/index.ts';
-import { until } from '../support/look.ts';
+import { look, until } from '../support/look.ts';
 import { patienceMs, testIf } from '../support/requires.ts';
 import { imageWith, temporaryRuntime } from '../volumes/containers.ts';
 
@@ -104,14 +104,7 @@ test('what a process has left that was killed with its keeper goes with the next
 });
 
 test('what is being made ahead while its runtime ends leaves no descriptor', async () => {
-  const isNote = (fd: string): boolean => {
-    try {
-      return readlinkSync(`/proc/self/fd/${fd}`).includes('container.json');
-    } catch {
-      return false; // the one that lists them
-    }
-  };
-  const notes = () => readdirSync('/proc/self/fd').filter(isNote);
+  const notes = () => look().descriptors.filter((file) => file.includes('container.json'));
   for (let i = 0; i < 5; i++) {
     const runtime = await temporaryRuntime({ driver: 'overlay' });
     await imageWith(runtime, []);
